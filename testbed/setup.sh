@@ -29,8 +29,10 @@ KMOD_PACKAGES=(
 )
 
 # What the tests need besides: each of these shells completes our commands, the manual is read by mandoc, the log by
-# systemd's journal, hosts configure themselves by what radvd advertises, and DHCP servers tell the gateway of theirs.
+# systemd's journal, hosts configure themselves by what radvd advertises, DHCP servers tell the gateway of theirs, and
+# HAProxy is the reverse proxy.
 TEST_PACKAGES=(
+    haproxy
     fish zsh mandoc systemd radvd iputils-ping knot-dnsutils
     busybox-static isc-dhcp-client isc-dhcp-server kea-dhcp4-server kea-dhcp-ddns-server
 )
@@ -41,7 +43,7 @@ RESOLVER_PACKAGES=(unbound bind9 knot-resolver pdns-recursor dnsmasq-base libsys
 
 # What Debian starts of all these as soon as it is installed, and at each boot: not here.
 UNITS=(
-    unbound named kresd@1 pdns-recursor radvd isc-dhcp-server kea-dhcp4-server kea-dhcp-ddns-server
+    unbound named kresd@1 pdns-recursor radvd isc-dhcp-server kea-dhcp4-server kea-dhcp-ddns-server haproxy
 )
 
 # say TEXT...: one line of progress for the person who watches.

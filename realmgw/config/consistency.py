@@ -30,6 +30,7 @@ from realmgw.config.settings import (
     Network,
     PolicyStage,
     UnknownHosts,
+    Webproxy,
 )
 from realmgw.config.steps import Steps, finish, portions
 from realmgw.config.terms import USUAL_GROUPS, DefaultService
@@ -196,6 +197,26 @@ def _registered(problems: Problems) -> Found[None]:
             yield node, "'proxy_required' needs the service pool, and there is none: write pools.service, or remove it"
         yield (node, "there are two services of this name: remove one") if service.label in there else None
         there.add(service.label)
+
+
+def _webproxy(problems: Problems) -> Found[None]:
+    """Where it listens, and nobody else."""
+    for how, node in _all(problems, Label.WEBPROXY, Webproxy):
+        if not how.enabled:
+            continue
+        if not problems.remembered.get(Label.SERVICE):
+            yield node, "the web proxy listens at the service pool, and there is none: write pools.service"
+        if how.http_port == how.https_port:
+            yield node, f"HTTP and TLS can not both have port {how.http_port}: write another"
+        service = {address for address, _ in problems.remembered.get(Label.SERVICE, ())}
+        for label, who in ((Label.LISTEN, "DNS server"), (Label.PORTAL, "portal")):
+            for listen, there in _all(problems, label, Endpoint):
+                if listen.address in service and listen.port in (how.http_port, how.https_port):
+                    yield (
+                        there,
+                        f"the web proxy has port {listen.port} of {listen.address}: have the {who} listen elsewhere",
+                    )
+                yield None
 
 
 def _allocation(problems: Problems) -> Found[None]:
@@ -372,6 +393,6 @@ def _repository(problems: Problems) -> Found[None]:
 
 
 _PARTS = (
-    _zones, _interfaces, _listen, _metrics, _updates, _pool, _registered, _ipv6, _allocation, _policy, _peers,
-    _repository,
+    _zones, _interfaces, _listen, _metrics, _updates, _pool, _registered, _webproxy, _ipv6, _allocation, _policy,
+    _peers, _repository,
 )  # fmt: skip

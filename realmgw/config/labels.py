@@ -36,6 +36,8 @@ class Label(enum.Enum):
     """Where the portal listens (Endpoint)."""
     METRICS = enum.auto()
     """Where metrics are told (Endpoint | PurePath)."""
+    WEBPROXY = enum.auto()
+    """The reverse proxy of the service pool (Webproxy)."""
     UNKNOWN_HOSTS = enum.auto()
     """`datapath.unknown_hosts` (UnknownHosts)."""
     UPDATE = enum.auto()

@@ -77,6 +77,7 @@ from realmgw.config.values import Endpoint as Endpoint
 from realmgw.config.values import Network as Network
 from realmgw.config.values import Peer as Peer
 from realmgw.config.values import Resolver as Resolver
+from realmgw.config.webproxy import Webproxy as Webproxy
 
 FOLDERS = sequence(parsed(PurePath), at_most=MOST_FOLDERS)
 interface = parsed(rulenames.interface_name)
@@ -362,6 +363,8 @@ class Settings:
     """The page for LAN hosts that are no subscribers; None: there is none."""
     synproxy: Synproxy = key(Section(Synproxy), Synproxy())
     """The SYN proxies upstream."""
+    webproxy: Webproxy = key(remembered(Label.WEBPROXY, Section(Webproxy)), Webproxy())
+    """The reverse proxy of the service pool."""
     control: Control = key(Section(Control), Control())
     """How operators reach it."""
     metrics: Metrics = key(Section(Metrics), Metrics())

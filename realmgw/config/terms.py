@@ -39,6 +39,14 @@ class Terms:
     """Destination port, 0 for any."""
     proxy_required: bool = key(boolean, False)
     """Answer with the service pool's address: a reverse proxy routes by HTTP Host or TLS SNI."""
+    http_port: int = key(integer(1, 65535), 80)
+    """Behind the reverse proxy: where the host takes HTTP."""
+    https_port: int = key(integer(1, 65535), 443)
+    """The same for TLS."""
+    https_redirect: bool = key(boolean, False)
+    """The same: who comes by HTTP is sent to HTTPS."""
+    proxy_protocol: bool = key(boolean, False)
+    """The same: the host is told who the client is by the PROXY protocol, version 2, before anything else."""
     carriergrade: bool = key(boolean, False)
     """The host is a realm gateway itself."""
     loose_packet: int = key(integer(-1, 1_000_000), 0)

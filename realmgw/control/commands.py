@@ -167,6 +167,7 @@ COMMANDS: Mapping[str, Command] = {
             Parameter("name", "The name."),
         ), changes=True, takes_time=True),
         Command("synproxy/show", "Show the SYN proxies, and whether they are in step."),
+        Command("webproxy/show", "Show the web proxy: whether it runs, what it knows, and what it has counted."),
         Command("explain/name", "Tell what a question would be answered.", (
             Parameter("name", "The name that is asked for."),
             _option("resolver", "The address that asks.", "ADDRESS", None),

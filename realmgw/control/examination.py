@@ -19,7 +19,7 @@ from typing import Any
 import attrs
 
 from realmgw import config
-from realmgw.config import limits, port
+from realmgw.config import haproxy, limits, port
 from realmgw.config.disk import exposed, is_public, stranger
 from realmgw.config.named import reading_secrets
 from realmgw.config.settings import Address, Endpoint, Network, Settings
@@ -88,6 +88,7 @@ def examine(settings: Settings, do: Callable[[Blocking], Any], *, starting: bool
     _look_at_links(settings, there, routers, found)
     found.refused += limits.refusals(settings)
     _look_at_ports(settings, found, starting=starting, running=bool(running))
+    found.wrong += _of_webproxy(settings, is_free=not (starting or running))
     if not running:
         found.refused += _taken_queue(settings.admission.queue)
     found.wrong += _neighbours(settings)
@@ -120,7 +121,7 @@ def loading(path: Path) -> Steps[config.Written]:
     if refused:
         raise ConfigurationError(refused)
     limits.raise_limit(written.settings)
-    return attrs.evolve(written, settings=served(written.settings))
+    return attrs.evolve(written, settings=haproxy.with_user(served(written.settings)))
 
 
 def around(settings: Settings) -> Around:
@@ -330,6 +331,28 @@ def _taken(settings: Settings) -> Iterator[tuple[int, str, Endpoint, str]]:
         number = port.attempt(transport, endpoint)
         if number:
             yield number, transport, endpoint, who
+
+
+def _of_webproxy(settings: Settings, *, is_free: bool) -> Iterator[str]:
+    """What is in the way of the web proxy; without it, the gateway runs all the same.
+
+    Args:
+        settings: What is written.
+        is_free: Whether nobody of ours should have its ports.
+    """
+    how = settings.webproxy
+    why = haproxy.problem(how) if how.enabled else None
+    if why is not None and not is_root() and haproxy.user(how) is not None:
+        return  # who looks is not who starts it
+    if why is not None:
+        yield why
+    elif how.enabled and is_free and is_root():
+        for endpoint in (
+            Endpoint(each, at) for each in settings.pools.service for at in (how.http_port, how.https_port)
+        ):
+            number = port.attempt("TCP", endpoint)
+            if number:
+                yield port.refusal("TCP", endpoint, number, "the web proxy")
 
 
 def _taken_queue(number: int) -> Iterator[str]:

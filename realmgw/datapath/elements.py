@@ -24,6 +24,10 @@ from realmgw.subscribers.review import addresses_of
 
 SUBSCRIBERS = ("subscribers", "subscribers6")
 """The sets with every address of every subscriber, where it matters who is one."""
+SUBSCRIBER_SETS = tuple(
+    f"set {name} {{ type {kind}; }}" for name, kind in zip(SUBSCRIBERS, ("ipv4_addr", "ipv6_addr"), strict=True)
+)
+"""These, as they are declared in a table."""
 STRAYS = ("strays", "strays6")
 """The sets that elements may be added to by anybody: to slow somebody down by hand does no harm."""
 STRAYS_KEPT = 65536

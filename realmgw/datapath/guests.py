@@ -74,11 +74,9 @@ class Guests:
         return frozenset(each.address.packed for each in (*_first(self.http), *_first(self.resolvers)))
 
     def objects(self) -> Iterator[str]:
-        """Counters, limits and sets."""
+        """Counters, limits and sets, but for those of subscribers."""
         for name, comment in COUNTERS[self.how].items():
             yield f'counter {name} {{ comment "{comment}"; }}'
-        if self.needs_subscribers:
-            yield from (f"set {name} {{ type {kind}; }}" for name, kind in zip(SUBSCRIBERS, _KINDS, strict=True))
         if self.how is UnknownHosts.GUEST:
             yield f"limit guests_told {{ rate {ALL_RATE}/second burst {ALL_BURST} packets; }}"
             yield f"limit guests_knock {{ rate over {ALL_RATE}/second burst {ALL_BURST} packets; }}"

@@ -12,6 +12,7 @@ The chains up to a flow's host are in `realmgw.datapath.incoming`, what is forwa
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
 import attrs
 
@@ -19,7 +20,7 @@ from realmgw.config import rulenames
 from realmgw.config.ipv6 import Ipv6, Ipv6Mode
 from realmgw.config.pipeline import Refused
 from realmgw.config.settings import Address, Dnat, Forward, Network, Settings
-from realmgw.datapath import elements, forwarding, incoming, marks, outbound6, translation
+from realmgw.datapath import elements, forwarding, incoming, marks, outbound6, proxied, translation
 from realmgw.datapath.batches import Elements
 from realmgw.datapath.elements import STRAYS_KEPT
 from realmgw.datapath.guests import Guests
@@ -33,6 +34,7 @@ from realmgw.datapath.pipeline import groups, parts, stages
 from realmgw.datapath.pipeline.parts import Stages
 from realmgw.datapath.policy import classes
 from realmgw.datapath.policy.classes import Classes
+from realmgw.datapath.proxied import Proxied
 from realmgw.datapath.watch import ownership
 from realmgw.errors import ConfigurationError
 from realmgw.subscribers.model import Host
@@ -87,6 +89,8 @@ class Ruleset:
     """What the operator's stages place."""
     groups: tuple[str, ...] = ()
     """Groups of subscribers, of whose rules there are chains among them."""
+    proxied: Proxied | None = None
+    """The reverse proxy of the service pool; None: there is none."""
     told: frozenset[Refused] = frozenset(Refused)
     """Who is told that the pool has refused him."""
 
@@ -145,6 +149,7 @@ class Ruleset:
             lent=lent,
             stages=stages.stages(settings),
             groups=tuple(each.name for each in groups.told(settings)),
+            proxied=Proxied.of(settings),
             told=stages.told(settings),
         )
 
@@ -153,6 +158,11 @@ class Ruleset:
         """The one towards the Internet, those towards the private hosts, and all of them: a name and sets for nft."""
         wan, *lans = (f'"{name}"' for name in (self.wan, *self.lan))
         return wan, f"{{ {', '.join(lans)} }}", f"{{ {', '.join((wan, *lans))} }}"
+
+    @property
+    def needs_subscribers(self) -> bool:
+        """Whether it matters who is a subscriber."""
+        return self.guests.needs_subscribers or self.proxied is not None
 
     @property
     def pool_sets(self) -> tuple[str, ...]:
@@ -264,7 +274,7 @@ def _hosts(ruleset: Ruleset, hosts: HostChange) -> Iterator[str]:
 
 
 def _reached(ruleset: Ruleset, hosts: HostChange) -> Iterator[Elements]:
-    return elements.hosts(hosts, ruleset.dnat, ruleset.hosts6, known=ruleset.guests.needs_subscribers)
+    return elements.hosts(hosts, ruleset.dnat, ruleset.hosts6, known=ruleset.needs_subscribers)
 
 
 def is_replaced(before: Ruleset, after: Ruleset) -> bool:
@@ -331,12 +341,19 @@ def _comment(ruleset: Ruleset) -> str:
 
 def _objects(ruleset: Ruleset) -> Iterator[str]:
     """Counters, the limit of told refusals, sets and maps."""
-    of_leaving = {} if ruleset.leaving6 is None else outbound6.COUNTERS
-    for name, comment in {**COUNTERS, **(COUNTERS6 if ruleset.ipv6 else {}), **of_leaving}.items():
+    more = (
+        COUNTERS6 if ruleset.ipv6 else {},
+        {} if ruleset.leaving6 is None else outbound6.COUNTERS,
+        {} if ruleset.proxied is None else proxied.COUNTERS,
+    )
+    for name, comment in {**COUNTERS, **dict(chain.from_iterable(each.items() for each in more))}.items():
         yield f'\tcounter {name} {{ comment "{comment}"; }}'
     rate = ruleset.reject_rate
     yield f"\tlimit refusals_told {{ rate {rate}/second burst {rate} packets; }}"
-    yield from (f"\t{each}" for each in (*ruleset.pool_sets, *ruleset.guests.objects(), *ruleset.stages.declared()))
+    known = elements.SUBSCRIBER_SETS if ruleset.needs_subscribers else ()
+    yield from (
+        f"\t{each}" for each in (*ruleset.pool_sets, *known, *ruleset.guests.objects(), *ruleset.stages.declared())
+    )
     # Each element has a limit of its own, so the lookup matches only what is over that sender's rate.
     kept = (
         f"size {STRAYS_KEPT}; flags dynamic, timeout;"
@@ -360,7 +377,7 @@ def _chains(ruleset: Ruleset) -> incoming.Chains:
     way = forwarding.Families(ipv4_leaves=leaves, ipv6_enters=ipv6, leaving6=leaving6, guests=guests)
     chains = {
         **incoming.before_routing(wan, lan, ruleset.told, ipv6=ipv6, lent=ruleset.lent),
-        "tell": incoming.told(ipv6=ipv6 or guests.needs_subscribers),
+        "tell": incoming.told(ipv6=ipv6 or ruleset.needs_subscribers),
         **incoming.translation(wan, ruleset.dnat, ipv6=ipv6),
         **guests.chains(lan),
         **incoming.own_sockets(wan, lan, ipv6=ipv6),
@@ -369,6 +386,8 @@ def _chains(ruleset: Ruleset) -> incoming.Chains:
         "outbound": forwarding.outbound(wan, lan, ruleset.outbound, ruleset.outbound_ports),
     }
     chains["own_sockets"] += guests.received(lan)
+    if ruleset.proxied is not None:
+        chains.update(ruleset.proxied.chains(lan))
     if leaving6 is not None:
         chains["outbound"] += leaving6.translated()
         chains[outbound6.WALL] = leaving6.wall()

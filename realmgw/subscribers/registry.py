@@ -8,7 +8,7 @@ committed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address
 
 import attrs
@@ -83,9 +83,11 @@ class Registry:
         directory: The directory. `commit` amends its tables in place: they are the same objects all the time.
         problems: What was wrong with the sources at the last `commit`.
         kept: A line for each source of which not what it says is in force, but what it said before.
+        told: Goes through changes that are in force now, in steps.
     """
 
     def __init__(self) -> None:
+        self.told: Callable[[Changes], Steps[None]] = lambda _changes: emptying()
         self.directory = Directory({}, {})
         self.problems: tuple[str, ...] = ()
         self.kept: tuple[str, ...] = ()
@@ -309,13 +311,14 @@ class Registry:
         yield from adding(self._by_host, changes.by_host.items())
         yield from adding(self._owners, changes.owners.items())
         self.directory = Directory(services, hosts, attrs.evolve(changes.indices, by_name=by_name))
+        yield from self.told(changes)
         if changes.part is not None:
             self._amend(changes.part)
             self._beyond = changes.beyond
             return
         for count, (source, unit) in enumerate(changes.units.items(), 1):
             if self._units.get(source) is not unit:
-                yield from _forget_entries(unit)
+                yield from unit.forgetting()
             if not count % (8 * AT_ONCE):
                 yield None
         self._units = changes.units
@@ -375,14 +378,6 @@ def _entry_of(host: Host, services: Iterable[Service]) -> Entry:
     address = IPv4Address(host.address) if host.address else None
     address6 = IPv6Address(host.address6) if host.address6 else None
     return Entry(host.name, address, offers, host.profile, host.identity, address6)
-
-
-def _forget_entries(unit: Unit) -> Steps[None]:
-    """Entries were made into hosts by now; kept, they would take more memory than these."""
-    if isinstance(unit.entries, dict) and unit.entries is not unit.tokens:
-        yield from emptying(unit.entries)
-    if isinstance(unit.lines, dict):
-        yield from emptying(unit.lines)
 
 
 def _problems(units: Iterable[Unit]) -> Steps[tuple[list[str], list[str]]]:

@@ -2,6 +2,8 @@
 
 Each hears of new settings (`configure`), may say what is wrong with it (`Ground.telling`), may count (`counts`, found
 by `Counting.take`), and may have commands: these are named in `Companions.commands`.
+
+Edge: what is kept on disk.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ from realmgw.metrics.gateway import GATEWAY
 from realmgw.metrics.service import MetricsService
 from realmgw.portal.service import PortalService
 from realmgw.synproxy.service import SynproxyService
+from realmgw.tap import kept
 from realmgw.tap.ground import Ground
+from realmgw.webproxy.service import WebproxyService
 
 
 class Companions:
@@ -39,13 +43,14 @@ class Companions:
 
     def __init__(self, ground: Ground, allocator: Allocator) -> None:
         self.portal = _portal(ground)
-        synproxy = _synproxy(ground, allocator)
+        synproxy, webproxy = _synproxy(ground, allocator), _webproxy(ground)
         self.present = Present(synproxy.show, ground.wall, ground.build)
         metrics = MetricsService(ground.settings.metrics, GATEWAY, self.present.read, ground.reactor, ground.present)
-        self.before_dns = (synproxy, _neighbours(ground, allocator))
+        self.before_dns = (synproxy, _neighbours(ground, allocator), webproxy)
         self.after_dns = (self.portal, metrics)
         self.commands: Mapping[str, Callable[..., Any]] = {
             "synproxy/show": lambda: {"proxies": synproxy.show()},
+            "webproxy/show": webproxy.show,
         }
 
     def configure(self, settings: Settings) -> None:
@@ -58,6 +63,15 @@ class Companions:
 def _synproxy(ground: Ground, allocator: Allocator) -> SynproxyService:
     """Keeps SYN proxies in step."""
     return SynproxyService(ground.settings, allocator, ground.reactor, ground.elsewhere, ground.telling("synproxy"))
+
+
+def _webproxy(ground: Ground) -> WebproxyService:
+    """Runs the reverse proxy of the service pool, which hears of whatever becomes of subscribers."""
+    registry, path = ground.running.registry, kept.web_proxy(ground.running)
+    tell = ground.telling("webproxy")
+    webproxy = WebproxyService(ground.settings, registry.directory, path, ground.reactor, ground.elsewhere, tell)
+    registry.told = webproxy.noting
+    return webproxy
 
 
 def _neighbours(ground: Ground, allocator: Allocator) -> NeighboursService:

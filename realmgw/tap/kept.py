@@ -62,6 +62,11 @@ def held(running: Running) -> Hold:
     return Hold(path, f"what is kept of {running.path} in {running.settings.state}")
 
 
+def web_proxy(running: Running) -> Path:
+    """What the paths of the web proxy's files begin with."""
+    return config.state_file(running.path, running.settings.state, "webproxy")
+
+
 def reputations(ground: Ground, book: Book) -> ReputationService:
     """Keeps what the book has; the disk has a thread of its own, so that the kernel need not wait for it."""
     settings, reactor = ground.settings, ground.reactor

@@ -13,6 +13,7 @@ from twisted.application.service import IService
 from twisted.logger import Logger
 
 from realmgw import config
+from realmgw.config.haproxy import with_user
 from realmgw.config.service import Readers
 from realmgw.config.settings import Settings
 from realmgw.config.steps import Blocking, now
@@ -53,7 +54,7 @@ def make_service(options: Options) -> IService:
         _log.critical("the configuration can not be used: this is the last good one. Problems:")
     for problem in loaded.problems:
         _log.critical("{problem}", problem=problem)
-    running = read(path, served(loaded.settings), around(loaded.settings), do)
+    running = read(path, with_user(served(loaded.settings)), around(loaded.settings), do)
     running.problems = loaded.problems
     return compose(running, options, config.secrets(loaded.settings))
 

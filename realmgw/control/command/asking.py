@@ -38,6 +38,7 @@ GROUPS = {
     "flows": Group("flows", help="Show and end the flows of hosts."),
     "leases": Group("leases", help="Show and change what is registered by dynamic update."),
     "synproxy": Group("synproxy", help="Show the SYN proxies."),
+    "webproxy": Group("webproxy", help="Show the web proxy."),
     "explain": Group("explain", help="Tell what would be decided, and why."),
 }
 """Commands by the word that they begin with."""

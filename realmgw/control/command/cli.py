@@ -40,7 +40,7 @@ from realmgw.control.command.asking import (
 from realmgw.control.command.confirming import confirm, refuse_unseen
 from realmgw.control.command.live import repeat
 from realmgw.control.command.output import complain, guarded
-from realmgw.control.command.proxies import proxies
+from realmgw.control.command.proxies import proxies, web_proxy
 from realmgw.control.command.top import top
 from realmgw.control.commands import COMMANDS, CommandError, ExitStatus
 from realmgw.errors import RealmGatewayError
@@ -353,6 +353,7 @@ def _kill(usual: Usual, /, yes: bool, **said: str | None) -> None:
 
 
 asks("synproxy/show", proxies)
+asks("webproxy/show", web_proxy)
 asks("leases/list", shown.leases)
 asks("leases/add", shown.registered)
 

@@ -1,4 +1,4 @@
-"""The SYN proxies as lines for humans."""
+"""The SYN proxies and the web proxy as lines for humans."""
 
 from __future__ import annotations
 
@@ -22,3 +22,21 @@ def proxies(answer: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {', '.join(f'{name} {count}' for name, count in counts.items() if count) or 'nothing was counted'}"
         if each["error"]:
             yield f"  {each['error']}"
+
+
+def web_proxy(answer: Mapping[str, Any]) -> Iterator[str]:
+    """How the reverse proxy of the service pool is."""
+    if answer["state"] == "off":
+        yield "There is no web proxy: webproxy.enabled is false."
+        return
+    pid = f", process {answer['pid']}" if answer["pid"] else ""
+    yield f"{answer['state']} for {duration(answer['since'])}{pid}"
+    where = ", ".join(answer["listens"]) or "no address"
+    yield f"  at {where}: HTTP port {answer['http_port']}, TLS port {answer['https_port']}"
+    if answer["error"]:
+        yield f"  {answer['error']}"
+    if answer["withheld"]:
+        names, count = ", ".join(answer["withheld"]), answer["counts"]["withheld"]
+        more = count - len(answer["withheld"])
+        yield f"  not served, as rules of their hosts ask who sends: {names}{f' and {more} more' if more else ''}"
+    yield from (f"  {name}: {count}" for name, count in answer["counts"].items())

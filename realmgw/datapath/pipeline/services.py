@@ -41,6 +41,8 @@ class Around:
     """Ports of HTTP."""
     management: Management
     """Who manages it."""
+    proxied: tuple[str, ...] = ()
+    """What lets clients of the web proxy in: that is for the proxy to refuse."""
     is_after: bool = True
     """Whether rules of hosts are asked before this."""
 
@@ -94,6 +96,7 @@ def stages(said: Services, around: Around, order: Iterable[PolicyStage]) -> Stag
         "meta l4proto != udp ct state established,related accept",
         f"udp dport != {ports} ct state established,related accept",
         *managing(around.management),
+        *around.proxied,
         *lines,
     )
     made.objects.update(parts.counters(made.chains))

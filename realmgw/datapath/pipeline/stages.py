@@ -11,6 +11,7 @@ from realmgw.datapath import marks
 from realmgw.datapath.pipeline import groups, parts, preemptive, services
 from realmgw.datapath.pipeline.parts import PREFIX, Stages, comment
 from realmgw.datapath.pipeline.services import Around
+from realmgw.datapath.proxied import Proxied
 
 _SIDES = {marks.WAN: "wan", marks.LAN: "lan", marks.OTHER: "others"}
 _AFTER_HOSTS = (PolicyStage.ADMIN_POLICY, PolicyStage.ADMIN_POLICY_DHCP, PolicyStage.ADMIN_POLICY_HTTP,
@@ -45,9 +46,11 @@ def _around(settings: Settings) -> Around:
     ports = tuple(each.port for view in (dns.wan, dns.lan) for each in view.listen) or (53,)
     http = (*_WEB_PORTS, *(each.port for each in (portal.endpoints if portal else ())))
     first = next((each for each in order if each in (*_AFTER_HOSTS, PolicyStage.CUSTOMER_POLICY)), None)
+    wan, proxied = settings.interfaces.wan, Proxied.of(settings)
     return Around(
-        settings.interfaces.wan, settings.interfaces.lan, ports, http,
-        settings.policy.pipeline.preemptive.management, is_after=first not in _AFTER_HOSTS,
+        wan, settings.interfaces.lan, ports, http,
+        settings.policy.pipeline.preemptive.management, () if proxied is None else tuple(proxied.served(f'"{wan}"')),
+        is_after=first not in _AFTER_HOSTS,
     )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ import attrs
 from realmgw import __version__
 from realmgw.config import document
 from realmgw.config.document import MOST_FOUND, MOST_OF_ONE, Problems, parse, parsing
-from realmgw.config.steps import Steps
+from realmgw.config.steps import Steps, emptying
 from realmgw.subscribers.entry import Entry
 from realmgw.subscribers.fastpath.by_shape import ByShapeReader
 from realmgw.subscribers.schema import entries, reading
@@ -92,6 +92,13 @@ class Unit:
         """
         line, (more, column) = self.lines.get(name), at or (1, 1)
         return f"{self.source}: {name}" if line is None else f"{self.source}:{line + more - 1}:{column}: {name}"
+
+    def forgetting(self) -> Steps[None]:
+        """Entries were made into hosts by now; kept, they would take more memory than these."""
+        if isinstance(self.entries, dict) and self.entries is not self.tokens:
+            yield from emptying(self.entries)
+        if isinstance(self.lines, dict):
+            yield from emptying(self.lines)
 
 
 def read(source: str, text: bytes, former: Unit | None = None, by_shape: ByShapeReader | None = None) -> Steps[Unit]:

@@ -220,6 +220,18 @@ class CheckTests(SynchronousTestCase):
         [line] = self.problems(more=groups)
         self.assertEqual(line, "203.0.113.7/32 belongs to a group already, at line 7: remove one of them")
 
+    def test_finds_a_web_proxy_that_has_no_place(self) -> None:
+        """Without a service pool, with one port for both, and where somebody else listens; if it is asked for."""
+        pool, on = ("pools: {", "pools: {service: [192.0.2.9], "), "webproxy: {enabled: true%s}\n"
+        self.assertEqual(self.problems(pool, more=on % ""), [])
+        self.assertEqual(self.problems(more="webproxy: {http_port: 443}\n"), [])
+        [line] = self.problems(more=on % "")
+        self.assertIn("there is none: write pools.service", line)
+        [line] = self.problems(pool, more=on % ", http_port: 443")
+        self.assertIn("HTTP and TLS can not both have port 443", line)
+        [line] = self.problems(pool, more=on % "" + "portal: {listen: [192.0.2.9, '192.0.2.9:8080', 192.168.0.1]}\n")
+        self.assertIn("the web proxy has port 80 of 192.0.2.9: have the portal listen elsewhere", line)
+
     def test_finds_alias_challenges_without_a_zone_for_aliases(self) -> None:
         """Of the policy or of a zone; with such a zone all is well."""
         cname = "policy: {challenges: {cname: true}}\n"

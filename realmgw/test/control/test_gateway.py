@@ -85,7 +85,7 @@ def gateway_of(made: TestGateway) -> Gateway:
         tracing=Tracing(made.running, lambda *_: succeed(lambda: None)),
         explain_name=lambda name, who, **how: Found((f"{name} {who} {how}",), services.get(name), Challenge.CNAME),
         counting=counting,
-        companions={"synproxy/show": lambda: {"proxies": [PROXY]}},
+        companions={"synproxy/show": lambda: {"proxies": [PROXY]}, "webproxy/show": lambda: {"state": "off"}},
         placed=lambda: [{"what": "route", "name": "r", "should_be": "there", "is": "gone"}],
         plan=made.reloader.plan,
         reload=made.reloader.reload,

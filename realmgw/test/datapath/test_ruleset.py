@@ -12,8 +12,8 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from realmgw.config import settings as config
 from realmgw.config.addresses import AddressRange
-from realmgw.config.settings import Dnat
-from realmgw.datapath import elements, guests, marks, outbound6, ruleset
+from realmgw.config.settings import Dnat, Webproxy
+from realmgw.datapath import elements, guests, marks, outbound6, proxied, ruleset
 from realmgw.datapath.ruleset import Lent, Ruleset
 from realmgw.datapath.watch import guard
 from realmgw.errors import ConfigurationError
@@ -40,7 +40,7 @@ NOT_BY_IPV6 = config.Ipv6(outbound=(config.Outbound6("lan1.7", config.Leave6.OFF
 OF_GUESTS = {name for each in guests.COUNTERS.values() for name in each}
 OF_STAGES = {"stage_flags", "stage_dns_unsolicited"}
 """Where nothing is said of them."""
-EVERY = {*OF_STAGES, *ruleset.COUNTERS, *ruleset.COUNTERS6, *outbound6.COUNTERS, *OF_GUESTS}
+EVERY = {*OF_STAGES, *ruleset.COUNTERS, *ruleset.COUNTERS6, *outbound6.COUNTERS, *OF_GUESTS, *proxied.COUNTERS}
 """All named counters."""
 
 
@@ -160,7 +160,7 @@ class ReplacementTests(SynchronousTestCase):
         used = set(re.findall(r'counter name "(\w+)"', self.text))
         self.assertEqual(used, {*ruleset.COUNTERS, *OF_STAGES} - {"untranslated"})
         self.check_ends(self.text)
-        settings = attrs.evolve(DUAL, ipv6=NOT_BY_IPV6)
+        settings = attrs.evolve(DUAL, ipv6=NOT_BY_IPV6, webproxy=Webproxy(enabled=True, runs_as=(108, 110)))
         dual = Ruleset.of(settings, native_queue=True, dnat=Dnat.MARKDNAT, lent=Lent(1, 16))
         both = ruleset.replacement(dual, ())
         self.assertEqual(set(re.findall(r'counter name "(\w+)"', both)), EVERY - OF_GUESTS)

@@ -96,7 +96,8 @@ class CounterTests(SynchronousTestCase):
         folder = Path(self.mktemp()).absolute()
         folder.mkdir()
         main = folder / "realmgw.yaml"
-        main.write_text(MINIMAL + f"state: {folder}\nrepository: {{url: 'http://192.0.2.9', cache: false}}\n{PORTAL}")
+        minimal = MINIMAL.replace("pools: {", "pools: {service: [192.0.2.9], ") + "webproxy: {enabled: true}\n"
+        main.write_text(minimal + f"state: {folder}\nrepository: {{url: 'http://192.0.2.9', cache: false}}\n{PORTAL}")
         self.gateway = compose(read(main, config.load(main)), tap.Options())
 
     def counts(self) -> dict[str, Any]:

@@ -41,6 +41,7 @@ class MetricsTests(SynchronousTestCase):
         folder.mkdir()
         main = folder / "realmgw.yaml"
         text = MINIMAL.replace("dns: {wan: {listen: [192.0.2.1]}}", FORWARD)
+        text = text.replace("pools: {", "pools: {service: [192.0.2.9], ") + "webproxy: {enabled: true}\n"
         main.write_text(f"{text}state: {folder}\n{EVERYTHING}")
         self.gateway = compose(read(main, config.load(main)), tap.Options())
         [self.counting] = {each for each in reachable(self.gateway) if type(each).__name__ == "Counting"}

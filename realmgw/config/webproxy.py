@@ -1,0 +1,45 @@
+"""The settings of the reverse proxy of the service pool: HAProxy, which the gateway runs."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+import attrs
+
+from realmgw.config.validators import boolean, integer, key, matching, number, parsed
+
+HTTP_PORT, HTTPS_PORT = 80, 443
+LONGEST = 86_400.0  # seconds
+"""Of any time that the proxy waits."""
+MOST = 1_000_000
+"""The most connections that can be asked for."""
+
+
+@attrs.frozen
+class Webproxy:
+    """The reverse proxy of the service pool: by HTTP Host, and by the name in TLS (SNI)."""
+
+    enabled: bool = key(boolean, False)
+    """Whether the gateway runs it."""
+    program: PurePath = key(parsed(PurePath), PurePath("/usr/sbin/haproxy"))
+    """HAProxy."""
+    user: str = key(matching(r"[A-Za-z_][A-Za-z0-9_-]{0,30}", "the name of a user"), "haproxy")
+    """As whom it runs once it listens. It must be nobody else's: by this user the kernel knows the proxy's packets."""
+    http_port: int = key(integer(1, 65535), HTTP_PORT)
+    """Where it takes HTTP, at each address of the service pool."""
+    https_port: int = key(integer(1, 65535), HTTPS_PORT)
+    """The same for TLS, which it passes on as it is."""
+    connections: int = key(integer(1, MOST), 5000)
+    """So many clients may be connected at once; more wait to be taken."""
+    connections_per_client: int = key(integer(1, MOST), 256)
+    """So many of one IPv4 address, or of one /64 of IPv6; more are closed."""
+    request_timeout: float = key(number(0.1, LONGEST), 10.0)  # seconds
+    """How long a client may take to say what it wants: the headers of a request, or the first message of TLS."""
+    connect_timeout: float = key(number(0.1, LONGEST), 5.0)  # seconds
+    """How long a host may take to accept a connection."""
+    idle_timeout: float = key(number(0.1, LONGEST), 60.0)  # seconds
+    """For how long either side of a request may say nothing."""
+    tunnel_timeout: float = key(number(0.1, LONGEST), 3600.0)  # seconds
+    """The same of what goes both ways: TLS, and WebSocket."""
+    runs_as: tuple[int, int] | None = attrs.field(default=None, eq=False)
+    """The numbers of its user and of his group, found when settings are read; None: it can not be run. No key."""

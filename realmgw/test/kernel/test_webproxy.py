@@ -1,0 +1,289 @@
+"""The reverse proxy of the service pool with the real HAProxy: names, hosts that come and go, and its end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+from realmgw.control.command.client import ask
+from realmgw.test import programs
+from realmgw.test.kernel import requirements
+from realmgw.test.kernel.realm_case import FIRST, SECOND, RealmTestCase
+from realmgw.test.kernel.web_case import PATIENCE, Origin, answer, hello, request
+from realmgw.test.subscribers.authority import Authority
+
+with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
+    from testbed.realm.gateway import Subscriber
+    from testbed.realm.topology import CLIENT, GATEWAY
+
+UNRECOGNIZED = b"\x15\x03\x03\x00\x02\x02\x70"
+"""The alert `unrecognized_name`, fatal."""
+NAME = "www.one.gwa.demo"
+OTHER = "www.two.gwa.demo"
+
+
+def subscriber(name: str, address: str, *services: dict[str, Any], **more: Any) -> Subscriber:
+    """A host whose web server is reached by the proxy."""
+    web = {"fqdn": f"www.{name}", "proxy_required": True}
+    return Subscriber(name, address, more={"SFQDN": [{"fqdn": name}, web, *services], **more})
+
+
+def host_of(body: str) -> str:
+    """The host that says where it is; empty if none does."""
+    found = re.search(r"192\.168\.0\.[0-9]+", body)
+    return found[0] if found else ""
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process runs; one that has ended, and that nobody has asked for, does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+class WebproxyTests(RealmTestCase):
+    """Two hosts with web servers, and a third that is no subscriber at first."""
+
+    skip = requirements.missing_for_gateway() or programs.missing("haproxy")
+    hosts = 3
+    settings: ClassVar[dict[str, Any]] = {"webproxy": {"enabled": True, "request_timeout": 2}}
+    origins: ClassVar[list[Origin]] = []
+    certificate: ClassVar[str] = ""
+
+    @classmethod
+    def subscribers(cls) -> list[Subscriber]:
+        """Who lives behind the gateway."""
+        plain = {"proxy_required": True, "http_port": 8080, "https_port": 8443}
+        told = {"fqdn": "told.one.gwa.demo.", **plain, "proxy_protocol": True}
+        secure = {"fqdn": "secure.one.gwa.demo.", **plain, "https_redirect": True}
+        closed = {"fqdn": "closed.one.gwa.demo.", **plain, "http_port": 8081}
+        refuse = {"priority": 1, "direction": "INGRESS", "protocol": "6", "tcp": {"dport": 8081}, "target": "REJECT"}
+        return [
+            subscriber("one.gwa.demo.", FIRST, told, secure, closed, FIREWALL={"FIREWALL_ADMIN": [refuse]}),
+            subscriber("two.gwa.demo.", SECOND),
+        ]
+
+    def setUp(self) -> None:
+        """Web servers, and a proxy that knows all names."""
+        super().setUp()
+        if not self.origins:
+            authority = Authority(self.testbed.folder)
+            files = {name: authority.issue(name) for name in (NAME, OTHER)}
+            type(self).certificate = str(authority.path)
+            self.origins.extend(
+                self.testbed.call("test_gwa", Origin, *where)
+                for where in (
+                    (FIRST, 8080, None), (FIRST, 8081, None), (FIRST, 443, files[NAME]), (FIRST, 8443, files[NAME]),
+                    (SECOND, 443, files[OTHER]),
+                )
+            )  # fmt: skip
+        self.until(lambda: self.shown()["state"] == "in step")
+
+    def shown(self) -> Any:
+        """How the proxy is."""
+        return ask(self.gateway.control, "webproxy/show")
+
+    def until(self, happens: Callable[[], object], seconds: float = PATIENCE) -> None:
+        """Waits."""
+        end = time.monotonic() + seconds
+        while not happens():
+            self.assertLess(time.monotonic(), end, "it does not happen")
+            time.sleep(0.02)
+
+    def connect(self, port: int = 80) -> socket.socket:
+        """A client's connection to the proxy."""
+        with self.testbed.inside("public"):
+            connection = socket.create_connection((GATEWAY, port), timeout=PATIENCE)
+        self.addCleanup(connection.close)
+        return connection
+
+    def get(self, host: str, *more: str, target: str = "/") -> tuple[int, str, str]:
+        """What is answered to a request on a connection of its own."""
+        with self.connect() as connection:
+            connection.sendall(request(host, target, *more))
+            return answer(connection)
+
+    def secure(self, name: str) -> ssl.SSLSocket:
+        """A connection by TLS; whose certificate is not the host's is refused."""
+        return ssl.create_default_context(cafile=self.certificate).wrap_socket(self.connect(443), server_hostname=name)
+
+    def write(self, *some: Subscriber) -> None:
+        """Other subscribers, in force."""
+        path = self.testbed.folder / "subscribers.d" / "testbed.yaml"
+        path.write_text("".join(each.text() for each in some))
+        self.assertIn(ask(self.gateway.control, "reload", {"accept_loss": "yes"})["status"], ("applied", "unchanged"))
+
+    @contextlib.contextmanager
+    def asked_all_the_time(self) -> Iterator[list[tuple[int, str]]]:
+        """Somebody asks for a name that stays, again and again; what was answered."""
+        answers, is_over = list[tuple[int, str]](), threading.Event()
+
+        def go_on() -> None:
+            while not is_over.is_set():
+                try:
+                    status, _, body = self.get(OTHER)
+                except OSError as error:
+                    status, body = -1, str(error)
+                answers.append((status, host_of(body) or body))
+
+        asking = threading.Thread(target=go_on)
+        asking.start()
+        try:
+            yield answers
+        finally:
+            is_over.set()
+            asking.join()
+
+    def test_names_lead_to_hosts_however_they_are_written(self) -> None:
+        """With a port, in upper case, with the last dot; names of nobody, and none, are told so."""
+        self.assertEqual(self.ask(NAME), GATEWAY)
+        for host in (NAME, f"{NAME}:80", NAME.upper(), f"{NAME}.", f"{NAME}.:80"):
+            status, _, body = self.get(host)
+            self.assertEqual((status, host_of(body)), (200, FIRST), host)
+        for host in ("nobody.gwa.demo", "one.gwa.demo", "[2001:db8::1]:80", "192.168.0.100", ""):
+            status, head, body = self.get(host)
+            self.assertEqual((status, "<h1>Not here</h1>" in body), (421, True), host)
+            self.assertIn("text/html", head)
+        with self.connect() as connection:
+            connection.sendall(request(OTHER, f"http://{NAME}/"))
+            self.assertEqual(answer(connection)[0], 400)
+        with self.connect() as connection:
+            connection.sendall(request(NAME, "/", "X-Long: " + "x" * 64_000))
+            self.assertEqual(answer(connection)[0], 400)
+
+    def test_each_request_of_a_connection_goes_where_its_own_name_leads(self) -> None:
+        """To a host of another one, too."""
+        secure, told = "secure.one.gwa.demo", "told.one.gwa.demo"
+        with self.connect() as connection:
+            for host, wanted in ((told, FIRST), (OTHER, SECOND), (told, FIRST), ("nobody.gwa.demo", "")):
+                connection.sendall(request(host))
+                status, _, body = answer(connection)
+                self.assertEqual((status, host_of(body)), (200 if wanted else 421, wanted))
+        status, head, _ = self.get(f"{secure}:80", target="/path?query=%41")
+        self.assertEqual((status, head.rpartition("\r\n")[2]), (308, f"location: https://{secure}/path?query=%41"))
+        challenge = "/.well-known/acme-challenge/token"
+        self.assertEqual(self.get(secure, target=challenge)[0], 200)
+
+    def test_hosts_are_told_who_asks(self) -> None:
+        """Whatever the client says; by the PROXY protocol where that is wanted."""
+        forged = ("X-Forwarded-For: 203.0.113.6", "Forwarded: for=203.0.113.6")
+        _, _, body = self.get("told.one.gwa.demo", *forged)
+        self.assertEqual(body.lower(), f"{FIRST}:8080 {CLIENT} x-forwarded-for={CLIENT}")
+
+    def test_tls_is_the_hosts_own(self) -> None:
+        """By its certificate; who asks for nobody's name, or for none, is told so."""
+        for name, address in ((NAME, FIRST), (OTHER, SECOND)):
+            with self.secure(name) as connection:
+                connection.sendall(request(name))
+                self.assertEqual(answer(connection)[2], f"{address}:443 -")
+        before = self.counts("tls_unknown", "tls_nameless", "tls_malformed")
+        for said, wanted in (
+            (hello("nobody.gwa.demo"), UNRECOGNIZED),
+            (hello(None), UNRECOGNIZED),
+            (request(NAME), b""),
+        ):
+            with self.connect(443) as connection:
+                connection.sendall(said)
+                self.assertEqual(connection.recv(7), wanted)
+        self.until(
+            lambda: self.counts("tls_unknown", "tls_nameless", "tls_malformed") == [each + 1 for each in before], 15
+        )
+
+    def test_a_client_hello_may_come_in_any_pieces(self) -> None:
+        """Cut in two at each octet; upper case."""
+        said = hello(NAME.upper())
+        for cut in range(1, len(said), 19):
+            with self.connect(443) as connection:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                connection.sendall(said[:cut])
+                time.sleep(0.002)
+                connection.sendall(said[cut:])
+                self.assertEqual(connection.recv(3), b"\x16\x03\x03", cut)
+
+    def test_who_says_nothing_is_not_waited_for(self) -> None:
+        """Neither for a request nor for a ClientHello."""
+        slow = [self.connect(port) for port in (80, 443)]
+        slow[0].sendall(b"GET / HTTP/1.1\r\n")
+        slow[1].sendall(hello(NAME)[:50])
+        begin = time.monotonic()
+        for each in slow:
+            while each.recv(1000):
+                pass
+        self.assertLess(time.monotonic() - begin, PATIENCE)
+
+    def test_rules_of_hosts_hold_behind_the_proxy(self) -> None:
+        """It gets to no port that they close, and to nobody else of the LAN; others of the machine do as before."""
+        self.assertEqual(self.get("closed.one.gwa.demo")[0], 503)
+        third = self.testbed.hosts[2]
+        for who, host, is_let in (("haproxy", FIRST, True), ("haproxy", third, False), ("root", third, True)):
+            trying = ["timeout", "3", "setpriv", f"--reuid={who}", "--clear-groups", "bash", "-c",
+                      f"exec 3<>/dev/tcp/{host}/80"]  # fmt: skip
+            self.assertEqual(self.testbed.run("gwa", trying).returncode == 0, is_let, (who, host))
+
+    def test_quic_is_refused_at_once(self) -> None:
+        """So that browsers come by TCP."""
+        with self.testbed.inside("public"):
+            client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with client:
+            client.settimeout(PATIENCE)
+            client.connect((GATEWAY, 443))
+            client.send(bytes(1200))
+            self.assertRaises(ConnectionRefusedError, client.recv, 100)
+
+    def test_subscribers_come_and_go_and_nobody_else_notices(self) -> None:
+        """By a reload; connections of a host that is gone end, those of others go on."""
+        one, two = self.subscribers()
+        third = self.testbed.hosts[2]
+        stays, goes = self.secure(OTHER), self.secure(NAME)
+        with self.asked_all_the_time() as answers:
+            self.write(one, two, subscriber("three.gwa.demo.", third))
+            self.until(lambda: self.get("www.three.gwa.demo")[2] == f"This is {third}.\n")
+            self.write(two, subscriber("three.gwa.demo.", FIRST))
+            self.until(lambda: self.get("www.three.gwa.demo")[2] == f"This is {FIRST}.\n")
+            self.until(lambda: self.get(NAME)[0] == 421)
+            self.assertRaises(OSError, self.ask_for_more, goes)
+        self.assertEqual(set(answers), {(200, SECOND)})
+        self.assertGreater(len(answers), 20)
+        stays.sendall(request(OTHER))
+        self.assertEqual(answer(stays)[0], 200)
+        self.write(one, two)
+        self.until(lambda: self.get(NAME)[0] == 200)
+        self.assertEqual(self.shown()["counts"]["starts"], 1)
+
+    def test_one_that_is_killed_is_back_soon_and_one_that_was_left_over_is_ended(self) -> None:
+        """With all names; when the gateway is killed, the next one ends what it has left."""
+        pid = self.shown()["pid"]
+        os.kill(pid, signal.SIGKILL)
+        self.until(lambda: self.shown()["pid"] not in (None, pid) and self.shown()["state"] == "in step", 2.0)
+        self.assertEqual(self.get(NAME)[0], 200)
+        left = self.shown()["pid"]
+        self.gateway.kill()
+        self.assertEqual(self.get(NAME)[0], 200)
+        self.gateway.start()
+        self.until(lambda: self.shown()["state"] == "in step")
+        self.assertNotEqual(self.shown()["pid"], left)
+        self.until(lambda: not is_running(left))
+        self.assertEqual(self.get(NAME)[0], 200)
+
+    def ask_for_more(self, connection: ssl.SSLSocket) -> None:
+        """Requests on a connection, until it has ended."""
+        for _ in range(100):
+            connection.sendall(request(NAME))
+            if not answer(connection)[0]:
+                raise ConnectionResetError
+        self.fail("it goes on")
+
+    def counts(self, *names: str) -> list[int]:
+        """What was counted."""
+        counts = self.shown()["counts"]
+        return [counts[name] for name in names]

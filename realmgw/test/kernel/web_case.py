@@ -1,0 +1,103 @@
+"""What tests of the reverse proxy share: web servers at private hosts, and requests of clients."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import ssl
+import threading
+from pathlib import Path
+
+PATIENCE = 5.0  # seconds
+PREAMBLE = b"\r\n\r\n\0\r\nQUIT\n"
+"""What the PROXY protocol, version 2, begins with."""
+
+
+class Origin:
+    """A web server: says where it is, who asks, by which headers, and who the PROXY protocol says that it is.
+
+    It is made where the host is: `testbed.call("test_gwa", Origin, "192.168.0.100", 80)`.
+
+    Args:
+        address: Where it listens.
+        port: The same.
+        certificate: The files of its certificate and key; None: no TLS.
+    """
+
+    def __init__(self, address: str, port: int, certificate: tuple[Path, Path] | None = None) -> None:
+        self._where = f"{address}:{port}"
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if certificate else None
+        if self._context is not None and certificate is not None:
+            self._context.load_cert_chain(*certificate)
+        self._listening = socket.create_server((address, port), backlog=64)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """No more connections."""
+        with contextlib.suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listening.accept()
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError), connection:
+            connection.settimeout(60.0)
+            told = _proxied(connection)
+            if self._context is not None:
+                connection = self._context.wrap_socket(connection, server_side=True)
+            text = b""
+            while more := connection.recv(65536):
+                text += more
+                while b"\r\n\r\n" in text:
+                    request, _, text = text.partition(b"\r\n\r\n")
+                    forwarded = re.findall(rb"(?i)\r\n(x-forwarded-for|forwarded): ([^\r]*)", request)
+                    said = " ".join((self._where, told, *(f"{name.decode()}={by.decode()}" for name, by in forwarded)))
+                    body = said.encode()
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+
+
+def _proxied(connection: socket.socket) -> str:
+    """Whom the PROXY protocol names; `-` if it is not spoken."""
+    if not connection.recv(1, socket.MSG_PEEK).startswith(PREAMBLE[:1]):
+        return "-"
+    head = connection.recv(16, socket.MSG_WAITALL)
+    assert head.startswith(PREAMBLE)
+    addresses = connection.recv(int.from_bytes(head[14:16], "big"), socket.MSG_WAITALL)
+    return socket.inet_ntoa(addresses[:4])
+
+
+def request(host: str, target: str = "/", *more: str) -> bytes:
+    """A request of HTTP/1.1."""
+    return "\r\n".join((f"GET {target} HTTP/1.1", f"Host: {host}", *more, "", "")).encode()
+
+
+def answer(connection: socket.socket) -> tuple[int, str, str]:
+    """Status, headers and body of what is answered; 0 where nothing is."""
+    text = b""
+    while b"\r\n\r\n" not in text:
+        more = connection.recv(65536)
+        if not more:
+            return 0, "", ""
+        text += more
+    head, _, body = text.partition(b"\r\n\r\n")
+    found = re.search(rb"(?i)content-length: ([0-9]+)", head)
+    while len(body) < int(found[1] if found else 0):
+        body += connection.recv(65536)
+    return int(head.split()[1]), head.decode(), body.decode()
+
+
+def hello(name: str | None) -> bytes:
+    """What a client says first by TLS, for a name or for none."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    coming, going = ssl.MemoryBIO(), ssl.MemoryBIO()
+    handshake = context.wrap_bio(coming, going, server_hostname=name)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        handshake.do_handshake()
+    return going.read()

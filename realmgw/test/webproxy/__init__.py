@@ -1,0 +1,1 @@
+"""Tests for the room of the reverse proxy."""

@@ -1,0 +1,165 @@
+"""HAProxy's runtime API in memory: its map, and what it says; the kernel's tests hold the real one to the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import error
+from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.python.failure import Failure
+
+from realmgw.subscribers.model import Host, Service, Terms
+
+ADDRESS = b"\xc0\0\2\1"
+STAT = """# pxname,svname,qcur,scur,conn_tot,req_tot,ereq,dreq,dcon,stot,econ,bin,bout,
+http,FRONTEND,,3,40,50,1,0,2,40,,1000,2000,
+http-hosts,BACKEND,0,1,,,,0,,30,4,900,1900,
+http-hosts-told,BACKEND,0,1,,,,0,,30,1,900,1900,
+http-unknown,BACKEND,0,1,,,,0,,7,0,900,1900,
+tls,FRONTEND,,5,60,,0,6,1,60,,3000,4000,
+tls-hosts,BACKEND,0,1,,,,0,,30,2,900,1900,
+tls-unknown,BACKEND,0,1,,,,0,,8,0,900,1900,
+tls-nameless,BACKEND,0,1,,,,0,,9,0,900,1900,
+"""
+"""What it has counted."""
+
+
+def service(name: str, host: Host | None = None, **terms: Any) -> Service:
+    """A service that is reached by the proxy, of a host of its own."""
+    return Service(name, host or Host(1, name, ADDRESS), Terms(**{"proxy_required": True, **terms}))
+
+
+class MemoryHaproxy:
+    """What HAProxy does with what it is told.
+
+    Attributes:
+        entries: Its map.
+        lines: What it was told, in order.
+        refusal: What it says to each change; empty: it makes it.
+        is_silent: It takes connections, and says nothing.
+    """
+
+    def __init__(self, entries: dict[str, str] | None = None) -> None:
+        self.entries = entries or {}
+        self.lines: list[str] = []
+        self.refusal = ""
+        self.is_silent = False
+        self._next: dict[str, str] = {}
+
+    def receive(self, line: str) -> str:
+        """Its answer to a line."""
+        self.lines.append(line)
+        return "".join(f"{self._do(*command.split())}\n" for command in line.split(";"))
+
+    def _do(self, verb: str, *words: str) -> str:
+        if verb == "show":
+            return (
+                STAT if words == ("stat",) else "".join(f"0x1 {key} {value}\n" for key, value in self.entries.items())
+            )
+        if self.refusal:
+            return self.refusal
+        if verb == "prepare":
+            self._next = {}
+            return "New version created: 7\n"
+        if verb == "commit":
+            self.entries = self._next
+            return ""
+        is_next = words[1].startswith("@")
+        into = self._next if is_next else self.entries
+        name, *route = words[3:] if is_next else words[2:]
+        if verb == "del":
+            return "" if into.pop(name, None) else "Key not found."
+        if (verb == "set") is not (name in into):
+            return "entry not found." if verb == "set" else "it would stand twice"
+        into[name] = route[0]
+        return ""
+
+
+class Wire(StringTransport):
+    """A connection to its socket."""
+
+    def __init__(self, protocol: Any, haproxy: MemoryHaproxy) -> None:
+        super().__init__()
+        self.protocol, self.haproxy, self.is_over = protocol, haproxy, False
+
+    def pump(self) -> None:
+        """It answers, in two pieces, and closes."""
+        line = self.value().decode()
+        if line.endswith("\n") and not self.haproxy.is_silent and not self.is_over:
+            octets = self.haproxy.receive(line[:-1]).encode()
+            self.protocol.dataReceived(octets[: len(octets) // 2])
+            self.protocol.dataReceived(octets[len(octets) // 2 :])
+            self.abortConnection()
+
+    def abortConnection(self) -> None:
+        """At once."""
+        if not self.is_over:
+            self.is_over = True
+            self.protocol.connectionLost(Failure(error.ConnectionDone()))
+
+
+class MemoryProcess:
+    """A process that was started."""
+
+    def __init__(self, protocol: Any, pid: int) -> None:
+        self.protocol, self.pid, self.signals = protocol, pid, list[str]()
+
+    def end(self, status: int = 0, said: bytes = b"") -> None:
+        """It says something, and ends."""
+        self.protocol.errReceived(said)
+        self.protocol.processEnded(Failure(error.ProcessTerminated(status)))
+
+    def signalProcess(self, name: str) -> None:
+        """It is told to end."""
+        self.signals.append(name)
+
+
+class MemoryMachine(MemoryReactorClock):
+    """A reactor that starts processes in memory, and connects to what listens at unix sockets.
+
+    Attributes:
+        haproxy: Who listens; None: nobody does.
+        started: What was started.
+        commands: How.
+        is_missing: Nothing can be started.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.haproxy: MemoryHaproxy | None = None
+        self.is_missing = False
+        self.started: list[MemoryProcess] = []
+        self.commands: list[list[str]] = []
+        self._wires: list[Wire] = []
+
+    def spawnProcess(self, protocol: Any, program: str, command: list[str], **how: Any) -> MemoryProcess:
+        """Start it."""
+        del program, how
+        if self.is_missing:
+            raise FileNotFoundError(2, "No such file or directory")
+        process = MemoryProcess(protocol, 100 + len(self.started))
+        self.started.append(process)
+        self.commands.append(command)
+        protocol.transport = process
+        return process
+
+    def after(self, seconds: float) -> None:
+        """Time passes."""
+        for _ in range(round(seconds / 0.01)):
+            self.advance(0.01)
+            clients, self.unixClients[:] = list(self.unixClients), []
+            for _path, factory, *_ in clients:
+                if self.haproxy is None:
+                    factory.clientConnectionFailed(None, Failure(error.ConnectionRefusedError()))
+                    continue
+                protocol = factory.buildProtocol(None)
+                self._wires.append(Wire(protocol, self.haproxy))
+                protocol.makeConnection(self._wires[-1])
+            wires, self._wires = self._wires, []
+            for wire in wires:
+                wire.pump()
+            self._wires += [wire for wire in wires if not wire.is_over]
+
+
+PATH = Path("/var/lib/realmgw/webproxy-0123")

@@ -1,0 +1,102 @@
+"""Tests for `realmgw.webproxy.names`: which names have a route, and what it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.config.document import Problems, parse
+from realmgw.subscribers import firewall
+from realmgw.subscribers.model import Host, Profile
+from realmgw.test.datapath.pipeline.test_stages import staged
+from realmgw.test.webproxy.peer import ADDRESS, service
+from realmgw.webproxy.names import Names, asking_groups, asks_for_sender, differences
+
+ADDRESS6 = bytes.fromhex("20010db8000000000000000000000005")
+
+
+def rules(text: str) -> firewall.Firewall:
+    """A firewall, from what is written."""
+    problems = Problems("one.yaml")
+    root = parse(text.encode(), problems)
+    assert root is not None
+    found = firewall.PLAIN(root, problems)
+    assert not problems.lines()
+    assert found is not None
+    return found
+
+
+class NamesTests(SynchronousTestCase):
+    """Services that come and go."""
+
+    def setUp(self) -> None:
+        """None."""
+        self.names = Names()
+
+    def route(self, **terms: Any) -> str | None:
+        """What the name of a service with these terms stands for."""
+        self.names.put(service("www.example.org.", **terms))
+        return self.names.routes.get("www.example.org")
+
+    def test_a_route_says_where_the_host_is_and_what_is_particular(self) -> None:
+        """In the order of HAProxy's fields."""
+        self.assertEqual(self.route(), "192.0.2.1/80/443/no/no")
+        self.assertEqual(self.route(http_port=8080, https_port=8443), "192.0.2.1/8080/8443/no/no")
+        self.assertEqual(self.route(https_redirect=True), "192.0.2.1/80/443/yes/no")
+        self.assertEqual(self.route(proxy_protocol=True), "192.0.2.1/80/443/no/yes")
+
+    def test_a_host_of_ipv6_alone_is_reached_by_that(self) -> None:
+        """One of both is reached by IPv4."""
+        for address, wanted in ((b"", "2001:db8::5"), (ADDRESS, "192.0.2.1")):
+            self.names.put(service("six.example.org.", Host(1, "six.example.org.", address, address6=ADDRESS6)))
+            self.assertEqual(self.names.routes, {"six.example.org": f"{wanted}/80/443/no/no"})
+
+    def test_names_that_need_no_proxy_have_none(self) -> None:
+        """Nor those that nobody can ask for by HTTP; whoever needs none any more has none any more."""
+        self.assertIsNotNone(self.route())
+        self.assertIsNone(self.route(proxy_required=False))
+        for name in ("a b.example.org.", "a;b.example.org.", r"a\.b.example.org.", "*.example.org."):
+            self.names.put(service(name))
+        self.assertEqual(self.names.routes, {})
+        self.names.drop("never.example.org.")
+
+    def test_a_host_whose_rules_ask_who_sends_is_withheld(self) -> None:
+        """Until they do not."""
+        asks = Profile(firewall=rules("{user: [{priority: 1, direction: INGRESS, src: 203.0.113.0/24, target: DROP}]}"))
+        self.names.put(service("www.example.org.", Host(1, "example.org.", ADDRESS, asks)))
+        self.assertEqual((self.names.routes, self.names.withheld), ({}, {"www.example.org"}))
+        self.assertIsNotNone(self.route())
+        self.assertEqual(self.names.withheld, set())
+        self.names.put(service("www.example.org.", Host(1, "example.org.", ADDRESS, asks)))
+        self.names.drop("www.example.org.")
+        self.assertEqual((self.names.routes, self.names.withheld), ({}, set()))
+
+    def test_only_rules_of_what_comes_in_are_asked_for(self) -> None:
+        """Source ports count as well; an accepting rule does, too: the gateway might be meant by it."""
+        for rule, asks in (
+            ("direction: INGRESS, src: 192.168.0.0/24, target: ACCEPT", True),
+            ("direction: INGRESS, udp: {sport: 53}, target: DROP", True),
+            ("direction: INGRESS, tcp: {dport: 25}, target: DROP", False),
+            ("direction: EGRESS, src: 192.168.0.5, target: DROP", False),
+            ("direction: EGRESS, udp: {sport: 53}, target: DROP", False),
+        ):
+            found = rules(f"{{admin: [{{priority: 1, {rule}}}]}}")
+            self.assertEqual(asks_for_sender(found), asks, rule)
+
+    def test_rules_of_groups_are_asked_for_too(self) -> None:
+        """Hosts of such a group are withheld."""
+        pipeline = staged(
+            "{groups: {asks: {rules: [{priority: 1, direction: INGRESS, src: 203.0.113.0/24, target: DROP}]},"
+            " not: {rules: [{priority: 1, direction: EGRESS, src: 203.0.113.0/24, target: DROP}]}}}"
+        ).policy.pipeline
+        self.names.asking = asking_groups(pipeline.groups)
+        for groups, is_routed in ((("asks",), False), (("not",), True), (("not", "asks"), False), ((), True)):
+            host = Host(1, "example.org.", ADDRESS, Profile(groups=groups))
+            self.names.put(service("www.example.org.", host))
+            self.assertEqual("www.example.org" in self.names.routes, is_routed, groups)
+
+    def test_only_what_is_different_is_told(self) -> None:
+        """Of the names that are asked for."""
+        told, wanted = {"a": "1", "b": "1", "c": "1"}, {"a": "1", "b": "2", "d": "1", "e": "1"}
+        self.assertEqual(differences(told, wanted, "abcd"), [("b", "2"), ("c", None), ("d", "1")])

@@ -1,0 +1,110 @@
+"""Tests for `realmgw.webproxy.port`: files, programs that stand in for HAProxy, and what it says."""
+
+from __future__ import annotations
+
+import os
+import socket
+from ipaddress import ip_address
+from pathlib import Path
+
+import attrs
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.config import haproxy
+from realmgw.config.settings import Webproxy
+from realmgw.errors import PlatformError
+from realmgw.test.webproxy.peer import MemoryMachine
+from realmgw.webproxy import port
+from realmgw.webproxy.configuration import Place, text
+
+ADDRESSES = (ip_address("192.0.2.130"),)
+
+
+class PrepareTests(SynchronousTestCase):
+    """A program that takes any configuration, and others that do not."""
+
+    skip = None if os.geteuid() == 0 else "HAProxy is run by root only"
+
+    def setUp(self) -> None:
+        """A folder, and nobody's user."""
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+        self.place = Place("realmgw", "web", 65534, 65534)
+        self.how = Webproxy(enabled=True, program=self.program("exit 0"), user="nobody")
+
+    def program(self, text: str) -> Path:
+        """A program."""
+        path = self.folder / "haproxy"
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+        return path
+
+    def prepare(self) -> None:
+        """As the service has it done."""
+        port.prepare(self.how, ADDRESSES, self.folder, self.place, lambda: "a.example.org 1\n")
+
+    def refusal(self) -> str:
+        """Why that is refused."""
+        return str(self.assertRaises(PlatformError, self.prepare))
+
+    def test_files_are_there_before_it_is_started(self) -> None:
+        """Nobody else may read them; a second time they are written anew."""
+        for _ in range(2):
+            self.prepare()
+            path = self.folder / self.place.configuration
+            self.assertEqual(path.read_text(), text(self.how, ADDRESSES, self.place))
+            self.assertEqual(path.stat().st_mode & 0o777, 0o600)
+            self.assertEqual((self.folder / self.place.map).read_text(), "a.example.org 1\n")
+            self.assertEqual(list((self.folder / self.place.root).iterdir()), [])
+
+    def test_what_it_refuses_is_told_in_its_words(self) -> None:
+        """The first alert; its own name for itself is left out."""
+        self.program("echo '[NOTICE] (1) : hello' >&2; echo '[ALERT] (1) : config : bad line' >&2; exit 1")
+        self.assertEqual(self.refusal(), f"HAProxy refuses {self.folder / 'web.cfg'}: config : bad line")
+        self.program("exit 1")
+        self.assertIn("it does not say why", self.refusal())
+
+    def test_what_is_missing_is_told_with_what_to_do(self) -> None:
+        """A program, a user; and nothing is written."""
+        usual = self.how
+        self.how = attrs.evolve(usual, program=self.folder / "nowhere")
+        self.assertIn("apt install haproxy", self.refusal())
+        for user in ("no-such-user", "root"):
+            self.how = attrs.evolve(usual, user=user)
+            self.assertIn(f"webproxy.user: '{user}' is no user, or is root", self.refusal())
+        self.how, self.place = usual, attrs.evolve(self.place, uid=0)
+        self.assertIn("restart it", self.refusal())
+        self.assertFalse((self.folder / "web.cfg").exists())
+
+    def test_a_socket_that_nobody_has_is_no_trouble(self) -> None:
+        """Neither one that was left, nor none."""
+        with socket.socket(socket.AF_UNIX) as former:
+            former.bind(str(self.folder / self.place.socket))
+        port.end_former(self.folder / self.place.socket)
+        port.end_former(self.folder / "none")
+
+    def test_the_user_is_found_once(self) -> None:
+        """By his numbers, where the proxy is asked for."""
+        self.assertEqual(haproxy.user(self.how), (65534, 65534))
+        self.assertIsNone(haproxy.user(attrs.evolve(self.how, user="no-such-user")))
+
+
+class SaidTests(SynchronousTestCase):
+    """The last words of HAProxy."""
+
+    def test_only_the_last_that_it_says_is_kept(self) -> None:
+        """However much it is."""
+        machine, heard = MemoryMachine(), list[str]()
+        child = port.Child(machine, lambda _, why: heard.append(why))
+        child.begin(Path("/usr/sbin/haproxy"), Path("/"), Place("realmgw", "web", 1, 1))
+        for _ in range(1000):
+            child.outReceived(b"x" * 1000 + b"\n")
+        machine.started[0].end(
+            1, b"[ALERT]    (17) : [haproxy.main()] Cannot raise FD limit to 20032, limit is 20000.\n"
+        )
+        self.assertEqual(
+            heard,
+            ["HAProxy has ended with status 1: [haproxy.main()] Cannot raise FD limit to 20032, limit is 20000."],
+        )
+        self.assertLess(len(child._said), 3000)
+        self.successResultOf(child.end())

@@ -1,0 +1,203 @@
+"""What HAProxy is told when it begins: its configuration, and the file of its map; text, for HAProxy 2.6 and later.
+
+Nothing in it depends on names: they stand in the map, so it is the same whoever comes and goes. Each request is asked
+for its host, also on a connection that has had others, and a connection to a host is never another client's.
+
+TLS is not ended here. Whoever asks for a name that is none of ours by TLS, or for no name, is led to a server of the
+proxy itself that has no certificate: it answers with the alert `unrecognized_name` (RFC 6066, 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import attrs
+
+from realmgw.config.settings import Address, Webproxy
+from realmgw.webproxy import names
+
+SEPARATOR = names.SEPARATOR
+CLIENTS_KEPT = 100_000
+"""So many senders the proxy remembers the connections of."""
+HTTP, TLS = "http", "tls"
+"""Where clients come in."""
+HTTP_HOSTS, TLS_HOSTS = ("http-hosts", "http-hosts-told"), ("tls-hosts", "tls-hosts-told")
+"""Where they go: as they are, and with the PROXY protocol before it."""
+HTTP_UNKNOWN, TLS_UNKNOWN, TLS_NAMELESS = "http-unknown", "tls-unknown", "tls-nameless"
+"""Where those end whose name is none of ours, and those who say none."""
+CHALLENGES = "/.well-known/acme-challenge/"
+"""What a host's certificate may depend on, by HTTP (RFC 8555, 8.3)."""
+PAGE = (
+    "<!DOCTYPE html><html lang=en><meta charset=utf-8><title>Not here</title>"
+    "<h1>Not here</h1><p>There is no web site of this name at this address."
+)
+"""What is told those who ask for a name that is none of ours."""
+
+
+@attrs.frozen
+class Place:
+    """Where the proxy's files are, and as whom it runs."""
+
+    table: str
+    """The name of the gateway's table, which no other gateway of this machine has."""
+    stem: str
+    """What the names of its files begin with; they are in the folder in which it runs."""
+    uid: int
+    """Its user."""
+    gid: int
+    """Its group."""
+
+    @property
+    def configuration(self) -> str:
+        """The file that HAProxy reads."""
+        return f"{self.stem}.cfg"
+
+    @property
+    def map(self) -> str:
+        """That of names and routes; the runtime API knows the map by this name."""
+        return f"{self.stem}.map"
+
+    @property
+    def socket(self) -> str:
+        """The socket of its runtime API."""
+        return f"{self.stem}.sock"
+
+    @property
+    def root(self) -> str:
+        """An empty folder, the only one that it sees once it runs."""
+        return f"{self.stem}.root"
+
+
+def text(how: Webproxy, addresses: Iterable[Address], place: Place) -> str:
+    """The configuration.
+
+    Args:
+        how: What is asked for.
+        addresses: Where it listens; at least one.
+        place: Where its files are.
+    """
+    listen = tuple(addresses)
+    sections: Mapping[str, Iterator[str]] = {
+        "global": _global(how, place),
+        "defaults": _defaults(how),
+        "backend clients": iter([f"stick-table type ipv6 size {CLIENTS_KEPT} expire 5m store conn_cur"]),
+        f"frontend {HTTP}": _http(how, listen, place),
+        **{f"backend {name}": _http_hosts(is_told=bool(told)) for told, name in enumerate(HTTP_HOSTS)},
+        f"backend {HTTP_UNKNOWN}": _http_unknown(),
+        f"frontend {TLS}": _tls(how, listen, place),
+        **{f"backend {name}": _tls_hosts(is_told=bool(told)) for told, name in enumerate(TLS_HOSTS)},
+        **{f"backend {name}": _tls_refused(place) for name in (TLS_UNKNOWN, TLS_NAMELESS)},
+        "frontend tls-refusal": iter([f"bind {_refusal(place)} ssl strict-sni"]),
+    }
+    return "\n".join("".join(f"{line}\n" for line in (head, *(f"    {each}" for each in lines)))
+                     for head, lines in sections.items())  # fmt: skip
+
+
+def map_text(routes: Mapping[str, str]) -> str:
+    """The file of the map."""
+    return "".join(f"{name} {route}\n" for name, route in routes.items())
+
+
+def _global(how: Webproxy, place: Place) -> Iterator[str]:
+    yield f"uid {place.uid}"
+    yield f"gid {place.gid}"
+    yield f"chroot {place.root}"
+    yield f"stats socket unix@{place.socket} mode 600 level admin"
+    yield f"maxconn {how.connections}"
+
+
+def _defaults(how: Webproxy) -> Iterator[str]:
+    yield "mode tcp"
+    yield f"maxconn {how.connections}"
+    yield f"timeout connect {_time(how.connect_timeout)}"
+    yield f"timeout client {_time(how.idle_timeout)}"
+    yield f"timeout server {_time(how.idle_timeout)}"
+    yield f"timeout tunnel {_time(how.tunnel_timeout)}"
+    yield f"timeout http-request {_time(how.request_timeout)}"
+    yield "http-reuse never"
+
+
+def _in(how: Webproxy, listen: Iterable[Address], port: int) -> Iterator[str]:
+    """Where it listens, and whom it does not take."""
+    yield from (f"bind {_address(each)}:{port}" for each in listen)
+    yield "tcp-request connection track-sc0 src,ipmask(32,64) table clients"
+    yield f"tcp-request connection reject if {{ sc0_conn_cur gt {how.connections_per_client} }}"
+
+
+def _http(how: Webproxy, listen: Iterable[Address], place: Place) -> Iterator[str]:
+    port = "" if how.https_port == 443 else f":{how.https_port}"  # the default of https (RFC 9110, 4.2.2)
+    yield "mode http"
+    yield from _in(how, listen, how.http_port)
+    yield "http-request set-var(txn.name) req.hdr(host),host_only,lower,rtrim(.)"
+    yield f"http-request set-var(txn.route) var(txn.name),map_str({place.map})"
+    yield (
+        f"http-request redirect location https://%[var(txn.name)]{port}%[pathq] code 308"
+        f" if {_is_yes(names.REDIRECT)} !{{ path_beg {CHALLENGES} }}"
+    )
+    yield "http-request del-header Forwarded"
+    yield "http-request set-header X-Forwarded-For %[src]"
+    yield "http-request set-header X-Forwarded-Proto http"
+    yield from _leading(HTTP_UNKNOWN, *HTTP_HOSTS)
+
+
+def _http_hosts(*, is_told: bool) -> Iterator[str]:
+    yield "mode http"
+    yield from _leads("http-request", names.HTTP, is_told=is_told)
+
+
+def _http_unknown() -> Iterator[str]:
+    yield "mode http"
+    yield f'http-request return status 421 content-type "text/html; charset=utf-8" string "{PAGE}"'
+
+
+def _tls(how: Webproxy, listen: Iterable[Address], place: Place) -> Iterator[str]:
+    yield from _in(how, listen, how.https_port)
+    yield f"tcp-request inspect-delay {_time(how.request_timeout)}"
+    yield "tcp-request content reject if !{ req.ssl_hello_type 1 }"
+    # Only a condition waits until the whole ClientHello is there, so this one has to come first.
+    yield "tcp-request content set-var(txn.nameless) bool(true) if !{ req.ssl_sni -m found }"
+    yield "tcp-request content set-var(txn.name) req.ssl_sni,lower,rtrim(.)"
+    yield f"tcp-request content set-var(txn.route) var(txn.name),map_str({place.map})"
+    yield f"use_backend {TLS_NAMELESS} if {{ var(txn.nameless) -m found }}"
+    yield from _leading(TLS_UNKNOWN, *TLS_HOSTS)
+
+
+def _tls_hosts(*, is_told: bool) -> Iterator[str]:
+    yield from _leads("tcp-request content", names.HTTPS, is_told=is_told)
+
+
+def _tls_refused(place: Place) -> Iterator[str]:
+    yield f"server refusal {_refusal(place)}"
+
+
+def _leading(unknown: str, plain: str, told: str) -> Iterator[str]:
+    yield f"use_backend {unknown} if !{{ var(txn.route) -m found }}"
+    yield f"use_backend {told} if {_is_yes(names.PROXY_PROTOCOL)}"
+    yield f"default_backend {plain}"
+
+
+def _leads(rule: str, port: int, *, is_told: bool) -> Iterator[str]:
+    """To the host that the route says."""
+    yield f"{rule} set-dst {_field(names.ADDRESS)}"
+    yield f"{rule} set-dst-port {_field(port)}"
+    yield f"server host 0.0.0.0:0{' send-proxy-v2' if is_told else ''}"
+
+
+def _field(number: int) -> str:
+    return f"var(txn.route),field({number},{SEPARATOR})"
+
+
+def _is_yes(number: int) -> str:
+    return f"{{ {_field(number)} {names.YES} }}"
+
+
+def _refusal(place: Place) -> str:
+    return f"abns@{place.table}-webproxy-refusal"
+
+
+def _address(address: Address) -> str:
+    return f"ipv{address.version}@{address}"
+
+
+def _time(seconds: float) -> str:
+    return f"{max(1, round(seconds * 1000))}ms"

@@ -1,0 +1,87 @@
+"""What services come to in the proxy's map: which have a route, and what it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from ipaddress import ip_address
+
+import attrs
+
+from realmgw.config.meaning import meaning
+from realmgw.config.pipeline import Group
+from realmgw.config.rules import Direction, Rule
+from realmgw.subscribers.firewall import Firewall
+from realmgw.subscribers.model import Service
+
+SEPARATOR = "/"
+"""Between the fields of a route; in none of them."""
+ADDRESS, HTTP, HTTPS, REDIRECT, PROXY_PROTOCOL = range(1, 6)
+"""The fields of a route, counted as HAProxy does."""
+YES, NO = "yes", "no"
+_SPELLING = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+"""Names that a client can ask for by HTTP or TLS (RFC 952, and underscores, which some have)."""
+
+
+@attrs.define
+class Names:
+    """All names, as they shall be."""
+
+    routes: dict[str, str] = attrs.Factory(dict)
+    """Their routes."""
+    withheld: set[str] = attrs.Factory(set)
+    """The names that have none, as their hosts have rules about senders."""
+    asking: frozenset[str] = frozenset()
+    """The groups of hosts that have such rules."""
+
+    def put(self, service: Service) -> None:
+        """A service is there, or is different."""
+        name = service.name[:-1]
+        self.drop(service.name)
+        if not service.terms.proxy_required or _SPELLING.fullmatch(name) is None:
+            return
+        profile = service.host.profile
+        if asks_for_sender(profile.firewall) or not self.asking.isdisjoint(profile.groups):
+            self.withheld.add(name)
+        else:
+            self.routes[name] = route(service)
+
+    def drop(self, fqdn: str) -> None:
+        """A service is no more; nothing happens if it never had a route."""
+        self.routes.pop(fqdn[:-1], None)
+        self.withheld.discard(fqdn[:-1])
+
+
+def route(service: Service) -> str:
+    """What the name of a service stands for. A host that has addresses of both families is reached by IPv4."""
+    terms = service.terms
+    fields = (
+        str(ip_address(service.host.own[0])),
+        str(terms.http_port),
+        str(terms.https_port),
+        YES if terms.https_redirect else NO,
+        YES if terms.proxy_protocol else NO,
+    )
+    return SEPARATOR.join(fields)
+
+
+@lru_cache(4096)
+def asks_for_sender(firewall: Firewall) -> bool:
+    """Whether what may come to a host depends on who sends it: the proxy stands in the sender's place."""
+    return _ask((*firewall.admin, *firewall.user))
+
+
+def asking_groups(groups: Iterable[Group]) -> frozenset[str]:
+    """The names of those groups of which the same is so."""
+    return frozenset(group.name for group in groups if _ask(each.rule for each in group.rules))
+
+
+def _ask(rules: Iterable[Rule]) -> bool:
+    meant = (meaning(rule) for rule in rules if rule.direction is Direction.INGRESS)
+    return any(each.src is not None or any(ports.word == "sport" for ports in each.ports) for each in meant)
+
+
+def differences(told: dict[str, str], wanted: dict[str, str], names: Iterable[str]) -> list[tuple[str, str | None]]:
+    """What has to be said of some names: each with its route, or None if it has none any more."""
+    return [(name, wanted.get(name)) for name in names if told.get(name) != wanted.get(name)]

@@ -1,0 +1,185 @@
+"""What is said to HAProxy while it runs, by its runtime API, and what it answers. Pure.
+
+A connection carries one line of commands with a semicolon between each two, and all answers; then HAProxy closes it. A
+change that succeeds is answered with an empty line, so whatever else is said means that the map is not what we take it
+for. Names and routes have no character that means anything here (`names`).
+
+To change an entry HAProxy goes through all of them, to add one it does not: where much is different, a new version of
+the whole map is added beside the old one, and takes its place in one go.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from realmgw.errors import MalformedError
+from realmgw.webproxy import configuration
+
+MOST_LINE = 8000  # octets
+"""The longest line; HAProxy takes 16 383."""
+MANY = 100
+"""So many changes are told by a new version of the map: to go through all entries of it takes a hundredth of the time
+that it takes to add them, 18 ms of 100 000."""
+MOST_WORK = 200_000
+"""So many entries HAProxy goes through for a line, which is not to keep it from its clients for long."""
+FIGURES = b"show stat"
+"""Asks for everything that HAProxy counts."""
+_VERSION = re.compile(rb"New version created: ([0-9]+)")
+Changes = Sequence[tuple[str, str | None]]
+"""Names with their routes; None: it has none any more."""
+
+
+def listing(map_name: str) -> bytes:
+    """Asks for all entries of the map."""
+    return f"show map {map_name}".encode()
+
+
+def changing(map_name: str, told: Mapping[str, str], changes: Changes) -> Iterator[tuple[bytes, Changes]]:
+    """The lines that change entries, each with those that it changes.
+
+    Args:
+        map_name: The map's.
+        told: What is in it.
+        changes: What is different.
+    """
+    at_once = max(1, MOST_WORK // max(1, len(told)))
+    for portion in _portions(changes, len(map_name) + len("set map   ;"), at_once):
+        yield b";".join(_change(map_name, told, *each) for each in portion), portion
+
+
+def _change(map_name: str, told: Mapping[str, str], name: str, route: str | None) -> bytes:
+    if route is None:
+        return f"del map {map_name} {name}".encode()
+    return f"{'set' if name in told else 'add'} map {map_name} {name} {route}".encode()
+
+
+def _portions(changes: Changes, more: int, at_once: int = MOST_LINE) -> Iterator[Changes]:
+    """As many at once as a line holds, and no more than is said."""
+    portion, size = list[tuple[str, str | None]](), 0
+    for name, route in changes:
+        length = len(name) + len(route or "") + more
+        if portion and (size + length > MOST_LINE or len(portion) >= at_once):
+            yield portion
+            portion, size = [], 0
+        portion.append((name, route))
+        size += length
+    if portion:
+        yield portion
+
+
+def preparing(map_name: str) -> bytes:
+    """Begins a new version of the map."""
+    return f"prepare map {map_name}".encode()
+
+
+def version(answer: bytes) -> int:
+    """The version that was begun.
+
+    Raises:
+        MalformedError: None was.
+    """
+    found = _VERSION.search(answer)
+    if found is None:
+        raise MalformedError(f"HAProxy begins no new version of the map: {_words(answer)}")
+    return int(found[1])
+
+
+def adding(map_name: str, number: int, routes: Iterable[tuple[str, str]]) -> Iterator[bytes]:
+    """The lines that fill a version."""
+    for portion in _portions(tuple(routes), len(map_name) + len(f"add map @{number}   ;")):
+        yield b";".join(f"add map @{number} {map_name} {name} {route}".encode() for name, route in portion)
+
+
+def committing(map_name: str, number: int) -> bytes:
+    """Puts a version in the place of the one before."""
+    return f"commit map @{number} {map_name}".encode()
+
+
+def succeeded(answer: bytes) -> None:
+    """Looks at the answers to changes.
+
+    Raises:
+        MalformedError: One of them was refused.
+    """
+    if answer.strip():
+        raise MalformedError(f"HAProxy refuses a change of its map: {_words(answer)}")
+
+
+class Listing:
+    """The entries of the map, read as they come.
+
+    Attributes:
+        entries: Those that were read.
+    """
+
+    def __init__(self) -> None:
+        self.entries: dict[str, str] = {}
+        self._rest = b""
+
+    def receive(self, octets: bytes) -> None:
+        """More of the answer.
+
+        Raises:
+            MalformedError: It has no entries.
+        """
+        *lines, self._rest = (self._rest + octets).split(b"\n")
+        if len(self._rest) > MOST_LINE:
+            raise MalformedError("HAProxy's map can not be read: a line has no end")
+        for line in lines:
+            if line:
+                self._take(line)
+
+    def _take(self, line: bytes) -> None:
+        """A line: where the entry is in HAProxy's memory, name, route."""
+        words = line.split()
+        if len(words) != 3 or not words[0].startswith(b"0x"):
+            raise MalformedError(f"HAProxy's map can not be read: {_words(line)}")
+        self.entries[words[1].decode("ascii", "replace")] = words[2].decode("ascii", "replace")
+
+
+_COUNTS: Mapping[str, Sequence[tuple[str, str, str]]] = {
+    "connected": [(configuration.HTTP, "FRONTEND", "scur"), (configuration.TLS, "FRONTEND", "scur")],
+    "http_connections": [(configuration.HTTP, "FRONTEND", "conn_tot")],
+    "http_requests": [(configuration.HTTP, "FRONTEND", "req_tot")],
+    "http_malformed": [(configuration.HTTP, "FRONTEND", "ereq")],
+    "http_unknown": [(configuration.HTTP_UNKNOWN, "BACKEND", "stot")],
+    "tls_connections": [(configuration.TLS, "FRONTEND", "conn_tot")],
+    "tls_unknown": [(configuration.TLS_UNKNOWN, "BACKEND", "stot")],
+    "tls_nameless": [(configuration.TLS_NAMELESS, "BACKEND", "stot")],
+    "tls_malformed": [(configuration.TLS, "FRONTEND", "dreq")],
+    "too_many": [(configuration.HTTP, "FRONTEND", "dcon"), (configuration.TLS, "FRONTEND", "dcon")],
+    "hosts_unreachable": [
+        (each, "BACKEND", "econ") for each in (*configuration.HTTP_HOSTS, *configuration.TLS_HOSTS)
+    ],
+    "octets_in": [(configuration.HTTP, "FRONTEND", "bin"), (configuration.TLS, "FRONTEND", "bin")],
+    "octets_out": [(configuration.HTTP, "FRONTEND", "bout"), (configuration.TLS, "FRONTEND", "bout")],
+}  # fmt: skip
+"""What is told of HAProxy's figures: sums of these, each by proxy, row and column."""
+NO_FIGURES: Mapping[str, int] = dict.fromkeys(_COUNTS, 0)
+"""Of one that has not told any."""
+
+
+def figures(answer: bytes) -> Mapping[str, int]:
+    """What HAProxy has counted since it began.
+
+    Raises:
+        MalformedError: It is no table.
+    """
+    head, *lines = answer.decode("ascii", "replace").strip().splitlines() or [""]
+    if not head.startswith("# pxname,svname,"):
+        raise MalformedError(f"HAProxy's figures can not be read: {_words(answer)}")
+    columns = head[2:].split(",")
+    rows = {tuple(cells[:2]): dict(zip(columns, cells, strict=False)) for cells in (each.split(",") for each in lines)}
+    try:
+        return {
+            word: sum(int(rows.get((proxy, row), {}).get(column) or 0) for proxy, row, column in summed)
+            for word, summed in _COUNTS.items()
+        }
+    except ValueError:
+        raise MalformedError(f"HAProxy's figures can not be read: {_words(answer)}") from None
+
+
+def _words(answer: bytes) -> str:
+    """What it says, in few words."""
+    return " ".join(answer[:200].decode("ascii", "replace").split()) or "it says nothing"
