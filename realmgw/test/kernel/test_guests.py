@@ -66,6 +66,7 @@ class GuestTestCase(RealmTestCase):
     hosts = 3
     settings: ClassVar[Mapping[str, Any]] = {}
     dns: ClassVar[Mapping[str, Any]] = {}
+    policies: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def subscribers(cls) -> list[Subscriber]:
@@ -80,6 +81,7 @@ class GuestTestCase(RealmTestCase):
         cls.settings = {
             "zones": {**own["zones"], "0.168.192.in-addr.arpa": None},
             "dns": {**own["dns"], "forward": {"resolvers": [RESOLVER]}, **cls.dns},
+            "policies": [*cls.policies],
             "datapath": {"unknown_hosts": "guest"},
             "portal": {"listen": [GATEWAY_LAN, ipv6.GATEWAY_LAN], "reachable": ["100.64.3.12", "2001:db8:3:12::1"]},
         }

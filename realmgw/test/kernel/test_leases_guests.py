@@ -26,6 +26,12 @@ with contextlib.suppress(ImportError):  # installed without the testbed: then th
 NAME = "h.gwa.demo"
 SECRET, PORT = bytes(range(1, 33)), 5335
 """Of both keys, and where updates come in."""
+GROUPS = """
+pipeline:
+  groups:
+    new: {rules: [{priority: 1, direction: EGRESS, tcp: {dport: 25}, target: REJECT}]}
+"""
+"""What hosts may not that nobody else knows."""
 
 
 class RegisteredGuestTests(GuestTestCase):
@@ -38,7 +44,11 @@ class RegisteredGuestTests(GuestTestCase):
         keys.write_text(json.dumps({"keys": {"hosts": {"secret": secret}, "guests": {"secret": secret}}}))
         keys.chmod(0o600)
         update = {"listen": [f"{GATEWAY_LAN}:{PORT}"], "key_file": str(keys), "guests": ["guests"]}
-        cls.dns = {"update": update}
+        cls.dns = {"update": {**update, "defaults": {"groups": ["new"]}}}
+        policies = Path(self.mktemp()).absolute()
+        policies.mkdir()
+        (policies / "groups.yaml").write_text(GROUPS)
+        cls.policies = (str(policies),)
         return super().build()
 
     def update(self, key: str, address: str = "") -> None:
@@ -90,23 +100,32 @@ class RegisteredGuestTests(GuestTestCase):
         """The table."""
         return self.testbed.run("gwa", ["nft", "list", "table", "inet", "realmgw"]).stdout
 
+    def refused_by_group(self) -> int:
+        """What the rules of its group have refused of a connection that every host is refused, be it a guest or not."""
+        before = self.counted("kernel", "stage_groups")["packets"]
+        self.assertRaises(ConnectionRefusedError, self.connect, SECOND, self.far, 25)
+        packets: int = self.counted("kernel", "stage_groups")["packets"] - before
+        return packets
+
     def flows(self) -> list[str]:
         """The flows of the second host, without those to the gateway itself."""
         listed = self.testbed.run("gwa", ["cat", "/proc/net/nf_conntrack"]).stdout.splitlines()
         return [line for line in listed if SECOND in line and f"src={SECOND} dst={GATEWAY_LAN} " not in line]
 
     def test_all_of_it_comes_and_goes_with_the_registration(self) -> None:
-        """The name, the portal, the elements in the kernel, the flows both ways; others keep theirs."""
+        """The name, the portal, the rules of its group, all that is in the kernel, flows; others keep theirs."""
         other, idle = self.connect(FIRST, self.far), self.connect(SECOND, self.far)
         before = self.kernel().count(SECOND)
         self.assertEqual((self.get(SECOND, self.far)[0].status, self.is_captive()), (302, True))
         self.assertRaises(ConnectionRefusedError, self.connect, SECOND, self.far, 443)
         self.assertRaises(LookupError, self.ask, NAME)
+        self.assertEqual(self.refused_by_group(), 0)
 
         self.lease("add", address=SECOND)
         self.assertEqual(self.public(client.fetch(self.ask(NAME))), SECOND)
         self.assertEqual(self.get(SECOND, self.far, port=443)[1], b"outside")
         self.assertEqual((self.get(SECOND, self.far)[1], self.is_captive()), (b"outside", False))
+        self.assertEqual(self.refused_by_group(), 1)
         self.assertRaises(ConnectionResetError, idle.sock.recv, 99)
         self.assertGreater(self.kernel().count(SECOND), before)
 
@@ -120,5 +139,6 @@ class RegisteredGuestTests(GuestTestCase):
         going.request("GET", "/")
         self.assertRaises(ConnectionResetError, going.getresponse)
         self.assertEqual((self.get(SECOND, self.far)[0].status, self.is_captive()), (302, True))
+        self.assertEqual(self.refused_by_group(), 0)
         other.request("GET", "/")
         self.assertEqual(other.getresponse().read(), b"outside")
