@@ -11,7 +11,7 @@ from typing import ClassVar
 from realmgw.test.kernel import dhcp_case
 
 
-class KeaTests(dhcp_case.StoryTestCase):
+class KeaTestCase(dhcp_case.DhcpTestCase):
     """kea-dhcp4 and kea-dhcp-ddns."""
 
     skip = dhcp_case.missing("kea-dhcp4", "kea-dhcp-ddns")
@@ -34,6 +34,10 @@ class KeaTests(dhcp_case.StoryTestCase):
             [*places, self.program(name), "-c", self.file(f"{name}.conf")] for name in ("kea-dhcp-ddns", "kea-dhcp4")
         ]
 
+
+class KeaTests(KeaTestCase, dhcp_case.StoryTestCase):
+    """Hosts."""
+
     def test_server_dies(self) -> None:
         """Nobody tells when leases end: registrations end by themselves."""
         address = self.joins(self.laptop, "dhclient", "laptop")
@@ -43,3 +47,19 @@ class KeaTests(dhcp_case.StoryTestCase):
             process.wait()
         self.is_unknown("laptop.gwa.demo.", address)
         self.serve()
+
+
+class KeaGuestTests(KeaTestCase):
+    """Guests: the key that Kea signs with is one for these."""
+
+    changed: ClassVar[Mapping[str, str]] = {**KeaTestCase.changed, "expire: 7200": "expire: 5, guests: [dhcp]"}
+
+    def test_a_guest_comes_renews_and_goes(self) -> None:
+        """The LAN knows its name all the time, the Internet never does."""
+        address = self.joins(self.phone, "udhcpc", "phone")
+        self.is_known("phone.gwa.demo.", address)
+        self.assertRaises(LookupError, self.ask, "phone.gwa.demo.")
+        self.phone.renew()
+        self.is_known("phone.gwa.demo.", address)
+        self.phone.release()
+        self.is_unknown("phone.gwa.demo.", address)
