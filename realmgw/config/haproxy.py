@@ -1,14 +1,20 @@
-"""Whether HAProxy can be run here, and as whom. Edge: files, users."""
+"""Whether HAProxy can be run here, and as whom. Edge: files, users, limits."""
 
 from __future__ import annotations
 
 import os
 import pwd
+import resource
 from functools import cache
+from pathlib import Path
 
 import attrs
 
 from realmgw.config.settings import Settings, Webproxy
+
+_OTHERS = 64
+"""Files that HAProxy has open besides: where it listens, its own pipes, timers and sockets."""
+_CAP_SYS_RESOURCE = 24  # linux/capability.h
 
 
 def with_user(settings: Settings) -> Settings:
@@ -47,4 +53,21 @@ def problem(how: Webproxy) -> str | None:
         return f"webproxy.user: {how.user!r} is no user, or is root: apt install haproxy, or write one of its own"
     if os.geteuid() != 0:
         return "webproxy: the proxy runs as a user of its own, which only root can have it do: start as root"
-    return None
+    return _too_few_files(how)
+
+
+def _too_few_files(how: Webproxy) -> str | None:
+    """What is said where HAProxy can not open a file for either side of all connections, which it refuses to begin."""
+    wanted, (_, most) = 2 * how.connections + _OTHERS, resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most in (resource.RLIM_INFINITY, -1) or wanted <= most or _may_raise_limits():
+        return None
+    return (
+        f"webproxy.connections: {how.connections} connections need {wanted} open files, and this process may open"
+        f" {most}: write at most {(most - _OTHERS) // 2}, or raise its limit (LimitNOFILE= of a unit, ulimit -Hn)"
+    )
+
+
+def _may_raise_limits() -> bool:
+    status = Path("/proc/self/status").read_text()
+    held = next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff:"))
+    return bool(int(held, 16) >> _CAP_SYS_RESOURCE & 1)

@@ -12,6 +12,7 @@ from typing import Any
 
 from realmgw import config
 from realmgw.admission.client import KernelPacketQueue
+from realmgw.config import haproxy
 from realmgw.config.settings import Admission
 from realmgw.config.steps import now
 from realmgw.control.examination import examine
@@ -103,6 +104,36 @@ class AgreementTests(StartingTestCase):
         self.write(settings)
         self.start()
         self.assertEqual(self.check()[0], 0)
+
+    def test_web_proxy_that_can_not_run(self) -> None:
+        """It is told by both, and stops neither: everything else is served."""
+        pools = {**SETTINGS["pools"], "service": [WAN]}
+        usual = {"enabled": True, "program": sys.executable, "user": "nobody"}
+        for how, said in (
+            ({"program": "/nowhere/haproxy"}, "there is no program /nowhere/haproxy: apt install haproxy"),
+            ({"user": "no-such-user"}, "'no-such-user' is no user, or is root"),
+            ({"user": "root"}, "'root' is no user, or is root"),
+        ):
+            self.write({"pools": pools, "webproxy": {**usual, **how}})
+            written = config.load(self.main)
+            for starting in (False, True):
+                found = examine(written, now, starting=starting)
+                self.assertEqual((found.refused, [said in each for each in found.wrong]), ([], [True]), found)
+        self.write({"pools": pools, "webproxy": usual})
+        self.assertEqual(examine(config.load(self.main), now).wrong, [])
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.write({"pools": pools, "webproxy": {**usual, "connections": limits[1]}})
+        is_held = haproxy._may_raise_limits()
+        told = [] if is_held else [True]
+        found = examine(config.load(self.main), now)
+        self.assertEqual(["webproxy.connections" in each for each in found.wrong], told, found.wrong)
+        self.write({"pools": pools, "webproxy": usual})
+        with socket.socket() as taken:
+            taken.bind((WAN, 443))
+            taken.listen()
+            found = examine(config.load(self.main), now)
+            said = f"the web proxy can not listen on TCP {WAN} port 443: another program has it"
+            self.assertEqual((found.refused, [said in each for each in found.wrong]), ([], [True]))
 
     def test_packet_queue_that_another_program_has(self) -> None:
         """A start finds it before it touches the kernel; a gateway's own queue is nobody else's."""

@@ -18,11 +18,12 @@ from realmgw.control.command.client import ask
 from realmgw.test import programs
 from realmgw.test.kernel import requirements
 from realmgw.test.kernel.realm_case import FIRST, SECOND, RealmTestCase
-from realmgw.test.kernel.web_case import PATIENCE, Origin, answer, hello, request
+from realmgw.test.kernel.web_case import PATIENCE, UPGRADE, Origin, answer, hello, request
 from realmgw.test.subscribers.authority import Authority
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed.realm.gateway import Subscriber
+    from testbed.realm import ipv6
+    from testbed.realm.gateway import ON_LINK_POOL, ROUTED_POOL, Subscriber
     from testbed.realm.topology import CLIENT, GATEWAY
 
 UNRECOGNIZED = b"\x15\x03\x03\x00\x02\x02\x70"
@@ -31,10 +32,21 @@ NAME = "www.one.gwa.demo"
 OTHER = "www.two.gwa.demo"
 
 
-def subscriber(name: str, address: str, *services: dict[str, Any], **more: Any) -> Subscriber:
+def subscriber(name: str, address: str, *services: dict[str, Any], address6: str = "", **more: Any) -> Subscriber:
     """A host whose web server is reached by the proxy."""
     web = {"fqdn": f"www.{name}", "proxy_required": True}
-    return Subscriber(name, address, more={"SFQDN": [{"fqdn": name}, web, *services], **more})
+    return Subscriber(name, address, address6=address6, more={"SFQDN": [{"fqdn": name}, web, *services], **more})
+
+
+def six() -> str:
+    """A host's address of IPv6."""
+    return ipv6.addresses(1, 1)[0][0]
+
+
+def settings() -> dict[str, Any]:
+    """What the configuration says besides."""
+    pools = {"circular": [dict(ON_LINK_POOL), dict(ROUTED_POOL)], "service": [GATEWAY, ipv6.GATEWAY]}
+    return {"webproxy": {"enabled": True, "request_timeout": 1}, "pools": pools}
 
 
 def host_of(body: str) -> str:
@@ -54,9 +66,9 @@ def is_running(pid: int) -> bool:
 class WebproxyTests(RealmTestCase):
     """Two hosts with web servers, and a third that is no subscriber at first."""
 
-    skip = requirements.missing_for_gateway() or programs.missing("haproxy")
+    skip = requirements.missing_for_gateway() or requirements.missing_ipv6() or programs.missing("haproxy")
     hosts = 3
-    settings: ClassVar[dict[str, Any]] = {"webproxy": {"enabled": True, "request_timeout": 2}}
+    settings: ClassVar[dict[str, Any]] = {} if skip else settings()
     origins: ClassVar[list[Origin]] = []
     certificate: ClassVar[str] = ""
 
@@ -71,6 +83,7 @@ class WebproxyTests(RealmTestCase):
         return [
             subscriber("one.gwa.demo.", FIRST, told, secure, closed, FIREWALL={"FIREWALL_ADMIN": [refuse]}),
             subscriber("two.gwa.demo.", SECOND),
+            subscriber("six.gwa.demo.", "", address6=six()),
         ]
 
     def setUp(self) -> None:
@@ -180,6 +193,30 @@ class WebproxyTests(RealmTestCase):
         _, _, body = self.get("told.one.gwa.demo", *forged)
         self.assertEqual(body.lower(), f"{FIRST}:8080 {CLIENT} x-forwarded-for={CLIENT}")
 
+    def test_either_family_leads_to_either(self) -> None:
+        """A client of IPv6 to a host of IPv4, and the other way round."""
+        with self.testbed.inside("public"):
+            connection = socket.create_connection((ipv6.GATEWAY, 80), timeout=PATIENCE)
+        with connection:
+            connection.sendall(request("told.one.gwa.demo"))
+            self.assertEqual(answer(connection)[2].partition(" ")[0], f"{FIRST}:8080")
+        status, _, body = self.get("www.six.gwa.demo")
+        self.assertEqual((status, six() in body), (200, True), body)
+
+    def test_http2_and_other_protocols_pass(self) -> None:
+        """HTTP/2 without TLS, for a client that begins so; and whatever is spoken after an upgrade."""
+        asking = ["curl", "--silent", "--show-error", "--max-time", "5", "--http2-prior-knowledge", "--write-out",
+                  " %{http_version}", "--header", "Host: told.one.gwa.demo", f"http://{GATEWAY}/"]  # fmt: skip
+        done = self.testbed.run("public", asking)
+        self.assertEqual((done.stdout.partition(" ")[0], done.stdout[-2:]), (f"{FIRST}:8080", " 2"), done.stderr)
+        with self.connect() as connection:
+            connection.sendall(request("secure.one.gwa.demo", UPGRADE, "Connection: upgrade", "Upgrade: echo"))
+            self.assertEqual(connection.recv(12), b"HTTP/1.1 101")
+            while not connection.recv(1000).endswith(b"\r\n\r\n"):
+                pass
+            connection.sendall(b"anything")
+            self.assertEqual(connection.recv(100), b"anything")
+
     def test_tls_is_the_hosts_own(self) -> None:
         """By its certificate; who asks for nobody's name, or for none, is told so."""
         for name, address in ((NAME, FIRST), (OTHER, SECOND)):
@@ -242,7 +279,7 @@ class WebproxyTests(RealmTestCase):
 
     def test_subscribers_come_and_go_and_nobody_else_notices(self) -> None:
         """By a reload; connections of a host that is gone end, those of others go on."""
-        one, two = self.subscribers()
+        one, two, *_ = self.subscribers()
         third = self.testbed.hosts[2]
         stays, goes = self.secure(OTHER), self.secure(NAME)
         with self.asked_all_the_time() as answers:

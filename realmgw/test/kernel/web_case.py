@@ -10,6 +10,8 @@ import threading
 from pathlib import Path
 
 PATIENCE = 5.0  # seconds
+UPGRADE = "/.well-known/acme-challenge/upgrade"
+"""Asked for this, a web server speaks another protocol from then on: an echo."""
 PREAMBLE = b"\r\n\r\n\0\r\nQUIT\n"
 """What the PROXY protocol, version 2, begins with."""
 
@@ -56,10 +58,19 @@ class Origin:
                 text += more
                 while b"\r\n\r\n" in text:
                     request, _, text = text.partition(b"\r\n\r\n")
+                    if request.split()[1] == UPGRADE.encode():
+                        _echo(connection)
                     forwarded = re.findall(rb"(?i)\r\n(x-forwarded-for|forwarded): ([^\r]*)", request)
                     said = " ".join((self._where, told, *(f"{name.decode()}={by.decode()}" for name, by in forwarded)))
                     body = said.encode()
                     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+
+
+def _echo(connection: socket.socket) -> None:
+    """Says whatever is said, to the end."""
+    connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n")
+    while said := connection.recv(65536):
+        connection.sendall(said)
 
 
 def _proxied(connection: socket.socket) -> str:
