@@ -38,7 +38,7 @@ class Present:
     Args:
         proxies: How each SYN proxy is.
         wall: The time of day, in seconds since 1970.
-        build: What runs, by names.
+        build: What runs, and since when, as trees have it.
     """
 
     _insight: Insight
@@ -49,12 +49,12 @@ class Present:
         self,
         proxies: Callable[[], Iterable[Mapping[str, object]]],
         wall: Callable[[], float],
-        build: Mapping[str, str],
+        build: Mapping[str, object],
     ) -> None:
         self._proxies = proxies
         self._wall = wall
-        self._build = dict(build)
-        self._since = self._start = wall()
+        self._build = build
+        self._since = wall()
         self._digested: Settings | None = None
         self._hash = ""
         self._due = 0.0
@@ -108,8 +108,7 @@ class Present:
             Counter(each.severity for each in insight.health.troubles),
         )
         return {
-            "build": self._build,
-            "start": round(self._start, 3),
+            **self._build,
             "config": {"hash": self._hash},
             "config_since": round(self._since, 3),
             "hosts": len(directory.hosts),

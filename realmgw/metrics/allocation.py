@@ -163,6 +163,11 @@ ALLOCATION = (
     counter("admission_hangups", "Times that the reactor took the queue for lost.", at("admission.hangups")),
     counter("conntrack_unasked", "Questions that could not be put to conntrack.", at("admission.unasked")),
     counter(
+        "conntrack_answers",
+        "Flows that were answered, as conntrack tells: heard of, lost, and never told of.",
+        *by("event", "admission", heard="answers_heard", lost="answers_lost", misheard="answers_misheard"),
+    ),
+    counter(
         "conntrack_ends",
         "Ends of flows, heard of and lost.",
         *by("event", "admission", heard="ends_heard", lost="ends_lost"),

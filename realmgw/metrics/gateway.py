@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from realmgw.metrics.allocation import ALLOCATION
-from realmgw.metrics.declared import Metric, at, by, counter, gauge, histogram, info, state
+from realmgw.metrics.common import COMMON
+from realmgw.metrics.declared import Metric, at, by, counter, gauge, info, state
 from realmgw.metrics.names import FACE, NAMES, OF_QUERIES
 
 DATAPATH = (
@@ -149,9 +150,6 @@ AROUND = (
     ),
     gauge("repository_hosts", "Hosts that the repository told of.", at("repository.hosts")),
     gauge("repository_age_seconds", "How long ago the repository has answered last.", at("repository.answered")),
-    counter(
-        "log_events", "Events of the log, by what became of them.", *by("result", "log", "written", "lost", "held_back")
-    ),
     counter("control_requests", "Requests to the control interface.", at("control.requests")),
     counter("control_refused", "Those of them that could not be done.", at("control.refused")),
     counter(
@@ -164,33 +162,11 @@ AROUND = (
         "What was told over a while, and what of it was lost.",
         *by("result", "control", told="told_over_a_while", lost="not_told"),
     ),
-    counter(
-        "metrics_connections",
-        "Connections for metrics, by what became of them besides being accepted.",
-        *by("event", "metrics", "crowded", "displaced", "late", "forbidden", accepted="connections"),
-    ),
-    gauge("metrics_open", "Connections for metrics that are open now.", at("metrics.open")),
-    counter(
-        "metrics_requests",
-        "Requests for metrics, by what became of them.",
-        *by("result", "metrics", "scraped", "joined", "failed", "wrong"),
-    ),
-    gauge("metrics_scrape_seconds", "How long the scrape before this one took.", at("metrics.seconds")),
-    gauge(
-        "metrics_longest_slice_seconds",
-        "For how long the reactor was kept, at most, by any piece of a scrape.",
-        at("metrics.longest_slice"),
-    ),
-    histogram(
-        "reactor_lag_seconds", "How late the reactor's timers are, looked at ten times a second.", at("metrics.lag")
-    ),
 )
 """Of parts around DNS and allocation."""
 WHOLE = (
-    info("build", "What runs.", "now.build", "version", "python", "twisted"),
     info("config", "The configuration in force, by the beginning of a SHA-256 of all settings.", "now.config", "hash"),
     gauge("config_applied_timestamp_seconds", "Since when it is in force.", at("now.config_since")),
-    gauge("start_timestamp_seconds", "When the gateway has come to run.", at("now.start")),
     gauge("hosts", "Subscribers.", at("now.hosts")),
     gauge("services", "Their services.", at("now.services")),
     state("health", "How the gateway is.", "now.state", "state", "healthy", "last good", "degraded"),
@@ -229,7 +205,7 @@ WHOLE = (
 )
 """Of the gateway as a whole."""
 
-GATEWAY: tuple[Metric, ...] = (*WHOLE, *NAMES, *ALLOCATION, *DATAPATH, *AROUND)
+GATEWAY: tuple[Metric, ...] = (*COMMON, *WHOLE, *NAMES, *ALLOCATION, *DATAPATH, *AROUND)
 """All metrics of a gateway."""
 UNTOLD = {
     at("repository.{text:url|fault|version|identity|not_in_force}"): "texts: in `realmgw status`",

@@ -1,10 +1,12 @@
-"""Tells monitoring systems while the process runs. Edge: the reactor, sockets."""
+"""Tells monitoring systems while the process runs. Edge: the reactor, sockets, the clock."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from functools import partial
 from pathlib import Path, PurePath
+from platform import python_version
+from time import monotonic, time
 from typing import Any, Protocol
 
 from twisted.application.service import Service
@@ -13,6 +15,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
+from realmgw import __version__
 from realmgw.config.distribution import LAG_BOUNDS, Distribution
 from realmgw.config.driving import Driver
 from realmgw.config.port import HeldSocket, group_number, refusal
@@ -21,6 +24,7 @@ from realmgw.errors import PlatformError
 from realmgw.metrics.declared import Metric, Tree
 from realmgw.metrics.port import MetricsFactory
 from realmgw.metrics.text import Format, writing
+from twisted import __version__ as twisted
 
 TICK = 0.1  # seconds
 """How often it is looked how late the reactor's timers are."""
@@ -28,6 +32,12 @@ BACKLOG = 16
 """So many connections may wait to be taken."""
 
 _log = Logger()
+
+
+def built(start: float) -> Tree:
+    """What runs, and since when (seconds since 1970), as trees have it."""
+    versions = {"version": __version__, "python": python_version(), "twisted": twisted}
+    return {"build": versions, "start": round(start, 3)}
 
 
 class HasMetrics(Protocol):
@@ -80,6 +90,19 @@ class MetricsService(Service):
         self._call: IDelayedCall | None = None
         self.scraped = self.joined = 0
         self.seconds = 0.0
+
+    @classmethod
+    def of(
+        cls, settings: Metrics, metrics: tuple[Metric, ...], read: Callable[[], Deferred[Tree]], reactor: Any
+    ) -> MetricsService:
+        """That of a program whose tree lacks what this service counts, and what runs: both are added here."""
+        build = built(time())
+
+        def told(tree: Tree) -> Tree:
+            return {**tree, "metrics": service.counts(), "now": {**build, **tree.get("now", {})}}
+
+        service = cls(settings, metrics, lambda: read().addCallback(told), reactor, monotonic)
+        return service
 
     def startService(self) -> None:
         """Listen.

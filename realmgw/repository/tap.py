@@ -1,4 +1,4 @@
-"""`twistd realmgw-repository`: the server's parts are made here. Edge: a socket, TLS, files."""
+"""`twistd realmgw-repository`: the server's parts are made here. Edge: a socket, TLS, files, the database."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import attrs
 from twisted.application.service import IService, Service
+from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.ssl import CertificateOptions
 from twisted.logger import Logger
 from twisted.python.usage import Options as UsageOptions
 
-from realmgw.config.addresses import endpoint
+from realmgw.config.addresses import endpoint, network
 from realmgw.config.disk import is_public
+from realmgw.config.metrics import THIS_MACHINE, Metrics
+from realmgw.config.metrics import place as metrics_place
 from realmgw.config.port import HeldSocket
 from realmgw.config.settings import Endpoint
 from realmgw.config.tls import tls_options
@@ -23,6 +27,9 @@ from realmgw.daemon.ordered import OrderedService
 from realmgw.daemon.service import EarlySignals, ProcessService, refusing, take_pid_file, the_reactor
 from realmgw.errors import PlatformError
 from realmgw.log.port import Log
+from realmgw.metrics.others import REPOSITORY
+from realmgw.metrics.service import MetricsService
+from realmgw.repository import store
 from realmgw.repository.port import RepositorySite
 from realmgw.repository.server import root
 from realmgw.repository.service import StoreService, make_folder
@@ -53,6 +60,13 @@ class Options(UsageOptions):
         ("read-token", None, None, "File with the token of those who may only read, as the gateways."),
         ("certificate", None, None, "File (PEM) with the certificate, then those of its issuers."),
         ("key", None, None, "File (PEM) with the certificate's key; a must where others than this machine connect."),
+        ("metrics", None, None, "Where monitoring systems are told: a unix socket's path, or ADDRESS or ADDRESS:PORT."),
+        (
+            "metrics-clients",
+            None,
+            None,
+            "Prefixes of those who may ask there, with commas; else this machine.",
+        ),
     ]
 
     def postOptions(self) -> None:
@@ -110,6 +124,7 @@ def compose(options: Options, reactor: Any, process: ProcessService) -> OrderedS
             raise ValueError("whoever reaches an address may connect: write --token, or listen on a unix socket")
         if tls is None and not ip_address(str(place.address)).is_loopback:
             raise ValueError("tokens would cross the network in the clear: write --certificate and --key")
+    told = _metrics(options, place)
     documents = StoreService(Path(options["database"]), reactor)
     factory = RepositorySite(root(documents), tokens, reactor)
     listen = partial(_listen, reactor, place, factory, tls)
@@ -118,9 +133,33 @@ def compose(options: Options, reactor: Any, process: ProcessService) -> OrderedS
         if is_public(path):
             _log.warn("{path} can be read by everybody on this machine: chmod 640 {path}", path=path)
     server = OrderedService(process.serves, process.fail)
-    for part in (process, documents, PortService(documents, listen, _terms(place, tokens, given))):
+    metrics = MetricsService.of(told, REPOSITORY, partial(_counted, documents, factory, server), reactor)
+    for part in (process, documents, PortService(documents, listen, _terms(place, tokens, given)), metrics):
         part.setServiceParent(server)  # type: ignore[no-untyped-call]  # Twisted does not say
     return server
+
+
+def _metrics(options: Options, place: Path | Endpoint) -> Metrics:
+    """Where monitoring systems are told, and who may ask."""
+    text, clients = options["metrics"], options["metrics-clients"]
+    if text is None:
+        if clients is not None:
+            raise ValueError("--metrics-clients says who may ask, and nobody is told: write --metrics")
+        return Metrics()
+    where_told = metrics_place(text)
+    if where_told == place:
+        raise ValueError(f"--metrics {text}: the repository itself listens there: write another place")
+    return Metrics((where_told,), THIS_MACHINE if clients is None else tuple(map(network, clients.split(","))))
+
+
+def _counted(documents: StoreService, site: RepositorySite, server: OrderedService) -> Deferred[Mapping[str, Any]]:
+    """What was counted, and how many documents there are."""
+    log = {} if server.log is None else server.log.counts()
+    connections = {"known": site.connections.known, "strangers": site.connections.strangers}
+    counted = documents.read(store.count)
+    return counted.addCallback(
+        lambda kinds: {"documents": kinds, "open": connections, "connections": attrs.asdict(site.counts), "log": log}
+    )
 
 
 def _terms(place: Path | Endpoint, tokens: Tokens, given: Mapping[str, Path]) -> str:

@@ -25,7 +25,7 @@ from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
 from realmgw.synnode import control, shown
 from realmgw.synnode.files import load
 from realmgw.synnode.kernel import NodeKernel
-from realmgw.synnode.settings import DEFAULT_CONFIG, NodeSettings
+from realmgw.synnode.settings import DEFAULT_CONFIG, NodeSettings, Operators
 
 PROGRAM = "realmgw-synproxy"
 TIMEOUT = 5.0  # seconds
@@ -121,6 +121,8 @@ def _load(path: Path) -> NodeSettings:
 def _here(settings: NodeSettings) -> Iterable[str]:
     """What a start refuses, besides what the kernel does."""
     yield from control.problems(settings.control)
+    for path in settings.metrics.sockets:
+        yield from control.problems(Operators(path, settings.metrics.group), "metrics.listen")
     try:
         if settings.tls is not None:
             tls_options(settings.tls.certificate_file, settings.tls.key_file)
@@ -131,6 +133,9 @@ def _here(settings: NodeSettings) -> Iterable[str]:
     for endpoint in settings.listen:
         if number := attempt("TCP", endpoint):
             yield refusal("TCP", endpoint, number, "the control protocol")
+    for endpoint in settings.metrics.endpoints:
+        if number := attempt("TCP", endpoint):
+            yield refusal("TCP", endpoint, number, "the metrics")
 
 
 def _is_running(settings: NodeSettings) -> bool:

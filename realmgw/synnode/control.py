@@ -147,11 +147,16 @@ class ControlService(Service):
         return self._socket.stop()
 
 
-def problems(settings: Operators) -> Iterator[str]:
-    """Why a start would not have the socket, a line each; nothing is made."""
-    path, name = Path(settings.socket), "control.socket:"
+def problems(settings: Operators, key: str = "control.socket") -> Iterator[str]:
+    """Why a start would not have a socket, a line each; nothing is made.
+
+    Args:
+        settings: Where, and who may.
+        key: Where that is written.
+    """
+    path, name = Path(settings.socket), f"{key}:"
     try:
-        group_number(settings.group)
+        group_number(settings.group, f"{key.partition('.')[0]}.group")
     except PlatformError as error:
         yield str(error)
     if len(os.fsencode(path)) > LONGEST:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from realmgw.config import files
 from realmgw.config.document import Problems
+from realmgw.config.labels import Label
 from realmgw.config.steps import finish
 from realmgw.config.validators import reading
 from realmgw.errors import ConfigurationError
@@ -31,6 +32,9 @@ def load(path: Path) -> NodeSettings:
     if root is None and not problems.found:
         problems.add(None, f"the file is empty: write {', '.join(REQUIRED)}")
     settings = None if root is None else finish(reading(NODE, root, problems))
+    for value, node in problems.remembered.get(Label.METRICS, ()):
+        if settings is not None and value in settings.listen:
+            problems.add(node, "gateways are served there: write another port")
     if settings is None or problems.found:
         raise ConfigurationError(problems.lines())
     return files.located(settings, path.parent)

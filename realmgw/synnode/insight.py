@@ -73,6 +73,19 @@ class Insight:
             "kernel": dict(figures),
         }
 
+    def metrics(self, figures: Figures) -> Answer:
+        """The same counters, and how the node is, in numbers."""
+        findings, entries = self._table.findings, self._entries
+        now = {
+            "state": "degraded" if findings.broken else "healthy",
+            "entries": len(entries),
+            "most_entries": self._settings.entries,
+            "varieties": entries.varieties,
+            "peers": len(self._server.peers),
+            "placed": {"right": len(findings.things) - len(findings.left), "wrong": len(findings.left)},
+        }
+        return {**self.counters(figures), "now": now}
+
     def entries(self) -> list[Answer]:
         """The entries, as the control protocol has them; `MOST` at most."""
         return [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from pathlib import PurePath
 
 import attrs
@@ -11,6 +11,7 @@ import attrs
 from realmgw.config import rulenames
 from realmgw.config.addresses import endpoint, network
 from realmgw.config.external import SYNPROXY_PORT, Logging
+from realmgw.config.metrics import THIS_MACHINE, Metrics
 from realmgw.config.validators import (
     Key,
     Section,
@@ -30,7 +31,6 @@ DEFAULT_CONFIG = "/etc/realmgw/synproxy.yaml"
 """The main file, when the command line does not say."""
 CONTROL = Endpoint(ip_address("127.0.0.1"), SYNPROXY_PORT)
 """Where gateways are served, when the main file does not say: by those of the same machine only."""
-THIS_MACHINE = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 MOST_PREFIXES = 4096
 MOST_INTERFACES = 64
 
@@ -104,6 +104,8 @@ class NodeSettings:
     """Where it is kept what a purge has to put back."""
     control: Operators = key(Section(Operators), Operators())
     """How operators reach it."""
+    metrics: Metrics = key(Section(Metrics), Metrics())
+    """What monitoring systems are told."""
     logging: Logging = key(Section(Logging), Logging())
     """What is logged."""
 

@@ -22,6 +22,8 @@ from realmgw.datapath.worker import KernelThread
 from realmgw.errors import RealmGatewayError
 from realmgw.log.port import Log
 from realmgw.log.service import LogService
+from realmgw.metrics.others import NODE
+from realmgw.metrics.service import MetricsService
 from realmgw.synnode.control import ControlService, Questions
 from realmgw.synnode.entries import Entries
 from realmgw.synnode.files import load
@@ -80,14 +82,16 @@ def compose(settings: NodeSettings, options: Options, tls: CertificateOptions | 
     table = TableService(kernel, entries, clock=reactor, worker=thread, ears=ears, purging=bool(options["purge"]))
     server = ControlServer(entries, table.changed, settings.may_connect, settings.connections)
     insight = Insight(settings, entries, table, server, options.log.counts)
+    ask = partial(_asked, kernel, reactor)
     node = OrderedService(process.serves, process.fail)
     node.log = options.log
     parts: tuple[Service, ...] = (
         process,
         LogService(options.log, lambda: succeed(None), reactor),
-        ControlService(settings.control, _questions(insight, kernel, reactor), reactor),
+        ControlService(settings.control, _questions(insight, ask), reactor),
         table,
         PortsService(settings.listen, partial(listen, reactor, server, tls), server),
+        MetricsService.of(settings.metrics, NODE, lambda: ask(insight.metrics), reactor),
     )
     for part in parts:
         part.setServiceParent(node)  # type: ignore[no-untyped-call]  # Twisted does not say
@@ -102,8 +106,8 @@ def listen(reactor: Any, server: ControlServer, tls: CertificateOptions | None, 
     return reactor.listenSSL(endpoint.port, server, tls, **place)
 
 
-def _questions(insight: Insight, kernel: NodeKernel, reactor: Any) -> Questions:
-    """What operators can ask for; the kernel is asked in a thread that nobody else waits for."""
+def _asked(kernel: NodeKernel, reactor: Any, then: Callable[[Figures], object]) -> Any:
+    """Whatever is made of what the kernel has counted, which is asked in a thread that nobody else waits for."""
 
     def figures() -> Figures:
         try:
@@ -111,9 +115,11 @@ def _questions(insight: Insight, kernel: NodeKernel, reactor: Any) -> Questions:
         except RealmGatewayError:
             return {}  # what stands against it is among what is broken
 
-    def ask(then: Callable[[Figures], object]) -> Any:
-        return deferToThreadPool(reactor, reactor.getThreadPool(), figures).addCallback(then)
+    return deferToThreadPool(reactor, reactor.getThreadPool(), figures).addCallback(then)
 
+
+def _questions(insight: Insight, ask: Callable[[Callable[[Figures], object]], Any]) -> Questions:
+    """What operators can ask for."""
     return {
         "status": lambda: ask(insight.status),
         "counters": lambda: ask(insight.counters),

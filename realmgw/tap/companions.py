@@ -19,7 +19,7 @@ from realmgw.control.present import Present
 from realmgw.datapath.neighbours.answering import Answers
 from realmgw.datapath.neighbours.service import NeighboursService
 from realmgw.metrics.gateway import GATEWAY
-from realmgw.metrics.service import MetricsService
+from realmgw.metrics.service import MetricsService, built
 from realmgw.portal.service import PortalService
 from realmgw.synproxy.service import SynproxyService
 from realmgw.tap import kept
@@ -44,7 +44,7 @@ class Companions:
     def __init__(self, ground: Ground, allocator: Allocator) -> None:
         self.portal = _portal(ground)
         synproxy, webproxy = _synproxy(ground, allocator), _webproxy(ground)
-        self.present = Present(synproxy.show, ground.wall, ground.build)
+        self.present = Present(synproxy.show, ground.wall, built(ground.wall()))
         metrics = MetricsService(ground.settings.metrics, GATEWAY, self.present.read, ground.reactor, ground.present)
         self.before_dns = (synproxy, _neighbours(ground, allocator), webproxy)
         self.after_dns = (self.portal, metrics)

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
-from platform import python_version
 from time import monotonic, time
 from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred
 
-from realmgw import __version__
 from realmgw.config.service import Readers
 from realmgw.config.settings import Settings
 from realmgw.config.steps import Blocking
 from realmgw.control.health import Health, tell_kept, tell_written
 from realmgw.control.running import Running
 from realmgw.datapath.worker import KernelThread
-from twisted import __version__ as twisted
-
-BUILD = {"version": __version__, "python": python_version(), "twisted": twisted}
-"""The versions of this program and of what it runs on."""
 
 
 @attrs.frozen(eq=False)
@@ -39,9 +33,6 @@ class Ground:
 
     readers: Readers = attrs.field(factory=Readers)
     """Who makes calls that may block."""
-
-    build: Mapping[str, str] = BUILD
-    """What this is."""
 
     @property
     def settings(self) -> Settings:

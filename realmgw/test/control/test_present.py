@@ -20,7 +20,7 @@ class PresentTests(GatewayTestCase):
         super().setUp()
         self.wall, self.findings = 1000.0, Findings()
         proxies = [PROXY, {**PROXY, "state": "behind"}]
-        self.present = Present(lambda: proxies, lambda: self.wall, {"version": "1"})
+        self.present = Present(lambda: proxies, lambda: self.wall, {"build": {"version": "1"}, "start": 1000.0})
         self.present.look_into(self.gateway._insight, lambda: self.findings, self.made.reloader.drive)
 
     def read(self) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.external import Logging
+from realmgw.config.metrics import THIS_MACHINE
 from realmgw.config.validators import Key, Section
-from realmgw.synnode.settings import NODE, THIS_MACHINE, NodeSettings
+from realmgw.synnode.settings import NODE, NodeSettings
 from realmgw.test.checkout import CHECKOUT, NO_CHECKOUT
 from realmgw.test.synnode.keys import HOST, HOST6, packed
 from realmgw.test.synnode.test_rules import GUARDING

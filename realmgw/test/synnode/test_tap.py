@@ -59,7 +59,8 @@ class TapTests(SynchronousTestCase):
         """Nobody says anything before the kernel's table stands; nothing is touched yet."""
         node = self.make()
         assert isinstance(node, OrderedService)
-        self.assertEqual([each.name for each in node.services], ["process", "log", "control", "table", "ports"])
+        names = [each.name for each in node.services]
+        self.assertEqual(names, ["process", "log", "control", "table", "ports", "metrics"])
         self.assertFalse(self.path.with_name("sock").exists())
 
     def test_what_can_not_be_used_is_told(self) -> None:

@@ -1,0 +1,76 @@
+"""Tests for `realmgw.metrics.others`: the programs beside the gateway tell everything that they count."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import succeed
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.config.settings import Metrics
+from realmgw.metrics.declared import Metric, Tree, covered, leaves
+from realmgw.metrics.others import NODE, REPOSITORY
+from realmgw.metrics.service import MetricsService
+from realmgw.repository import tap as repository
+from realmgw.synnode import tap as node
+from realmgw.synnode.insight import Insight
+from realmgw.test.synnode.test_files import LEAST
+from realmgw.test.tap.test_composition_counters import reachable
+
+
+class OthersTests(SynchronousTestCase):
+    """Programs that are made, and not started."""
+
+    def service(self, program: object) -> Any:
+        """What tells their metrics."""
+        [found] = {each for each in reachable(program) if isinstance(each, MetricsService)}
+        return found
+
+    def assert_told(self, metrics: tuple[Metric, ...], tree: Tree, later: set[str]) -> None:
+        """Every number is a metric, and every metric has a number, but for those that come later."""
+        told = covered((source for metric in metrics for source in metric.sources), tree)
+        self.assertEqual([".".join(place) for place, _ in leaves(tree) if place not in told], [])
+        self.assertEqual({each.name for each in metrics if not list(each.values(tree))}, later)
+
+    def test_nodes(self) -> None:
+        """What gateways said, what the kernel took, and how the table is."""
+        path = Path(self.mktemp())
+        path.write_text(f"{LEAST}control: {{socket: sock}}\nmetrics: {{listen: ['127.0.0.1:9101']}}\n")
+        options = node.Options()
+        options.parseOptions(["--config", str(path)])
+        service = self.service(node.make_service(options))
+        insight = next(each for each in reachable(service) if isinstance(each, Insight))
+        insight._server.counts.refused["unreadable"] += 1
+        self.patch(node, "deferToThreadPool", lambda *_: succeed({"presented": 3}))
+        self.assert_told(NODE, self.successResultOf(service._read()), set())
+
+    def test_repositories(self) -> None:
+        """Connections by what became of them, and documents by kind."""
+        options = repository.Options()
+        options.parseOptions(
+            ["--database", str(Path(self.mktemp()) / "db"), "--listen", "/run/x", "--metrics", "127.0.0.1"]
+        )
+        service = self.service(repository.make_service(options))
+        documents = next(each for each in reachable(service) if type(each).__name__ == "StoreService")
+        documents.read = lambda function: succeed({"subscribers": 2, "policies": 0})  # type: ignore[attr-defined]  # it is one
+        self.assert_told(REPOSITORY, self.successResultOf(service._read()), set())
+
+    def test_what_a_repository_is_not_told_together(self) -> None:
+        """Who may ask, and not where; or where it listens itself."""
+        for arguments, said in (
+            (["--metrics-clients", "192.0.2.1"], "write --metrics"),
+            (["--metrics", "/run/x", "--listen", "/run/x"], "the repository itself listens there"),
+            (["--metrics", "x"], "'x'"),
+        ):
+            options = repository.Options()
+            options.parseOptions(arguments)
+            with self.assertRaises(SystemExit) as caught:
+                repository.make_service(options)
+            self.assertIn(said, str(caught.exception))
+
+    def test_nothing_listens_by_itself(self) -> None:
+        """Neither of them."""
+        options = repository.Options()
+        options.parseOptions([])
+        self.assertEqual(self.service(repository.make_service(options))._settings, Metrics())
