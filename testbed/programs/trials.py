@@ -39,8 +39,9 @@ from testbed.realm.topology import ATTACKER, ATTACKERS, GATEWAY, MAX_CLIENTS, ON
 
 RATE = 20.0
 """Honest flows per second."""
-WARM = 3.0  # seconds
-"""Of honest flows alone, by clients of their own, before the trial begins: the resolver is known by then."""
+WARM = 12.0  # seconds
+"""Of honest flows alone, by clients of their own, before the trial begins: nothing is assumed of the resolver any more
+(`realmgw.allocation.reputation.caution.CAUTIOUS`)."""
 SETTLING = 0.3  # seconds
 """Of the nuisance alone, after that."""
 KNOWN, FRESH = "100.64.3.30+10", "100.64.3.40+200"

@@ -16,14 +16,19 @@ class Delays:
     """A decayed histogram of delays with four buckets an octave, from 0.25 ms to 4 s.
 
     A quantile is answered with its bucket's upper edge, so it errs on the patient side, by a quarter at most.
+
+    Attributes:
+        total: How many there are.
+        least: Hardly anybody comes sooner, in seconds, as `Group` sees it now and then; 0.0: that is not known.
     """
 
-    __slots__ = ("_counts", "_round", "total")
+    __slots__ = ("_counts", "_round", "least", "total")
 
     def __init__(self) -> None:
         self._counts = [0] * BUCKETS
         self._round = 0  # a single count, as the longest delays are, survives every other halving
         self.total = 0
+        self.least = 0.0
 
     def add(self, delay: float) -> None:
         """Count a delay, in seconds; what is out of range counts in the first or last bucket."""

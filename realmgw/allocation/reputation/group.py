@@ -42,6 +42,9 @@ need."""
 ABSORBED = 4
 """So many groups that were merged into one are remembered, for the seconds that their claims live."""
 
+SOONEST, SOONER = 0.01, 0.75
+"""Of a hundred clients one comes sooner than that quantile says, and hardly any in so large a part of that time."""
+
 _REFRESH = 32
 
 
@@ -159,6 +162,7 @@ class Group(Rated):
         if delays.total >= OBSERVATIONS:
             slowest = delays.quantile(0.999)
             self.delay_median = delays.quantile(0.5)
+            delays.least = SOONER * delays.quantile(SOONEST)
             scarce = OBSERVATIONS / delays.total  # of so few, hardly one was as slow as the slowest of a thousand
             self.delay_p999 = slowest * (1 + scarce)
             self.claim_timeout = max(CLAIM_TIMEOUT_LEAST, slowest * 2 * (1 + scarce))

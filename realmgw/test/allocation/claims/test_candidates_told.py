@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from realmgw.allocation.flow import Flow
-from realmgw.test.allocation.claims.test_candidates import RobberyTestCase
-from realmgw.test.allocation.scene import CLIENT, OTHER, RESOLVER, service
+from realmgw.test.allocation.claims.test_candidates import Conntrack, RobberyTestCase
+from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, STRAY, Scene, service
 
 ONE, TWO = service(1), service(2)
 
@@ -66,3 +66,30 @@ class ClientTests(RobberyTestCase):
             self.assertEqual(scene.come(address, CLIENT, now=1.2), ONE.host.index)
             scene.allocator.expire(now=1.5)
             self.assertEqual([outcome for _, outcome in scene.told], [address])
+
+    def test_is_waited_for_when_somebody_comes_sooner_than_clients_do(self) -> None:
+        """Also in peace: the first forged packets of many come before anybody is alarmed."""
+        for after, is_doubted in ((0.01, True), (0.09, False)):
+            conntrack = Conntrack()
+            scene = Scene(1, answered=conntrack.answered)
+            now = scene.learn(ONE, visits=60, now=0.0, after=0.1)
+            address = scene.get(ONE, now=now)
+            self.assertIsNone(scene.wait(TWO, OTHER, now=now))
+            self.assertEqual(scene.come(address, STRAY, now=now + after), ONE.host.index)
+            scene.allocator.expire(now=now + 0.095)
+            self.assertEqual(bool(scene.told), not is_doubted)
+            if is_doubted:
+                self.assertEqual(scene.come(address, NEIGHBOUR, now=now + 0.1), ONE.host.index)
+                conntrack.said[NEIGHBOUR] = True
+                scene.allocator.expire(now=now + 0.12)
+            self.assertEqual([outcome for _, outcome in scene.told], [address])
+
+    def test_is_believed_however_soon_he_comes_where_nobody_can_be_asked(self) -> None:
+        """Who waits does not wait for what nobody will ever know."""
+        scene = Scene(1)
+        now = scene.learn(ONE, visits=60, now=0.0, after=0.1)
+        address = scene.get(ONE, now=now)
+        self.assertIsNone(scene.wait(TWO, OTHER, now=now))
+        scene.come(address, NEIGHBOUR, now=now + 0.01)
+        scene.allocator.expire(now=now + 0.02)
+        self.assertEqual([outcome for _, outcome in scene.told], [address])
