@@ -5,9 +5,9 @@
 All of them forward to one resolver (unbound, with names of its own) on the loopback interface, each is asked for the
 same names by dnsperf, and each is one process with one thread. `kept`: all names were asked for before; `new`: each
 name is asked for once, so that the resolver is asked as well. Then the gateway has two resolvers, and one of them is
-stopped under load, so that it does not answer: told is what became of the queries. Last, all of them forward to a
-resolver as far away as most are, and to one that answers so many queries a second only: `WINDOW` names are asked for
-at a time, so that the former can give no more than `WINDOW` in the time that it takes.
+stopped under load, so that it does not answer, or killed: told is what became of the queries. Last, all of them forward
+to a resolver as far away as most are, and to one that answers so many queries a second only: `WINDOW` names are asked
+for at a time, so that the former can give no more than `WINDOW` in the time that it takes.
 """
 
 from __future__ import annotations
@@ -199,15 +199,15 @@ def dnsperf(program: str, port: int, names: Path, *options: str) -> str:
     return f"{rate} q/s, {float(latency) * 1000:.2f} ms, {lost} lost"
 
 
-def fail_over(program: str, folder: Path, command: list[str]) -> str:
-    """What becomes of queries for new names while one of two resolvers does not answer any more."""
+def fail_over(program: str, folder: Path, command: list[str], end: signal.Signals) -> str:
+    """What becomes of queries for new names while one of two resolvers ends: it is stopped, or killed."""
     names = folder / "over"
     names.write_text("".join(f"f{number}.example.com A\n" for number in range(NEW)))
     with running(command, SECOND) as second, working(gateway, RESOLVER, SECOND, port=OURS):
         options = ["-s", HOST, "-p", str(OURS), "-d", str(names), "-Q", "1000", "-l", "8", "-q", "1000"]
         with subprocess.Popen([program, *options], stdout=subprocess.PIPE, text=True) as load:
             time.sleep(3)
-            second.send_signal(signal.SIGSTOP)
+            second.send_signal(end)
             text = load.communicate()[0]
     found = [
         line.strip() for line in text.splitlines() if re.search(r"Queries (sent|lost)|codes|Latency \(s\)|max", line)
@@ -233,7 +233,8 @@ def main() -> None:
                     print(f"{name:8} kept: {dnsperf(program, port, kept, '-l', str(arguments.seconds), '-c', '10')}")
                     print(f"{name:8} new:  {dnsperf(program, port, new, '-n', '1', '-q', '50')}", flush=True)
             second = unbound(folder / "second", SECOND, zone)
-            print("one resolver of two does not answer:", fail_over(program, folder, second), flush=True)
+            for title, end in (("does not answer", signal.SIGSTOP), ("is killed", signal.SIGKILL)):
+                print(f"one resolver of two {title}: {fail_over(program, folder, second, end)}", flush=True)
         few = written(folder / "few", "n", FEW)
         for title, (seconds, rate) in SLOWNESS.items():
             with working(slow, SLOW, seconds, rate, port=SLOW), forwarders(folder / title, SLOW):
