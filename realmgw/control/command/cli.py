@@ -38,6 +38,7 @@ from realmgw.control.command.asking import (
     watched,
 )  # fmt: skip
 from realmgw.control.command.confirming import confirm, refuse_unseen
+from realmgw.control.command.init import init
 from realmgw.control.command.live import repeat
 from realmgw.control.command.output import complain, guarded
 from realmgw.control.command.proxies import proxies, web_proxy
@@ -94,6 +95,9 @@ def _reloaded(answer: Answer) -> ExitStatus:
     if answer["status"] == "failed":
         return ExitStatus.FAILED
     return ExitStatus.PROBLEMS if answer["problems"] else ExitStatus.OK
+
+
+command_line.add_command(init)
 
 
 @command_line.command("check")

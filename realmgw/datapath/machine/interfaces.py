@@ -61,6 +61,14 @@ def routers(channel: IPRoute) -> frozenset[Address]:
     return frozenset(map(ip_address, found))
 
 
+def towards_internet(channel: IPRoute) -> str:
+    """The name of the interface that the default route of IPv4 goes by; empty: there is no such route."""
+    for route in _default_routes(channel, _AF_INET):
+        for link in channel.get_links(route.get_attr("RTA_OIF") or 0) if route.get_attr("RTA_OIF") else ():
+            return str(link.get_attr("IFLA_IFNAME"))
+    return ""
+
+
 def _default_routes(channel: IPRoute, family: int) -> list[Any]:
     return undisturbed(lambda: channel.get_default_routes(family=family))
 

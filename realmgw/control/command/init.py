@@ -1,0 +1,143 @@
+"""`realmgw init`: a first configuration. Edge: the command line, the terminal, files, the machine."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import click
+
+from realmgw.control.beginning import SUBSCRIBERS, Answers, Machine, delegation, main_file
+from realmgw.control.command.arguments import Command, Usual
+from realmgw.control.command.asking import show
+from realmgw.control.commands import CommandError, ExitStatus
+from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
+
+QUESTIONS = {
+    "zone": "The zone, delegated to this gateway (gw.example.org)",
+    "wan": "The interface towards the Internet",
+    "lan": "The interfaces of the private hosts",
+    "address": "The public address at which names are asked for",
+    "pool": "The pool: public addresses that are lent (a prefix, a range FIRST-LAST, or several)",
+    "resolvers": "Resolvers for the names of others, on behalf of the LANs (none: -)",
+}
+"""By the options that answer them."""
+NONE = "-"
+
+
+@click.command("init", cls=Command)
+@click.option("--zone", metavar="NAME", help="The zone that is delegated to this gateway.")
+@click.option("--wan", metavar="INTERFACE", help="The interface towards the Internet [that of the default route].")
+@click.option("--lan", metavar="INTERFACE,...", help="Interfaces of LANs [all others with a private address].")
+@click.option("--address", metavar="ADDRESS", help="Where names are asked for from the Internet [the WAN's].")
+@click.option("--pool", metavar="PREFIX,...", help="The public addresses that are lent: prefixes, ranges, addresses.")
+@click.option(
+    "--resolvers", metavar="ADDRESS,...", help=f"Who is asked for other names; {NONE}: nobody [resolv.conf's]."
+)
+@click.option("--yes", is_flag=True, help="Do not ask: what is not said is as in brackets.")
+@click.pass_obj
+def init(usual: Usual, /, yes: bool, **said: str | None) -> ExitStatus:
+    """Write a first configuration: asks what is not said, and proposes what the machine shows."""
+    from realmgw.config import disk  # noqa: PLC0415 - it takes half a second, for which questions need not wait
+    from realmgw.control.command import local  # noqa: PLC0415 - likewise
+
+    path = usual.main_file
+    if path.exists():
+        raise CommandError(ExitStatus.PROBLEMS, f"{path} is there already: change it, or say --config FILE")
+    machine = _machine()
+    answers = _answers(said, machine, is_asked=not yes)
+    text = main_file(answers, machine)
+    _refuse_bad(text, path)
+    try:
+        (path.parent / SUBSCRIBERS).mkdir(parents=True, exist_ok=True)
+        disk.create(path, [text.encode()])
+    except FileExistsError:
+        raise CommandError(ExitStatus.PROBLEMS, f"{path} is there already: nothing was written") from None
+    except OSError as error:
+        raise PlatformError(f"{path.parent}: {error.strerror}") from error
+    found = local.check(path)
+    answer = {"written": str(path), "check": found.value(), "next": list(delegation(answers))}
+    show(usual, answer, lambda _: (f"written: {path}", *found.lines(), "", *answer["next"]))
+    return ExitStatus.PROBLEMS if found.problems else ExitStatus.OK
+
+
+def _machine() -> Machine:
+    """What is found on this one; nothing where it can not be asked."""
+    import dns.resolver  # noqa: PLC0415 - for this only
+
+    from realmgw.datapath.client import route_socket  # noqa: PLC0415 - for this only
+    from realmgw.datapath.machine import interfaces  # noqa: PLC0415 - likewise
+
+    resolvers: list[Any] = []
+    with suppress(dns.exception.DNSException, OSError):
+        resolvers = [ip_address(str(each)) for each in dns.resolver.Resolver().nameservers]
+    try:
+        with route_socket() as channel:
+            every, wan = interfaces.addresses(channel), interfaces.towards_internet(channel)
+    except (RealmGatewayError, OSError):
+        every, wan = {}, ""
+    return Machine(every, wan, tuple(each for each in resolvers if not each.is_loopback))
+
+
+def _answers(said: dict[str, str | None], machine: Machine, *, is_asked: bool) -> Answers:
+    """What was said, asked for, or is proposed.
+
+    Raises:
+        CommandError: Something is missing, and nobody can be asked for it; or an address is none.
+    """
+    zone, wan = _answer("zone", said, "", is_asked=is_asked), _answer("wan", said, machine.wan, is_asked=is_asked)
+    lan = _answer("lan", said, ",".join(each for each in machine.lan if each != wan), is_asked=is_asked)
+    own = machine.address(wan)
+    address = _answer("address", said, "" if own is None else str(own), is_asked=is_asked)
+    pool = _answer("pool", said, "", is_asked=is_asked)
+    resolvers = _answer("resolvers", said, ",".join(map(str, machine.resolvers)) or NONE, is_asked=is_asked)
+    return Answers(
+        zone.lower().removesuffix("."), wan, tuple(_several(lan)), _address(address), tuple(_several(pool)),
+        tuple(map(_address, _several("" if resolvers == NONE else resolvers))),
+    )  # fmt: skip
+
+
+def _answer(name: str, said: dict[str, str | None], proposed: str, *, is_asked: bool) -> str:
+    given = said[name]
+    if given is not None:
+        return given
+    if is_asked and sys.stdin.isatty():
+        return str(click.prompt(QUESTIONS[name], default=proposed or None, err=True))
+    if is_asked or not proposed:
+        raise CommandError(ExitStatus.USAGE, f"nothing was written: say --{name}" + (", or --yes" if proposed else ""))
+    return proposed
+
+
+def _several(text: str) -> Iterator[str]:
+    yield from (each for each in text.replace(",", " ").split() if each)
+
+
+def _address(text: str) -> Any:
+    try:
+        return ip_address(text)
+    except ValueError:
+        raise CommandError(ExitStatus.USAGE, f"{text!r} is no address: nothing was written") from None
+
+
+def _refuse_bad(text: str, path: Path) -> None:
+    """Refuse what no gateway would take, before anything is written.
+
+    Raises:
+        ConfigurationError: The problems, as if the file were there.
+    """
+    from realmgw import config  # noqa: PLC0415 - see `init`
+
+    with tempfile.TemporaryDirectory(prefix="realmgw-init-") as folder:
+        tried = Path(folder) / path.name
+        (Path(folder) / SUBSCRIBERS).mkdir()
+        tried.write_text(text)
+        try:
+            config.load(tried)
+        except ConfigurationError as error:
+            lines: Sequence[str] = [line.replace(str(tried), str(path)) for line in str(error).splitlines()]
+            raise ConfigurationError((*lines, "nothing was written")) from None
