@@ -228,9 +228,9 @@ class Kernel:
         Closed: nothing may be sent to the end of one address behind the beginning of another, nor by the rule of
         another pool. So there is no last step meanwhile: first packets are dropped, and sent again.
         """
-        step = self.last_step
+        step, only_elements = self.last_step, False
         if step.dnat is Dnat.MAP or not there.closed:
-            self._own.lead(there)
+            only_elements = self._own.lead(there)
             self._settings, self.classes = there.settings, there.classes()
         else:
             left = step.first_octet
@@ -240,7 +240,7 @@ class Kernel:
                 self._settings, self.classes, left = there.settings, there.classes(), there.octet
             finally:
                 step.change(self._settings, left)
-        self._keeper.note()
+        self._keeper.note(elements_only=only_elements)
 
     def end_flows(self, gone: Iterable[bytes], came: Iterable[bytes] = ()) -> int:
         """End every flow of private addresses (packed) that no host has any more, and tell how many there were.

@@ -120,7 +120,8 @@ def clamp(ours: str) -> list[str]:
     """
     return [
         "type filter hook forward priority mangle; policy accept;",
-        f"iifname {ours} oifname {ours} tcp flags syn tcp option maxseg size set rt mtu",
+        # Packets of flows that go on are told by their flags: two sets of interfaces cost each of them more.
+        f"tcp flags syn iifname {ours} oifname {ours} tcp option maxseg size set rt mtu",
     ]
 
 

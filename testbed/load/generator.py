@@ -217,10 +217,12 @@ class Strays:
     """For how long."""
     kind: str = "syn"
     """`syn` or `udp`."""
+    port: int = PORT
+    """Of the targets."""
 
     def arguments(self) -> list[str]:
         """The program's arguments."""
-        words = {**attrs.asdict(self), "port": PORT}
+        words = attrs.asdict(self)
         return [word for name, value in words.items() for word in (f"--{name}", str(value))]
 
 

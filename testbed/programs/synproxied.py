@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import socket
 import statistics
 import threading
 from collections.abc import Iterator, Sequence
@@ -24,7 +25,7 @@ from testbed.load.generator import Load, Outcome, Strays
 from testbed.measuring import cpu_noise, figures
 from testbed.realm.gateway import ZONE, Gateway, Subscriber
 from testbed.realm.synproxy import SynproxyNode
-from testbed.realm.topology import ATTACKER, MAX_CLIENTS, ROUTER_WAN, SOURCES, Testbed
+from testbed.realm.topology import ATTACKER, CLIENT, GATEWAY, MAX_CLIENTS, ROUTER_WAN, SOURCES, Testbed
 
 RATE = 50_000
 """Forged SYNs per second."""
@@ -59,11 +60,17 @@ class Case:
     """Whether there is a flood."""
     proxied: bool
     """Whether there is a node."""
+    targets: str = TARGETS
+    """What is flooded."""
+    port: int = generator.PORT
+    """Its port."""
 
 
 CASES = (
     Case("no flood", flooded=False, proxied=False),
     Case("no flood, with the node", flooded=False, proxied=True),
+    Case("flood at the gateway's DNS", flooded=True, proxied=False, targets=f"{GATEWAY}+1", port=53),
+    Case("flood at a port where nobody listens", flooded=True, proxied=False, targets=f"{GATEWAY}+1"),
     Case("flood", flooded=True, proxied=False),
     Case("flood, with the node", flooded=True, proxied=True),
 )
@@ -85,6 +92,8 @@ class Flood:
     """SYNs that the node answered."""
     told: int
     """Entries that the gateway told it."""
+    is_alive: bool
+    """Whether a connection that was there before went on."""
 
     @property
     def others(self) -> float:
@@ -133,6 +142,30 @@ def proxied(testbed: Testbed, is_wanted: bool) -> Iterator[SynproxyNode | None]:
         yield node
 
 
+class Established:
+    """A connection from a private host to the Internet.
+
+    Args:
+        testbed: Where there is a gateway.
+    """
+
+    def __init__(self, testbed: Testbed) -> None:
+        with testbed.inside("public"), socket.create_server((CLIENT, 0)) as server:
+            with testbed.inside("test_gwa"):
+                self._host = socket.create_connection(server.getsockname(), 5.0, (testbed.hosts[0], 0))
+            self._client = server.accept()[0]
+        self._client.settimeout(5.0)
+
+    def goes_on(self) -> bool:
+        """Whether it still carries something; it is closed by that."""
+        with self._host, self._client:
+            try:
+                self._host.sendall(b"still here")
+                return self._client.recv(10) == b"still here"
+            except OSError:
+                return False
+
+
 def run(case: Case, seconds: float, rate: float = RATE, prefix: str = "syn-") -> Flood:
     """Runs a case in a testbed of its own.
 
@@ -152,23 +185,35 @@ def run(case: Case, seconds: float, rate: float = RATE, prefix: str = "syn-") ->
             names=names, via="tcp", rate=HONEST_RATE, clients=CLIENTS, ports=8, retries=2, seconds=seconds,
             warm_seconds=SETTLING,
         )  # fmt: skip
-        forged = Strays(targets=TARGETS, sources=FORGED, rate=rate, seconds=SETTLING + seconds)
+        forged = Strays(case.targets, FORGED, rate=rate, seconds=SETTLING + seconds, port=case.port)
         with (
             proxied(testbed, case.proxied) as node,
             Gateway(testbed, subscribers, circular=pool, settings=PROXIES if case.proxied else None) as gateway,
             Entries(testbed) as entries,
             cpu_noise.Watch((gateway.pid, answering.pid)) as watch,
         ):
+            before = Established(testbed)
             flooding = generator.start_strays(testbed, forged, ATTACKER) if case.flooded else None
             outcome = generator.run_flows(testbed, load, [gateway.pid])
+            is_alive = before.goes_on()
             sent = 0 if flooding is None else generator.end_of_strays(flooding)
             counts = NOTHING if node is None else node.counters()
     outcome = attrs.evolve(outcome, others=watch.others)
     answered, told = counts["kernel"]["syn_received"], counts["requests"]["mod"]
-    return Flood(outcome, sent / forged.seconds, entries.most["gwa"], entries.most["router"], answered, told)
+    most = entries.most
+    return Flood(outcome, sent / forged.seconds, most["gwa"], most["router"], answered, told, is_alive)
 
 
-HEAD = ["", "forged/s", "success", "p50 / p99", "gateway's core", "conntrack: gateway / router", "others"]
+HEAD = [
+    "",
+    "forged/s",
+    "success",
+    "flow before",
+    "p50 / p99",
+    "gateway's core",
+    "conntrack: gateway / router",
+    "others",
+]
 """Titles of the table."""
 
 
@@ -185,6 +230,7 @@ def row(case: Case, rounds: Sequence[Flood]) -> list[str]:
         case.title,
         f"{statistics.median(each.rate for each in rounds):.0f}",
         figures.percent(ok / started if started else 0.0),
+        "goes on" if all(each.is_alive for each in rounds) else "**ended**",
         f"{figures.milliseconds(p50)} / {figures.milliseconds(p99)}" if ok else "none came",
         f"{statistics.median(each.outcome.share for each in rounds) * 100:.0f} %",
         f"{max(each.entries for each in rounds)} / {max(each.of_router for each in rounds)}",

@@ -62,7 +62,7 @@ def _marking(wan: str, lan: tuple[str, ...]) -> Stages:
     def lines(word: str, shift: int, mask: int) -> Iterable[str]:
         for side in _SIDES:
             which = f"{word} != {others}" if side is marks.OTHER else f"{word} {ours[side]}"
-            yield f"{which} meta mark set meta mark & {~mask & 0xFFFF_FFFF:#x} | {side << shift:#x}"
+            yield f"{which} meta mark set meta mark & {~mask & 0xFFFF_FFFF:#x} | {side << shift:#x} accept"
 
     ingress, egress = marks.INGRESS_SHIFT, marks.EGRESS_SHIFT
     before = "type filter hook prerouting priority dstnat + 20; policy accept;"

@@ -65,7 +65,7 @@ table inet {name} {{
 	}}
 	chain leaving {{
 		type filter hook postrouting priority srcnat + 30; policy accept;
-		iifname {lan} oifname {wan} meta nfproto ipv4 ct state new ct status ! snat drop{private6}
+		ct state new iifname {lan} oifname {wan} meta nfproto ipv4 ct status ! snat drop{private6}
 	}}
 }}
 """

@@ -110,6 +110,7 @@ class Keeper:
         self._reader = reader
         self._generations = generations
         self._placed: Contents = {}
+        self._generation = 0  # of the ruleset, when the table was known to be so
         self._owed = False  # the whole table is to be placed
         self._undone = self._placing = 0  # the last generation before it was
         self._of_pool: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
@@ -128,16 +129,27 @@ class Keeper:
             Kind.WAY_OUT6: lambda thing: THERE if client.leaves_by(thing.name, ipv6=True) else GONE,
         }
 
-    def note(self) -> None:
-        """What is in the table now is as it was placed."""
-        self._placed = self._contents()
+    def note(self, *, elements_only: bool = False) -> None:
+        """What is in the table now is as it was placed.
+
+        Args:
+            elements_only: Since it was looked at there was one transaction of ours at most, of elements alone.
+        """
+        now = self._reader.generation()
+        if not elements_only or now - self._generation not in (0, 1):  # there was somebody else's, too
+            self._placed = self._contents()
+        self._generation = now
 
     def table(self) -> str:
-        """What the table is, in words."""
+        """What the table is, in words; it is not listed where nobody has changed anything since it was known."""
+        now = self._reader.generation()
+        if self._placed and now == self._generation:
+            return AS_PLACED
         found = self._contents()
         if not found:
             return GONE
         different = nftables.difference(self._placed, found)
+        self._generation = self._generation if different else now
         more = f" and {len(different) - NAMED} more" if len(different) > NAMED else ""
         return CHANGED + f" ({', '.join(different[:NAMED])}{more})" if different else AS_PLACED
 

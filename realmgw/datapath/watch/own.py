@@ -103,8 +103,11 @@ class Own:
         if commands:
             self._nft().run(self._tables().precondition() + commands if ruleset.replaces(commands) else commands)
 
-    def lead(self, there: Lead) -> None:
+    def lead(self, there: Lead) -> bool:
         """Lead the table to another state.
+
+        Returns:
+            Whether that was one transaction at most, of elements alone.
 
         Raises:
             PlatformError: As `run`; nothing was changed.
@@ -114,10 +117,11 @@ class Own:
         steps = there.steps()
         if steps is None:
             self.run(there.commands())
-            return
+            return False
         self.run(steps.before)
         self.filling.run(steps.elements)
         self.run(steps.after)
+        return not (steps.before or steps.after)
 
     def remember(self, interfaces: Interfaces, needs6: Needs, *, standing: bool) -> tuple[str, ...]:
         """Remember what kernel settings are, before they are changed.

@@ -213,7 +213,8 @@ class ReplacementTests(SynchronousTestCase):
 
     def test_segments_are_kept_to_the_path(self) -> None:
         """Of both families, in both directions, before what is established passes."""
-        self.assertIn("tcp flags syn tcp option maxseg size set rt mtu", self.text)
+        sides = r"iifname \{[^}]*\} oifname \{[^}]*\}"
+        self.assertRegex(self.text, f"tcp flags syn {sides} tcp option maxseg size set rt mtu")
         self.assertIn("type filter hook forward priority mangle;", self.text)
 
     def test_comments_fit_the_kernel(self) -> None:

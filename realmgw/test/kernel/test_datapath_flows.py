@@ -6,6 +6,7 @@ import contextlib
 import ipaddress
 import socket
 import struct
+from pathlib import Path
 
 import attrs
 from twisted.trial.unittest import SkipTest
@@ -28,6 +29,9 @@ from realmgw.test.kernel.datapath_case import (
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
     from testbed.realm import sctp
     from testbed.realm.topology import CLIENT, ON_LINK
+
+ENTRIES = Path("/proc/sys/net/netfilter/nf_conntrack_count")
+"""How many conntrack has."""
 
 
 class AdmittedTests(DatapathTestCase):
@@ -177,6 +181,20 @@ class RefusedTests(DatapathTestCase):
             self.make("public", socket.SOCK_RAW, protocol=protocol).sendto(payload, (REFUSED, 0))
             self.assertEqual(self.told(), (3, 2, protocol))
         self.counted("refused_other", 2)
+
+    def test_what_is_not_admitted_leaves_no_entry_in_conntrack(self) -> None:
+        """Of a burst by TCP, UDP and echo, refused aloud, in silence, or not decided about; a flood fills no table."""
+        counters = ("refused_tcp", "refused_udp", "refused_icmp", "refused_silently", "not_admitted")
+        udp, echo = self.udp(), self.make("public", socket.SOCK_DGRAM, protocol=socket.IPPROTO_ICMP)
+        for number in range(40):
+            for pool in (REFUSED, UNDECIDED):
+                tcp = self.make("public", socket.SOCK_STREAM)
+                tcp.setblocking(False)
+                tcp.connect_ex((pool, 80))
+                udp.sendto(b"", (pool, 1000 + number))
+                echo.sendto(struct.pack("!BBHHH", 8, 0, 0, 0, number), (pool, 0))
+        self.assertTrue(until(lambda: sum(map(self.packets, counters)) >= 240), list(map(self.packets, counters)))
+        self.assertTrue(until(lambda: not self.testbed.call("gwa", ENTRIES.read_text).strip("0\n")))
 
     def test_icmp_error_is_not_answered(self) -> None:
         """An error about a flow that there is not is dropped: no error about an error."""
