@@ -14,11 +14,14 @@ from realmgw.datapath.netlink import codec, flows
 from realmgw.datapath.netlink.client import open_socket
 from realmgw.datapath.netlink.codec import Message, RefusedError
 from realmgw.datapath.netlink.destroyed import Flow
+from realmgw.datapath.netlink.tracked import Tracked, tracked
 from realmgw.datapath.watch.reader import Listening
 from realmgw.errors import RealmGatewayError
 
 SYSCTLS = Path("/proc/sys/net/netfilter")
 """Conntrack's settings, of the network namespace of whoever reads them."""
+HANDSHAKES = frozenset((6, 132))
+"""Protocols whose flows begin with a handshake: of TCP and SCTP."""
 _TIMEOUTS_KNOWN = 10.0  # seconds
 """How often they are read."""
 
@@ -33,6 +36,18 @@ class Idle:
     """After how many more conntrack forgets it."""
     assured: bool
     """It is more than one exchange of packets."""
+    end: Callable[[], bool]
+    """Ends it; returns whether it was there still. Never raises, and never waits."""
+
+
+@attrs.frozen
+class Seen:
+    """A flow that conntrack has."""
+
+    tracked: Tracked
+    """It."""
+    is_proven: bool
+    """A handshake came to its end, so whoever began it is where his address says."""
     end: Callable[[], bool]
     """Ends it; returns whether it was there still. Never raises, and never waits."""
 
@@ -100,6 +115,27 @@ class Conntrack:
             self._give_up()
             return None
         return Idle(max(0, idle), found.remaining, found.assured, partial(self._end, found))
+
+    def find(self, flow: Flow) -> Seen | None:
+        """The flow that a packet belongs to. Never raises, and never waits.
+
+        Args:
+            flow: What the packet carries, with ports: outside or inside of a translation, there or back.
+
+        Returns:
+            None when there is no such flow, or conntrack does not tell.
+        """
+        source, destination, protocol, sport, dport = flow
+        try:
+            # Conntrack finds an entry by what the packets of either direction carry before they are translated.
+            said = self._ask(flow) or self._ask((destination, source, protocol, dport, sport))
+            if said is None:
+                return None
+            found, entry = tracked(said), flows.entry(said)
+        except (ValueError, RealmGatewayError):
+            self._give_up()
+            return None
+        return Seen(found, found.assured and protocol in HANDSHAKES, partial(self._end, entry))
 
     def close(self) -> None:
         """Let go of all sockets; the next question opens others."""

@@ -107,6 +107,8 @@ def _listen(problems: Problems) -> Found[None]:
     for value, node in _all(problems, Label.UNKNOWN_HOSTS, UnknownHosts):
         if value is UnknownHosts.GUEST and not problems.remembered.get(Label.PORTAL):
             yield node, "guests are shown the portal, and there is none: write portal.listen, or 'drop'"
+    dns, told = dict(_all(problems, Label.LISTEN, Endpoint)), "the DNS server listens there: write another port"
+    yield from ((node, told) for udp, node in _all(problems, Label.ALERTS, Endpoint) if udp in dns)
     yield from _twice(problems, Label.LIST, str, "there are two lists {!r}: give each a name of its own".format)
 
 

@@ -125,7 +125,7 @@ class LogFormat(enum.Enum):
 
 
 LOG_PARTS = (
-    "admission", "allocation", "config", "control", "daemon", "datapath", "dns", "log", "metrics", "portal",
+    "admission", "alerts", "allocation", "config", "control", "daemon", "datapath", "dns", "log", "metrics", "portal",
     "repository", "subscribers", "synnode", "synproxy", "tap", "twisted", "webproxy",
 )  # fmt: skip
 """Who tells events: what the names of parts in `logging.levels` begin with."""

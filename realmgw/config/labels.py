@@ -78,5 +78,7 @@ class Label(enum.Enum):
     """What a list of names is called (str)."""
     PEER = enum.auto()
     """An address that is somebody else's: a resolver, the SYN proxy (Endpoint)."""
+    ALERTS = enum.auto()
+    """Where alerts come by UDP (Endpoint)."""
     DEFAULT_SERVICE = enum.auto()
     """A service of hosts that are registered, and known nowhere else (DefaultService)."""

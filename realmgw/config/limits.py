@@ -15,6 +15,8 @@ PORTAL_CONNECTIONS = 256
 """Of guests, at once; each is over after one answer, or after a few seconds."""
 METRICS_CONNECTIONS = 32
 """Of monitoring systems, at once; each is over after one answer, or after a few seconds."""
+ALERT_CONNECTIONS = 20
+"""Of those who write alerts, at once, and the socket, the port and the file that they come by."""
 OTHERS = 192
 """Files that every gateway has open: programs and libraries, the kernel's queue and netlink, databases, a reload's."""
 
@@ -27,9 +29,9 @@ def open_files(settings: Settings) -> int:
     asking = forward.outstanding * _most_tries(forward) + len(forward.resolvers) if forward.resolvers else 0
     portal = PORTAL_CONNECTIONS + len(settings.portal.endpoints) if settings.portal else 0
     metrics = METRICS_CONNECTIONS + len(settings.metrics.listen) if settings.metrics.listen else 0
-    return (
-        OTHERS + CONTROL_CONNECTIONS + sockets + portal + metrics + asking + sum(view.tcp_connections for view in views)
-    )
+    alerts = ALERT_CONNECTIONS if settings.alerts else 0
+    others = OTHERS + CONTROL_CONNECTIONS + portal + metrics + alerts
+    return others + sockets + asking + sum(view.tcp_connections for view in views)
 
 
 def _most_tries(forward: Forwarding) -> int:

@@ -15,6 +15,8 @@ import attrs
 
 from realmgw.config import rulenames
 from realmgw.config.addresses import AddressRange, PortRange, host, ipv4_range, port_range, prefixes, url
+from realmgw.config.alerts import ALERTS
+from realmgw.config.alerts import Alerts as Alerts
 from realmgw.config.dns import Cookies as Cookies
 from realmgw.config.dns import Dns as Dns
 from realmgw.config.dns import Dns64 as Dns64
@@ -365,6 +367,8 @@ class Settings:
     """The SYN proxies upstream."""
     webproxy: Webproxy = key(remembered(Label.WEBPROXY, Section(Webproxy)), Webproxy())
     """The reverse proxy of the service pool."""
+    alerts: Alerts | None = key(ALERTS, None)
+    """What an intrusion detection system tells; None: nobody listens."""
     control: Control = key(Section(Control), Control())
     """How operators reach it."""
     metrics: Metrics = key(Section(Metrics), Metrics())

@@ -168,6 +168,9 @@ COMMANDS: Mapping[str, Command] = {
         ), changes=True, takes_time=True),
         Command("synproxy/show", "Show the SYN proxies, and whether they are in step."),
         Command("webproxy/show", "Show the web proxy: whether it runs, what it knows, and what it has counted."),
+        Command("alerts", "Show the alerts that came last, and what was done about each.", (
+            _option("limit", "At most so many.", "N", "20"),
+        )),
         Command("explain/name", "Tell what a question would be answered.", (
             Parameter("name", "The name that is asked for."),
             _option("resolver", "The address that asks.", "ADDRESS", None),

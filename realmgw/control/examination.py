@@ -232,9 +232,16 @@ def _try(lines: list[str], look: Callable[[], object], before: str = "") -> None
 
 def _look_at_folders(settings: Settings, do: Callable[[Blocking], Any], found: Examined, *, starting: bool) -> None:
     """Where the gateway makes files, and who may use its socket."""
-    control, metrics, state = settings.control, settings.metrics, settings.state
+    control, metrics, alerts, state = settings.control, settings.metrics, settings.alerts, settings.state
     sockets = [("control", "socket", control.socket, control.group)]
     sockets += [("metrics", "listen", path, metrics.group) for path in metrics.sockets]
+    if alerts is not None and alerts.socket is not None:
+        sockets.append(("alerts", "socket", alerts.socket, alerts.group))
+        if alerts.socket in (control.socket, *metrics.sockets):
+            found.refused.append(f"alerts.socket: {alerts.socket} is another one of the gateway's: write another path")
+    if alerts is not None and alerts.file is not None:
+        look = partial(_answered, do, alerts.file, partial(_look_at_alert_file, Path(alerts.file), found))
+        _try(found.wrong, look, "alerts.file: ")
     for section, group in {(section, group) for section, _, _, group in sockets}:
         _try(found.refused, partial(port.group_number, group, f"{section}.group"))
     for section, key, path, group in sockets:
@@ -244,6 +251,13 @@ def _look_at_folders(settings: Settings, do: Callable[[Blocking], Any], found: E
         found.refused.append(f"metrics.listen: {control.socket} is the control interface's: write another path")
     look = partial(_look_at_folder, _numbers_of(control.group), found, "state", state, found.wrong, starting=starting)
     _try(found.refused, partial(_answered, do, state, look), "state: ")
+
+
+def _look_at_alert_file(path: Path, found: Examined) -> None:
+    if not path.exists():
+        found.wrong.append(f"alerts.file: {path} is not there: alerts are taken when it is")
+    elif not path.is_file():
+        found.wrong.append(f"alerts.file: {path} is no regular file: nothing is read of it")
 
 
 def _look_at_socket(key: str, path: Path, group: str | None, found: Examined, *, starting: bool) -> None:
@@ -322,10 +336,12 @@ def _taken(settings: Settings) -> Iterator[tuple[int, str, Endpoint, str]]:
     """What can not be listened at: the operating system's error, and what it is about."""
     portal = settings.portal.endpoints if settings.portal else ()
     dns = [each for view in settings.dns.views for each in view.listen]
+    alerts = (settings.alerts.udp,) if settings.alerts and settings.alerts.udp else ()
     tried = [
         *((each, "DNS", way) for each in dns for way in ("UDP", "TCP")),
         *((each, "the portal", "TCP") for each in portal),
         *((each, "the metrics", "TCP") for each in settings.metrics.endpoints),
+        *((each, "alerts.udp", "UDP") for each in alerts),
     ]
     for endpoint, who, transport in tried:
         number = port.attempt(transport, endpoint)

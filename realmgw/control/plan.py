@@ -50,6 +50,7 @@ CHANGEABLE = (
     *(f"portal.{key}" for key in ("text", "link", "reachable")),
     "metrics.clients",
     "synproxy",
+    *(f"alerts.{key}" for key in ("senders", "rules", "audit", "ban_time", "bans_per_minute", "never_ban")),
     "reload",
     "subscribers",
     "drop_ins",

@@ -6,7 +6,7 @@ for `figures`, which any thread may call. Edge: a routing socket.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 
@@ -14,7 +14,7 @@ import attrs
 from pyroute2 import IPRoute
 
 from realmgw.config.settings import Dnat, Settings
-from realmgw.datapath import client, elements, ending, links, ruleset, translation
+from realmgw.datapath import bans, client, elements, ending, links, ruleset, translation
 from realmgw.datapath.client import open_nft, run_program
 from realmgw.datapath.dualstack import DualStack
 from realmgw.datapath.guests import Guests
@@ -135,8 +135,7 @@ class Kernel:
         self._ipv6.look(self._given)
         settings = self._settings = self._ipv6.usable(self._given)
         self._ipv6.take(hosts)
-        found = self._prober(settings).enough()
-        self.was_installed = self._own.is_installed()
+        found, self.was_installed = self._prober(settings).enough(), self._own.is_installed()
         with client.route_socket() as channel:
             capabilities.refuse(links.missing_interfaces(settings.interfaces, interfaces.addresses(channel)))
             doubts = (*interfaces.check_pool(channel, settings), *review(settings))
@@ -255,12 +254,16 @@ class Kernel:
         return ending.end_flows(gone, came, Guests.of(self._settings).ends)
 
     def add_strays(self, sources: Iterable[bytes]) -> None:
-        """Tell the kernel of stray senders (packed addresses); who is known already keeps his time.
+        """Tell the kernel of stray senders (packed addresses); who is known keeps his time. Raises as `ban` does."""
+        client.add_senders(self._own.filling, elements.strays(sources, ipv6=self._ruleset(self._settings).ipv6))
+
+    def ban(self, left: Mapping[bytes, float]) -> None:
+        """Let nothing of senders (packed addresses) reach a host for so many seconds; who is banned keeps his time.
 
         Raises:
             RealmGatewayError: It was refused, most likely because the set is full; none of these was added.
         """
-        client.add_strays(self._own.filling, elements.strays(sources, ipv6=self._ruleset(self._settings).ipv6))
+        client.add_senders(self._own.filling, bans.elements(left, ipv6=self._ruleset(self._settings).ipv6))
 
     def purge(self) -> tuple[str, ...]:
         """Remove everything of ours, and put kernel settings back; see `own`.
@@ -357,14 +360,12 @@ class Kernel:
             ConfigurationError: A host can not be translated to; nothing was changed.
             RealmGatewayError: Something was refused.
         """
-        step = self.last_step
-        first_octet = translation.first_octet(hosts, step.dnat)
-        commands = ruleset.replacement(self._ruleset(self._settings), hosts)
+        step, rules = self.last_step, self._ruleset(self._settings)
+        first_octet, commands = translation.first_octet(hosts, step.dnat), ruleset.replacement(rules, hosts)
         step.first_octet = first_octet
         step.clear(self._settings)
         self._own.run(commands)
-        self.classes = Classes.of(hosts, self._ruleset(self._settings).groups)
-        self.queue_step.ipv6 = self._ruleset(self._settings).ipv6
+        self.classes, self.queue_step.ipv6 = Classes.of(hosts, rules.groups), rules.ipv6
         self.queue_step.place()
         step.place(self._settings)
         self.prefix_step.place(self._settings)
@@ -395,6 +396,5 @@ class Kernel:
 
     def place_routes(self, channel: IPRoute) -> Iterator[Callable[[], str]]:
         """What places the pool's routes, one by one: each says what it has changed, and may be refused by itself."""
-        wanted = links.wanted_routes(self._settings.pools.circular)
-        for verb, route in links.route_changes(client.our_routes(), wanted):
+        for verb, route in links.route_changes(client.our_routes(), links.wanted_routes(self._settings.pools.circular)):
             yield partial(client.change_route, channel, verb, route)

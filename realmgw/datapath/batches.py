@@ -32,11 +32,17 @@ class Elements:
     """The set or map."""
     elements: tuple[tuple[Word, Word | None], ...]
     """Keys, and what stands for each in a map; to delete one the key is enough."""
+    timeout: int = 0  # milliseconds
+    """For how long those stay that are added; 0: as the set has it."""
 
     def commands(self, table: str) -> Iterator[str]:
         """The same as commands of nft, to be run with others in one transaction."""
         is_added = self.verb == "add"
-        written = (f"{key.text} : {value.text}" if value and is_added else key.text for key, value in self.elements)
+        stays = f" timeout {self.timeout}ms" if self.timeout and is_added else ""
+        written = (
+            f"{key.text}{stays} : {value.text}" if value and is_added else f"{key.text}{stays}"
+            for key, value in self.elements
+        )
         yield from commands(self.verb, table, self.name, written)
 
 

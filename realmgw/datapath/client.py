@@ -368,17 +368,17 @@ def queue_socket_works() -> bool:
     return True
 
 
-def add_strays(filling: Filling, strays: tuple[Elements, ...]) -> None:
-    """Tell the kernel of stray senders.
+def add_senders(filling: Filling, senders: tuple[Elements, ...]) -> None:
+    """Tell the kernel of senders: stray ones, or banned ones.
 
     Args:
         filling: Access to the elements of the table.
-        strays: They; may be nothing.
+        senders: They; may be nothing.
 
     Raises:
         RealmGatewayError: It was refused, most likely because the set is full; none of these was added.
     """
     try:
-        filling.run(strays)
+        filling.run(senders)
     except FullError as error:
         raise RealmGatewayError(f"the kernel's set of stray senders is full ({STRAYS_KEPT})") from error

@@ -20,7 +20,7 @@ from realmgw.config import rulenames
 from realmgw.config.ipv6 import Ipv6, Ipv6Mode
 from realmgw.config.pipeline import Refused
 from realmgw.config.settings import Address, Dnat, Forward, Network, Settings
-from realmgw.datapath import elements, forwarding, incoming, marks, outbound6, proxied, translation
+from realmgw.datapath import bans, elements, forwarding, incoming, marks, outbound6, proxied, translation
 from realmgw.datapath.batches import Elements
 from realmgw.datapath.elements import STRAYS_KEPT
 from realmgw.datapath.guests import Guests
@@ -93,6 +93,8 @@ class Ruleset:
     """The reverse proxy of the service pool; None: there is none."""
     told: frozenset[Refused] = frozenset(Refused)
     """Who is told that the pool has refused him."""
+    bans: bool = False
+    """Whether somebody can be banned."""
 
     def __attrs_post_init__(self) -> None:
         """Refuse names that nft's grammar would read as something else."""
@@ -123,8 +125,7 @@ class Ruleset:
         Raises:
             ConfigurationError: There is no pool, or a name can not be written in a rule.
         """
-        pools, modes = settings.pools, Ipv6(mode=settings.ipv6.mode, prefixes=settings.ipv6.prefixes)
-        ipv6 = pinholes or takes_ipv6(settings)
+        pools, ipv6 = settings.pools, pinholes or takes_ipv6(settings)
         if not pools.circular:
             raise ConfigurationError(("pools.circular is empty: without it no address can be lent",))
         return cls(
@@ -143,7 +144,7 @@ class Ruleset:
             gateway=settings.name,
             ipv6=ipv6,
             pool6=pools.networks6,
-            modes=modes,
+            modes=Ipv6(mode=settings.ipv6.mode, prefixes=settings.ipv6.prefixes),
             leaving6=outbound6.leaving(settings) if ipv6 or settings.ipv6.outbound else None,
             guests=Guests.of(settings),
             lent=lent,
@@ -151,6 +152,7 @@ class Ruleset:
             groups=tuple(each.name for each in groups.told(settings)),
             proxied=Proxied.of(settings),
             told=stages.told(settings),
+            bans=settings.alerts is not None,
         )
 
     @property
@@ -279,9 +281,8 @@ def _reached(ruleset: Ruleset, hosts: HostChange) -> Iterator[Elements]:
 
 def is_replaced(before: Ruleset, after: Ruleset) -> bool:
     """Whether `changes` replaces the table."""
-    outbound, ports = after.outbound, after.outbound_ports
-    alike = attrs.evolve(before, pool=after.pool, outbound=outbound, outbound_ports=ports, forward=after.forward)
-    return attrs.evolve(alike, pool6=after.pool6, stages=after.stages) != after
+    alike = attrs.evolve(before, pool=after.pool, pool6=after.pool6, outbound=after.outbound, stages=after.stages)
+    return attrs.evolve(alike, outbound_ports=after.outbound_ports, forward=after.forward) != after
 
 
 def _refilled(ruleset: Ruleset, name: str) -> Iterator[str]:
@@ -345,28 +346,27 @@ def _objects(ruleset: Ruleset) -> Iterator[str]:
         COUNTERS6 if ruleset.ipv6 else {},
         {} if ruleset.leaving6 is None else outbound6.COUNTERS,
         {} if ruleset.proxied is None else proxied.COUNTERS,
+        bans.COUNTERS if ruleset.bans else {},
     )
     for name, comment in {**COUNTERS, **dict(chain.from_iterable(each.items() for each in more))}.items():
         yield f'\tcounter {name} {{ comment "{comment}"; }}'
-    rate = ruleset.reject_rate
-    yield f"\tlimit refusals_told {{ rate {rate}/second burst {rate} packets; }}"
+    yield f"\tlimit refusals_told {{ rate {ruleset.reject_rate}/second burst {ruleset.reject_rate} packets; }}"
     known = elements.SUBSCRIBER_SETS if ruleset.needs_subscribers else ()
     yield from (
         f"\t{each}" for each in (*ruleset.pool_sets, *known, *ruleset.guests.objects(), *ruleset.stages.declared())
     )
     # Each element has a limit of its own, so the lookup matches only what is over that sender's rate.
     kept = (
-        f"size {STRAYS_KEPT}; flags dynamic, timeout;"
-        f" timeout {max(1, round(ruleset.stray_timeout * 1000))}ms;"
+        f"size {STRAYS_KEPT}; flags dynamic, timeout; timeout {max(1, round(ruleset.stray_timeout * 1000))}ms;"
         f" limit rate over {ruleset.stray_rate}/second burst {ruleset.stray_rate} packets;"
     )
     yield f"\tset strays {{ type ipv4_addr; {kept} }}"
+    yield from (f"\t{each}" for each in (bans.declared(ipv6=ruleset.ipv6) if ruleset.bans else ()))
     yield f"\tmap hosts {{ type mark : {'ipv4_addr' if ruleset.dnat is Dnat.MAP else 'mark'}; }}"
     yield from (f"\t{each}" for each in classes.OBJECTS)
     if ruleset.ipv6:
         yield f"\tset strays6 {{ type ipv6_addr; {kept} }}"
-        yield "\tmap hosts6 { type mark : ipv6_addr; }"
-        yield "\tset pinholes { type ipv6_addr; }"
+        yield "\tmap hosts6 { type mark : ipv6_addr; }\n\tset pinholes { type ipv6_addr; }"
 
 
 def _chains(ruleset: Ruleset) -> incoming.Chains:
@@ -391,9 +391,9 @@ def _chains(ruleset: Ruleset) -> incoming.Chains:
     if leaving6 is not None:
         chains["outbound"] += leaving6.translated()
         chains[outbound6.WALL] = leaving6.wall()
+    if ruleset.bans:
+        bans.put_first(chains["first_packet"], chains[forwarding.CHAIN], wan, ipv6=ipv6)
     if ruleset.queue is not None:
-        chains["present"] = [
-            "type filter hook prerouting priority mangle; policy accept;",
-            f"{incoming.STEP} == {marks.QUEUED:#x} queue flags bypass to {ruleset.queue}",
-        ]
+        hook = "type filter hook prerouting priority mangle; policy accept;"
+        chains["present"] = [hook, f"{incoming.STEP} == {marks.QUEUED:#x} queue flags bypass to {ruleset.queue}"]
     return chains | {name: list(lines) for name, lines in ruleset.stages.chains.items()}

@@ -54,6 +54,7 @@ class KernelSide(Protocol):
     def change(self, settings: Settings, hosts: HostChange) -> None: ...
     def end_flows(self, gone: Iterable[bytes], came: Iterable[bytes]) -> int: ...
     def add_strays(self, sources: Iterable[bytes]) -> None: ...
+    def ban(self, left: Mapping[bytes, float]) -> None: ...
     def purge(self) -> tuple[str, ...]: ...
     def close(self) -> None: ...
     def look(self, noticed: Noticed, hosts: Callable[[], Iterable[Host]]) -> Findings: ...
@@ -207,6 +208,19 @@ class DatapathService(service.Service):
             self.strays_lost += 1
         else:
             self._strays.add((source,))
+
+    @inlineCallbacks
+    def ban(self, left: Mapping[bytes, float]) -> Generator[Deferred[Any], Any, None]:
+        """Let nothing of senders reach a host for a while.
+
+        Args:
+            left: For how many seconds, by packed addresses; those of IPv6 stand for their /64.
+
+        Returns:
+            A Deferred that fires when the kernel has them; it fails with `RealmGatewayError` if it refused.
+        """
+        if self.running and not self._purged:
+            yield self._worker.call(self._kernel.ban, left)
 
     @inlineCallbacks
     def purge(self) -> Generator[Deferred[Any], Any, tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from realmgw.metrics.alerts import ALERTS
 from realmgw.metrics.allocation import ALLOCATION
 from realmgw.metrics.common import COMMON
 from realmgw.metrics.declared import Metric, at, by, counter, gauge, info, state
@@ -205,7 +206,7 @@ WHOLE = (
 )
 """Of the gateway as a whole."""
 
-GATEWAY: tuple[Metric, ...] = (*COMMON, *WHOLE, *NAMES, *ALLOCATION, *DATAPATH, *AROUND)
+GATEWAY: tuple[Metric, ...] = (*COMMON, *WHOLE, *NAMES, *ALLOCATION, *DATAPATH, *AROUND, *ALERTS)
 """All metrics of a gateway."""
 UNTOLD = {
     at("repository.{text:url|fault|version|identity|not_in_force}"): "texts: in `realmgw status`",

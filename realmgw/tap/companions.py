@@ -3,21 +3,28 @@
 Each hears of new settings (`configure`), may say what is wrong with it (`Ground.telling`), may count (`counts`, found
 by `Counting.take`), and may have commands: these are named in `Companions.commands`.
 
-Edge: what is kept on disk.
+Edge: what is kept on disk, the clock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from time import time
 from typing import Any
 
+from realmgw.admission.conntrack import Conntrack
+from realmgw.alerts.service import AlertsService, Clocks, Known
 from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.openers import Openers
+from realmgw.config.port import group_number
 from realmgw.config.settings import Settings
+from realmgw.control.commands import MOST, number
 from realmgw.control.degrading import looked_at_neighbours
 from realmgw.control.present import Present
 from realmgw.datapath.neighbours.answering import Answers
 from realmgw.datapath.neighbours.service import NeighboursService
+from realmgw.datapath.service import DatapathService
 from realmgw.metrics.gateway import GATEWAY
 from realmgw.metrics.service import MetricsService, built
 from realmgw.portal.service import PortalService
@@ -33,6 +40,8 @@ class Companions:
     Args:
         ground: What they stand on.
         allocator: The pool.
+        conntrack: Which flows there are.
+        datapath: What stands in the kernel.
 
     Attributes:
         portal: Has to be told of addresses that are guests' no more.
@@ -41,16 +50,18 @@ class Companions:
         after_dns: Those that start after it, since nobody waits for them.
     """
 
-    def __init__(self, ground: Ground, allocator: Allocator) -> None:
+    def __init__(self, ground: Ground, allocator: Allocator, conntrack: Conntrack, datapath: DatapathService) -> None:
         self.portal = _portal(ground)
+        alerts = _alerts(ground, allocator, conntrack, datapath)
         synproxy, webproxy = _synproxy(ground, allocator), _webproxy(ground)
         self.present = Present(synproxy.show, ground.wall, built(ground.wall()))
         metrics = MetricsService(ground.settings.metrics, GATEWAY, self.present.read, ground.reactor, ground.present)
         self.before_dns = (synproxy, _neighbours(ground, allocator), webproxy)
-        self.after_dns = (self.portal, metrics)
+        self.after_dns = (alerts, self.portal, metrics)
         self.commands: Mapping[str, Callable[..., Any]] = {
             "synproxy/show": lambda: {"proxies": synproxy.show()},
             "webproxy/show": webproxy.show,
+            "alerts": lambda limit: alerts.show(number(limit, "limit", MOST)),
         }
 
     def configure(self, settings: Settings) -> None:
@@ -79,6 +90,14 @@ def _neighbours(ground: Ground, allocator: Allocator) -> NeighboursService:
     answers = Answers(lambda address: allocator.fresh.is_live(address, now=ground.present()))
     looked = partial(looked_at_neighbours, ground.health)
     return NeighboursService(ground.settings, answers, ground.kernel_thread, looked, ground.reactor)
+
+
+def _alerts(ground: Ground, allocator: Allocator, conntrack: Conntrack, datapath: DatapathService) -> AlertsService:
+    """Takes alerts: conntrack knows whose flows they are of, and the allocation who has asked for their clients."""
+    openers, running, group_of = Openers(allocator), ground.running, partial(group_number, key="alerts.group")
+    known = Known(conntrack.find, openers.of, openers.watch, running.registry.host_at, lambda: running.around)
+    clocks, tell = Clocks(ground.reactor, ground.present, time), ground.telling("alerts")
+    return AlertsService(ground.settings, known, datapath, clocks, ground.elsewhere, tell, group_of)
 
 
 def _portal(ground: Ground) -> PortalService:

@@ -61,8 +61,8 @@ def compose(running: Running, options: Options, secrets: config.Secrets = config
     ground = Ground(running, health, reactor, KernelThread(reactor))
     leases, book = kept.leases(ground), Book(allocator.askers)  # first: hosts that are kept come to the kernel at once
     packets = Packets(ground, allocator, conntrack, lendable, purging=bool(options["purge"]))
-    dns = dns_of(ground, allocator, secrets, leases.hosts.guests)
-    reputations, companions = kept.reputations(ground, book), Companions(ground, allocator)
+    dns, reputations = dns_of(ground, allocator, secrets, leases.hosts.guests), kept.reputations(ground, book)
+    companions = Companions(ground, allocator, conntrack, packets.datapath)
     parts = Parts(
         packets.datapath, allocator, dns, partial(_configure, log, packets, reputations, companions),
         partial(kept.keep, ground), loading, ground.tell_written, ground.elsewhere, ground.tell_kept,

@@ -20,6 +20,7 @@ from realmgw.control.health import Severity
 from realmgw.control.purging import Purging
 from realmgw.control.running import Running
 from realmgw.datapath.apply import Kernel
+from realmgw.datapath.bans import BANNED
 from realmgw.datapath.client import networks_of
 from realmgw.datapath.elements import STRAYS
 from realmgw.datapath.incoming import Lent
@@ -79,7 +80,7 @@ class Packets:
         self.kernel = Kernel(settings, lent=Lent(lendable.seed, SHARE))
         self.datapath = DatapathService(
             self.kernel, hosts.values(), clock=reactor, worker=ground.kernel_thread, purging=purging,
-            ears=KernelEars(reactor, STRAYS), tell=looked, includes=Includes(settings),
+            ears=KernelEars(reactor, (*STRAYS, *BANNED)), tell=looked, includes=Includes(settings),
         )  # fmt: skip
         self._unsolicited = Unsolicited(settings.admission, self.datapath.push_stray)
         self.gate = Gate(allocator, self._unsolicited, Faults(log_fault), settings.datapath.reject_rate)

@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "webproxy": {"allocation", "datapath", *BASE},
     "synproxy": {"allocation", "datapath", *BASE},
     "dns": {"allocation", "datapath", *BASE},
+    "alerts": {"allocation", "datapath", *BASE},
     "admission": {"allocation", "datapath", *BASE},
     "portal": BASE,
     "allocation": BASE,

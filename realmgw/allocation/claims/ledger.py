@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from itertools import islice
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from realmgw.allocation.claims import lessons, outcomes
 from realmgw.allocation.claims.books import Books
@@ -38,7 +38,7 @@ class Ledger(Books):
 
     compare = staticmethod(lessons.compare)
     """Learns what a new claim says of the group that asked."""
-    used: ClassVar[Callable[..., None]] = staticmethod(outcomes.used)
+    used: Callable[..., None] = staticmethod(outcomes.used)
     """Counts that the client of a claim has come."""
     end_other: Callable[[Any, float], object]
     is_closed = False

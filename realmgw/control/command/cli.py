@@ -21,7 +21,7 @@ import click
 from realmgw import config
 from realmgw.config.external import Repository
 from realmgw.config.ipv6 import Ipv6Mode
-from realmgw.control.command import eve, passing, ruled, shown
+from realmgw.control.command import alerting, eve, passing, ruled, shown
 from realmgw.control.command.arguments import FILE, Usual, told
 from realmgw.control.command.asking import (
     GROUPS,
@@ -358,6 +358,7 @@ def _kill(usual: Usual, /, yes: bool, **said: str | None) -> None:
 
 asks("synproxy/show", proxies)
 asks("webproxy/show", web_proxy)
+asks("alerts", alerting.alerts)
 asks("leases/list", shown.leases)
 asks("leases/add", shown.registered)
 

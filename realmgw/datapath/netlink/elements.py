@@ -7,7 +7,7 @@ whosever table: half a second where a black list has 65 536. The kernel needs no
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
+from functools import lru_cache
 
 from realmgw.datapath.batches import ELEMENTS_PER_COMMAND, Elements, Word
 from realmgw.datapath.netlink import codec
@@ -17,7 +17,7 @@ from realmgw.datapath.netlink.nftables import SUBSYSTEM, Table
 _BEGIN, _END, _OF_NFTABLES = 0x10, 0x11, bytes((0, 0, 0, SUBSYSTEM >> 8))
 _KINDS = {"add": SUBSYSTEM | 12, "delete": SUBSYSTEM | 14}
 _CREATE = 0x400
-_TABLE, _SET, _ELEMENTS, _ELEMENT, _KEY, _DATA, _VALUE = 1, 2, 3, 1, 1, 2, 1
+_TABLE, _SET, _ELEMENTS, _ELEMENT, _KEY, _DATA, _VALUE, _TIMEOUT = 1, 2, 3, 1, 1, 2, 1, 4
 
 
 def transaction(table: Table, changes: Iterable[Elements], sequence: int) -> bytes:
@@ -42,7 +42,8 @@ def transaction(table: Table, changes: Iterable[Elements], sequence: int) -> byt
     for at, (each, pairs) in enumerate(portions, 1):
         is_added = each.verb == "add"
         flags = codec.REQUEST | (_CREATE if is_added else 0) | (codec.ACK if at == len(portions) else 0)
-        elements = (_element(key, value if is_added else None) for key, value in pairs)
+        timeout = each.timeout if is_added else 0
+        elements = (_element(key, value if is_added else None, timeout) for key, value in pairs)
         where = codec.name(_TABLE, name), codec.name(_SET, each.name)
         said.append(
             codec.netfilter(_KINDS[each.verb], flags, sequence, family, *where, codec.nested(_ELEMENTS, *elements))
@@ -50,20 +51,27 @@ def transaction(table: Table, changes: Iterable[Elements], sequence: int) -> byt
     return b"".join((*said, end))
 
 
-def _element(key: Word, value: Word | None) -> bytes:
+def _element(key: Word, value: Word | None, timeout: int) -> bytes:
     data = b"" if value is None else value.packed
-    before, between = _around(len(key.packed), len(data))
-    return before + key.packed + between + data
+    before, between, after = _around(len(key.packed), len(data), timeout)
+    return before + key.packed + between + data + after
 
 
-@cache
-def _around(key: int, data: int) -> tuple[bytes, bytes]:
-    """What stands before the key of an element, and between it and what stands for it, by their lengths in octets.
+@lru_cache(1024)
+def _around(key: int, data: int, timeout: int) -> tuple[bytes, bytes, bytes]:
+    """What stands before the key of an element, between it and what stands for it, and after that.
 
     All elements of a set are alike, and none of their words needs padding.
+
+    Args:
+        key: The length of the key, in octets.
+        data: That of what stands for it.
+        timeout: For how long it stays, in milliseconds; 0: as the set has it.
     """
+    after = codec.attribute(_TIMEOUT, timeout.to_bytes(8, "big")) if timeout else b""
     of_key = codec.nested(_KEY, codec.attribute(_VALUE, bytes(key)))
     of_data = codec.nested(_DATA, codec.attribute(_VALUE, bytes(data))) if data else b""
-    whole = codec.nested(_ELEMENT, of_key, of_data)
-    start = len(whole) - len(of_data) - key
-    return whole[:start], whole[start + key : len(whole) - data]
+    whole = codec.nested(_ELEMENT, of_key, of_data, after)
+    end = len(whole) - len(after)
+    start = end - len(of_data) - key
+    return whole[:start], whole[start + key : end - data], after

@@ -86,6 +86,40 @@ class ConntrackTestCase(SynchronousTestCase):
         return Conntrack(self.clock.seconds, lambda **_: channel, self.folder)
 
 
+class FindTests(ConntrackTestCase):
+    """`Conntrack.find`."""
+
+    def test_a_flow_by_a_packet_of_its(self) -> None:
+        """And it can be ended; of UDP nothing is proven."""
+        channel = MemoryChannel(status=SEEN_REPLY | ASSURED)
+        seen = self.conntrack(channel).find(FLOW)
+        assert seen is not None
+        self.assertEqual((seen.tracked.original.source, seen.tracked.reply.source), (SOURCE, HOST))
+        self.assertEqual((seen.tracked.assured, seen.is_proven, len(channel.sent)), (True, False, 1))
+        self.assertTrue(seen.end())
+        self.assertFalse(seen.end())
+
+    def test_a_handshake_is_proof(self) -> None:
+        """When it came to its end."""
+        flow = (SOURCE, POOL, 6, 5000, 2000)
+        for status, expected in ((SEEN_REPLY | ASSURED, True), (SEEN_REPLY, False)):
+            seen = self.conntrack(MemoryChannel(status=status)).find(flow)
+            self.assertEqual(seen and seen.is_proven, expected)
+
+    def test_a_packet_is_looked_for_both_ways(self) -> None:
+        """What is not there is none; and a kernel that does not tell has none."""
+        channel = MemoryChannel()
+        channel.there = False
+        conntrack = self.conntrack(channel)
+        self.assertIsNone(conntrack.find(FLOW))
+        self.assertEqual((len(channel.sent), conntrack.unasked), (2, 0))
+        self.assertIn(side(SOURCE, POOL, UDP, (5000, 2000))[:20], channel.sent[0].body)
+        self.assertIn(side(POOL, SOURCE, UDP, (2000, 5000))[:20], channel.sent[1].body)
+        channel.fault = TimeoutError()
+        self.assertIsNone(conntrack.find(FLOW))
+        self.assertEqual(conntrack.unasked, 1)
+
+
 class IdleTests(ConntrackTestCase):
     """`Conntrack.idle`."""
 

@@ -17,7 +17,7 @@ from realmgw.config.policy import ResolverGroup
 from realmgw.config.settings import Attachment, PoolPrefix
 from realmgw.config.steps import Steps
 from realmgw.control.command import shown
-from realmgw.control.commands import COMMANDS, CommandError, ExitStatus
+from realmgw.control.commands import COMMANDS, CommandError, ExitStatus, number
 from realmgw.control.counting import Counting
 from realmgw.control.flows import Flows
 from realmgw.control.gateway import Gateway, Insight
@@ -85,7 +85,11 @@ def gateway_of(made: TestGateway) -> Gateway:
         tracing=Tracing(made.running, lambda *_: succeed(lambda: None)),
         explain_name=lambda name, who, **how: Found((f"{name} {who} {how}",), services.get(name), Challenge.CNAME),
         counting=counting,
-        companions={"synproxy/show": lambda: {"proxies": [PROXY]}, "webproxy/show": lambda: {"state": "off"}},
+        companions={
+            "synproxy/show": lambda: {"proxies": [PROXY]},
+            "webproxy/show": lambda: {"state": "off"},
+            "alerts": lambda limit: {"limit": number(limit, "limit", 9999)},
+        },
         placed=lambda: [{"what": "route", "name": "r", "should_be": "there", "is": "gone"}],
         plan=made.reloader.plan,
         reload=made.reloader.reload,
@@ -223,9 +227,9 @@ class CommandTests(GatewayTestCase):
 
     def test_explains_either_type(self) -> None:
         """Which one it is, the DNS server is told; in letters of either case."""
-        for kind, number in (("A", 1), ("aaaa", 28)):
+        for kind, code in (("A", 1), ("aaaa", 28)):
             answer = self.do("explain/name", name="a.example.org.", resolver="192.0.2.53", type=kind)
-            self.assertIn(f"'kind': {number}", answer["steps"][0])
+            self.assertIn(f"'kind': {code}", answer["steps"][0])
 
     def test_the_challenge_that_would_be_due_is_told(self) -> None:
         """By its name."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 
@@ -73,6 +73,10 @@ class RecordingKernel:
     def add_strays(self, sources: Iterable[bytes]) -> None:
         """Notes it."""
         self._note("add_strays", sources)
+
+    def ban(self, left: Mapping[bytes, float]) -> None:
+        """See `Kernel.ban`."""
+        self._note("ban", left)
 
     def purge(self) -> tuple[str, ...]:
         """Has something to tell."""

@@ -13,7 +13,8 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from realmgw.config import settings as config
 from realmgw.config.addresses import AddressRange
 from realmgw.config.settings import Dnat, Webproxy
-from realmgw.datapath import elements, guests, marks, outbound6, proxied, ruleset
+from realmgw.datapath import bans, elements, guests, marks, outbound6, proxied, ruleset
+from realmgw.datapath.policy.classes import Classes
 from realmgw.datapath.ruleset import Lent, Ruleset
 from realmgw.datapath.watch import guard
 from realmgw.errors import ConfigurationError
@@ -40,7 +41,10 @@ NOT_BY_IPV6 = config.Ipv6(outbound=(config.Outbound6("lan1.7", config.Leave6.OFF
 OF_GUESTS = {name for each in guests.COUNTERS.values() for name in each}
 OF_STAGES = {"stage_flags", "stage_dns_unsolicited"}
 """Where nothing is said of them."""
-EVERY = {*OF_STAGES, *ruleset.COUNTERS, *ruleset.COUNTERS6, *outbound6.COUNTERS, *OF_GUESTS, *proxied.COUNTERS}
+EVERY = {
+    *OF_STAGES, *ruleset.COUNTERS, *ruleset.COUNTERS6, *outbound6.COUNTERS, *OF_GUESTS, *proxied.COUNTERS,
+    *bans.COUNTERS,
+}  # fmt: skip
 """All named counters."""
 
 
@@ -146,6 +150,19 @@ class ReplacementTests(SynchronousTestCase):
         self.assertEqual(len(lines), 3)
         self.assertEqual(len(applied("\n".join(lines), {})), count)
 
+    def test_who_is_banned_is_dropped_before_anything_else_is_done(self) -> None:
+        """New flows before they are presented, all others where they are forwarded; and only where there are alerts."""
+        self.assertNotIn("banned", self.text)
+        for settings, families in ((SETTINGS, 1), (DUAL, 2)):
+            made = Ruleset.of(attrs.evolve(settings, alerts=config.Alerts()), native_queue=True)
+            text = ruleset.replacement(made, ())
+            self.check_ends(text)
+            self.assertEqual(text.count("flags timeout; }"), families)
+            chains = ruleset.texts(made, Classes())
+            drops = bans.drops(ipv6=families == 2)
+            self.assertEqual(list(chains["first_packet"][:families]), drops)
+            self.assertEqual(list(chains["forwarding"][:families]), [f'iifname "wan0" {each}' for each in drops])
+
     def test_queue_statement_is_there_only_when_the_kernel_has_it(self) -> None:
         """One unknown statement would have the kernel refuse all of it."""
         self.assertNotIn("queue flags", self.text)
@@ -163,8 +180,8 @@ class ReplacementTests(SynchronousTestCase):
         settings = attrs.evolve(DUAL, ipv6=NOT_BY_IPV6, webproxy=Webproxy(enabled=True, runs_as=(108, 110)))
         dual = Ruleset.of(settings, native_queue=True, dnat=Dnat.MARKDNAT, lent=Lent(1, 16))
         both = ruleset.replacement(dual, ())
-        self.assertEqual(set(re.findall(r'counter name "(\w+)"', both)), EVERY - OF_GUESTS)
-        self.assertEqual(set(re.findall(r"\n\tcounter (\w+) ", both)), EVERY - OF_GUESTS)
+        self.assertEqual(set(re.findall(r'counter name "(\w+)"', both)), EVERY - OF_GUESTS - bans.COUNTERS.keys())
+        self.assertEqual(set(re.findall(r"\n\tcounter (\w+) ", both)), EVERY - OF_GUESTS - bans.COUNTERS.keys())
         self.check_ends(both)
 
     def check_ends(self, text: str) -> None:

@@ -135,6 +135,22 @@ class AgreementTests(StartingTestCase):
             said = f"the web proxy can not listen on TCP {WAN} port 443: another program has it"
             self.assertEqual((found.refused, [said in each for each in found.wrong]), ([], [True]))
 
+    def test_alerts_that_can_not_come(self) -> None:
+        """A port that is somebody else's, a socket that is the control socket, a group that is not there."""
+        with socket.socket(type=socket.SOCK_DGRAM) as taken:
+            taken.bind((LAN, 12346))
+            said = f"alerts.udp can not listen on UDP {LAN} port 12346: another program has it"
+            self.assert_refused(said, settings={"alerts": {"udp": LAN}})
+            self.assert_ends(said)
+        control = str(config.load(self.main).control.socket)
+        self.assert_refused("is another one of the gateway's", settings={"alerts": {"socket": control}})
+        self.assert_refused(
+            "alerts.group: there is no group no_such", settings={"alerts": {"socket": "a.sock", "group": "no_such"}}
+        )
+        self.write({"alerts": {"socket": "a.sock", "udp": LAN, "file": "eve.json"}})
+        self.assertIn("eve.json is not there", "\n".join(examine(config.load(self.main), now).wrong))
+        self.start()
+
     def test_packet_queue_that_another_program_has(self) -> None:
         """A start finds it before it touches the kernel; a gateway's own queue is nobody else's."""
         before = self.rules()

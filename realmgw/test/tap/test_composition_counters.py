@@ -35,7 +35,10 @@ NO_TOTALS = {
 """What is added to and is no total: by module and attribute, with the reason."""
 
 
-PORTAL = "portal: {listen: [192.168.0.1]}\nmetrics: {listen: [127.0.0.1]}\n"
+PORTAL = """portal: {listen: [192.168.0.1]}
+metrics: {listen: [127.0.0.1]}
+alerts: {file: /var/log/suricata/eve.json}
+"""
 HOLDERS = {"Counters", "Counts"}
 """Values whose every field is a counter; others add to them."""
 

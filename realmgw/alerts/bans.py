@@ -1,0 +1,96 @@
+"""Who is banned, and who may be: so many a minute, nobody of ours, and nobody whom the operator has named.
+
+Family: of IPv6 whoever has one address of a /64 has all of them, so all of it is banned.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from ipaddress import IPv4Network, IPv6Network, ip_address
+
+from realmgw.config.addresses import overlap
+from realmgw.config.alerts import Alerts
+from realmgw.config.settings import Network
+
+MOST = 65_536
+"""So many are banned at once, as many as the kernel remembers."""
+MINUTE = 60.0  # seconds
+_PREFIX = 8  # octets
+
+
+class Bans:
+    """The bans in force.
+
+    Args:
+        settings: How long, how many, and who never.
+        ours: The prefixes that are the gateway's or its hosts', as they are now.
+    """
+
+    def __init__(self, settings: Alerts, ours: Callable[[], Iterable[Network]]) -> None:
+        self.configure(settings)
+        self._ours = ours
+        self._until: dict[bytes, float] = {}
+        self._lately: deque[float] = deque()
+
+    def __len__(self) -> int:
+        """How many are in force."""
+        return len(self._until)
+
+    def configure(self, settings: Alerts) -> None:
+        """From now on, ban by these; who is banned stays so, unless he is never to be."""
+        self._settings = settings
+
+    def refuses(self, source: bytes, now: float) -> str | None:
+        """Why somebody is not banned now; None: he may be.
+
+        Args:
+            source: His packed address.
+            now: The present, in monotonic seconds.
+        """
+        meant = who(source)
+        if meant.network_address.packed in self._until:
+            return f"{shown(meant)} is banned already"
+        if ip_address(source).is_loopback:
+            return f"{shown(meant)} is this machine"
+        if any(overlap(meant, each) for each in self._settings.never_ban):
+            return f"{shown(meant)} is never to be banned (alerts.never_ban)"
+        if any(overlap(meant, each) for each in self._ours()):
+            return f"{shown(meant)} is ours, or a host's"
+        while self._lately and self._lately[0] <= now - MINUTE:
+            self._lately.popleft()
+        if len(self._lately) >= self._settings.bans_per_minute:
+            return f"{len(self._lately)} were banned within a minute (alerts.bans_per_minute)"
+        return f"{MOST} are banned already" if len(self._until) >= MOST else None
+
+    def add(self, source: bytes, now: float) -> Network:
+        """Somebody is banned from now on; returns what of."""
+        meant = who(source)
+        self._until[meant.network_address.packed] = now + self._settings.ban_time
+        self._lately.append(now)
+        return meant
+
+    def expire(self, now: float) -> None:
+        """Forget those whose time is over."""
+        for packed in [packed for packed, until in self._until.items() if until <= now]:
+            del self._until[packed]
+
+    def remove(self, packed: bytes) -> None:
+        """Somebody could not be banned."""
+        self._until.pop(packed, None)
+
+    def left(self, now: float) -> dict[bytes, float]:
+        """For how many seconds each is banned still, by the first address of what is."""
+        return {packed: until - now for packed, until in self._until.items() if until > now}
+
+
+def who(source: bytes) -> Network:
+    """Whom a packed address stands for: itself, or its /64."""
+    if len(source) == 4:
+        return IPv4Network(source)
+    return IPv6Network((source[:_PREFIX] + bytes(_PREFIX), 8 * _PREFIX))
+
+
+def shown(network: Network) -> str:
+    """As people write it."""
+    return str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)

@@ -1,0 +1,220 @@
+"""What is done about an alert: whose flow it is, whether the client can be who he seems, and what the rules say of it.
+
+Whoever can have a packet seen by the intrusion detection system can have it told of, under any source address. So an
+alert says nothing of anybody before conntrack has been asked: what it has no flow of, ends nothing; and only where it
+has seen a handshake to its end, the client is banned, or counts against who has asked for him. A flow of UDP can be
+forged from end to end, so it may end, and that is all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+from typing import Any, Protocol
+
+import attrs
+
+from realmgw.alerts.bans import Bans, shown, who
+from realmgw.alerts.eve import WITH_PORTS, Alert, Flow
+from realmgw.alerts.recent import Recent, Told
+from realmgw.alerts.rules import Rules
+from realmgw.config import protocols
+from realmgw.config.alerts import Action, Alerts
+from realmgw.datapath.netlink.tracked import Tracked
+from realmgw.subscribers.entry import shown as written
+
+
+class Seen(Protocol):
+    """A flow of conntrack's: see `realmgw.admission.conntrack.Seen`."""
+
+    @property
+    def tracked(self) -> Tracked: ...
+    @property
+    def is_proven(self) -> bool: ...
+    def end(self) -> bool: ...
+
+
+class Opener(Protocol):
+    """Who has asked for the client of a flow: see `realmgw.allocation.openers.Opener`."""
+
+    @property
+    def name(self) -> str: ...
+    def blame(self, now: float) -> None: ...
+
+
+@attrs.frozen
+class Means:
+    """What a response is made with. None of it waits."""
+
+    find: Callable[[Flow], Seen | None]
+    """The flow that a packet is of, in whichever of its four views; None: conntrack has none."""
+    is_inside: Callable[[bytes], object]
+    """Whether a packed address is that of a host, or of somebody else on a LAN."""
+    name_of: Callable[[bytes], str | None]
+    """The name of the host with a packed address, if a subscriber has it."""
+    opener: Callable[[bytes, bytes], Opener | None]
+    """Who has asked for a client, by the client's packed address and the one that he came to."""
+    ban: Callable[[bytes, float], object]
+    """Has nothing of a sender's reach a host for so many seconds."""
+
+
+@attrs.define
+class Counts:
+    """What became of alerts."""
+
+    repeated: int = 0
+    """Were the same as one within the second before."""
+    without_rule: int = 0
+    """Fell under no rule."""
+    without_flow: int = 0
+    """Were of no flow that conntrack has."""
+    not_proven: int = 0
+    """Could have banned or blamed, and nothing shows that their client is not forged."""
+    ended: int = 0
+    """Flows that were ended."""
+    not_ended: int = 0
+    """Flows that conntrack would not end, or had ended."""
+    banned: int = 0
+    """Clients that were banned."""
+    not_banned: int = 0
+    """Clients that were proven, and were not: ours, never to be, too many, or already."""
+    blamed: int = 0
+    """Counted against whoever had asked."""
+    nobody_blamed: int = 0
+    """Were to, and it is not known who."""
+    audited: int = 0
+    """Had nothing done, since it is only told what would be."""
+
+
+class Response:
+    """Does what the rules say.
+
+    Args:
+        settings: The rules.
+        bans: Who is banned.
+        means: What it is done with.
+    """
+
+    def __init__(self, settings: Alerts, bans: Bans, means: Means) -> None:
+        self.recent, self.counts = Recent(), Counts()
+        self._bans, self._means = bans, means
+        self.configure(settings)
+
+    def configure(self, settings: Alerts) -> None:
+        """From now on, these rules."""
+        self._settings, self._rules = settings, Rules(settings.rules)
+        self._bans.configure(settings)
+
+    def take(self, alert: Alert, now: float, at: float) -> None:
+        """Do what is to be done about an alert.
+
+        Args:
+            alert: It.
+            now: The present, in monotonic seconds.
+            at: The same, in seconds since 1970.
+        """
+        counts = self.counts
+        if self.recent.is_repeated(alert, now, at):
+            counts.repeated += 1
+            return
+        number, rule = self._rules.of(alert) or (None, None)
+        told = Told(alert, number, now, at)
+        counts.without_rule += rule is None
+        actions = () if rule is None else rule.actions
+        seen = self._means.find(alert.flow) if alert.flow[2] in WITH_PORTS else None
+        if seen is None:
+            counts.without_flow += 1
+            if alert.flow[2] in WITH_PORTS:
+                told.not_done.append("conntrack has no such flow")
+            else:
+                told.not_done.append("flows of a protocol without ports are not looked for")
+        else:
+            self._respond(told, seen, frozenset(actions), now)
+        self.recent.add(told)
+
+    def _respond(self, told: Told, seen: Seen, actions: frozenset[Action], now: float) -> None:
+        first, answer = seen.tracked.original, seen.tracked.reply
+        is_inward = bool(self._means.is_inside(answer.source))
+        host = answer.source if is_inward else first.source
+        told.shown = {
+            "direction": "in" if is_inward else "out",
+            "protocol": protocols.NAMES.get(first.protocol, str(first.protocol)),
+            "host": self._means.name_of(host),
+            "address": written(host),
+            "port": answer.sport if is_inward else first.sport,
+            "client": written(first.source if is_inward else first.destination),
+            "client_port": first.sport if is_inward else first.dport,
+            "proven": seen.is_proven,
+        }
+        is_banned = Action.BAN in actions and self._ban(told, seen, now, is_inward=is_inward)
+        if Action.BLAME in actions:
+            self._blame(told, seen, now, is_inward=is_inward)
+        if Action.END in actions or is_banned:
+            self._end(told, seen)
+        self.counts.audited += bool(told.done) and self._settings.audit
+
+    def _ban(self, told: Told, seen: Seen, now: float, *, is_inward: bool) -> bool:
+        source = seen.tracked.original.source
+        why = self._unproven(seen, is_inward=is_inward)
+        if why is None:
+            why = self._bans.refuses(source, now)
+            self.counts.not_banned += why is not None
+        if why is not None:
+            told.not_done.append(f"not banned: {why}")
+            return False
+        told.done.append(f"{shown(who(source))} banned for {self._settings.ban_time:g} s")
+        if not self._settings.audit:
+            self._means.ban(self._bans.add(source, now).network_address.packed, self._settings.ban_time)
+            self.counts.banned += 1
+        return True
+
+    def _blame(self, told: Told, seen: Seen, now: float, *, is_inward: bool) -> None:
+        why, opener = self._unproven(seen, is_inward=is_inward), None
+        if why is None:
+            first = seen.tracked.original
+            opener = self._means.opener(first.source, first.destination)
+            self.counts.nobody_blamed += opener is None
+        if opener is None:
+            told.not_done.append(f"nobody blamed: {why or 'it is not known any more who asked'}")
+            return
+        told.done.append(f"{opener.name} blamed")
+        if not self._settings.audit:
+            opener.blame(now)
+            self.counts.blamed += 1
+
+    def _unproven(self, seen: Seen, *, is_inward: bool) -> str | None:
+        """Why nothing can be held against the client."""
+        if not is_inward:
+            return "the flow was begun inside"
+        if seen.is_proven:
+            return None
+        self.counts.not_proven += 1
+        return "conntrack has seen no handshake, so the client's address may be forged"
+
+    def _end(self, told: Told, seen: Seen) -> None:
+        if self._settings.audit or seen.end():
+            told.done.append("flow ended")
+            self.counts.ended += not self._settings.audit
+        else:
+            told.not_done.append("flow not ended: conntrack has not ended it, or it was over")
+            self.counts.not_ended += 1
+
+    def show(self, limit: int, at: float) -> dict[str, Any]:
+        """The alerts that came last, as plain values, the latest first.
+
+        Args:
+            limit: So many at most.
+            at: The present, in seconds since 1970.
+        """
+        rows = [{"ago": round(at - told.at, 3), **self._row(told)} for told in islice(self.recent, limit)]
+        return {"audit": self._settings.audit, "banned": len(self._bans), "total": len(self.recent), "alerts": rows}
+
+    def _row(self, told: Told) -> dict[str, Any]:
+        alert, (source, destination, protocol, sport, dport) = told.alert, told.alert.flow
+        return {
+            "at": told.at, "times": told.times, "signature_id": alert.signature, "signature": alert.text,
+            "category": alert.category, "severity": alert.severity,
+            "src_ip": written(source), "src_port": sport, "dest_ip": written(destination), "dest_port": dport,
+            "proto": protocols.NAMES.get(protocol, str(protocol)),
+            "rule": told.rule, "flow": told.shown or None, "done": told.done, "not_done": told.not_done,
+        }  # fmt: skip

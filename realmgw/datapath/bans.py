@@ -1,0 +1,73 @@
+"""The sets of those who are banned, and the rules by which nothing of theirs that comes from the WAN reaches a host.
+
+What they send to the gateway itself is none of this: who is banned by mistake still resolves names, and an operator
+gets in to lift it. The kernel forgets each when his time is over.
+
+Family: each has a set of its own; of IPv6 it is the /64.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+from realmgw.datapath.batches import Elements
+from realmgw.datapath.elements import address
+
+BANNED = ("banned", "banned6")
+"""The sets."""
+COUNTERS: Mapping[str, str] = {"banned": "dropped: from a client who is banned"}
+"""Those that there are besides, where somebody can be banned."""
+KEPT = 65_536
+"""So many may be banned at once, of each family."""
+_PREFIX = 8  # octets
+
+
+def declared(*, ipv6: bool) -> Iterator[str]:
+    """The sets, as they are declared in a table."""
+    for name, kind in zip(BANNED, ("ipv4_addr", "ipv6_addr")[: 1 + ipv6], strict=False):
+        yield f"set {name} {{ type {kind}; size {KEPT}; flags timeout; }}"
+
+
+def drops(*, ipv6: bool, where: str = "") -> list[str]:
+    """The rules.
+
+    Args:
+        ipv6: Whether there is a set for IPv6.
+        where: What selects packets from the WAN, where not all are.
+    """
+    begin = f"{where} " if where else ""
+    by_family = ("ip saddr @banned", "ip6 saddr & ffff:ffff:ffff:ffff:: @banned6")[: 1 + ipv6]
+    return [f'{begin}{each} counter name "banned" drop' for each in by_family]
+
+
+def put_first(first_packet: list[str], forwarding: list[str], wan: str, *, ipv6: bool) -> None:
+    """Put the rules before all others of two chains.
+
+    Args:
+        first_packet: That of first packets from the WAN.
+        forwarding: That of all that is forwarded, hook first.
+        wan: Name of the interface towards the public Internet, quoted.
+        ipv6: Whether there is a set for IPv6.
+    """
+    first_packet[:0] = drops(ipv6=ipv6)
+    forwarding[1:1] = drops(ipv6=ipv6, where=f"iifname {wan}")
+
+
+def elements(left: Mapping[bytes, float], *, ipv6: bool) -> tuple[Elements, ...]:
+    """What bans; who is banned already keeps his time.
+
+    Args:
+        left: For how many seconds, by packed addresses; those of IPv6 stand for their /64.
+        ipv6: Whether there is a set for those of IPv6; they are left out otherwise.
+    """
+    found = dict[tuple[str, int], dict[bytes, None]]()
+    for packed, seconds in left.items():
+        is_ipv6 = len(packed) == 16
+        if ipv6 or not is_ipv6:
+            whose = packed[:_PREFIX] + bytes(_PREFIX) if is_ipv6 else packed
+            found.setdefault((BANNED[is_ipv6], math.ceil(seconds)), {})[whose] = None
+    return tuple(
+        Elements("add", name, tuple((address(each), None) for each in some), 1000 * seconds)
+        for (name, seconds), some in found.items()
+    )

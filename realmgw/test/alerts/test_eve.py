@@ -1,0 +1,103 @@
+"""Tests for `realmgw.alerts.eve`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.alerts.eve import LONGEST_TEXT, Alert, after_cut, decode
+from realmgw.errors import MalformedError
+
+ALERT = {
+    "action": "allowed", "gid": 1, "signature_id": 2019401, "rev": 3, "signature": "TEST exploit",
+    "category": "Attempted Administrator Privilege Gain", "severity": 1,
+}  # fmt: skip
+SAID: dict[str, Any] = {
+    "timestamp": "2026-01-01T00:00:00.000000+0000", "flow_id": 1, "event_type": "alert", "proto": "TCP",
+    "src_ip": "203.0.113.5", "src_port": 4000, "dest_ip": "198.51.100.1", "dest_port": 80,
+    "alert": ALERT,
+}  # fmt: skip
+SOURCE, DESTINATION = bytes((203, 0, 113, 5)), bytes((198, 51, 100, 1))
+
+
+def line(*, alert: dict[str, Any] | None = None, **changes: Any) -> bytes:
+    """A line that differs in these; None: it lacks them."""
+    about = {key: value for key, value in {**ALERT, **(alert or {})}.items() if value is not None}
+    said = {**SAID, **changes, "alert": about}
+    return json.dumps({key: value for key, value in said.items() if value is not None}).encode()
+
+
+class DecodeTests(SynchronousTestCase):
+    """What is read."""
+
+    def test_an_alert(self) -> None:
+        """What is needed of it."""
+        self.assertEqual(
+            decode(line()),
+            Alert(2019401, "TEST exploit", str(ALERT["category"]), 1, (SOURCE, DESTINATION, 6, 4000, 80)),
+        )
+
+    def test_both_families_and_protocols_by_name_or_number(self) -> None:
+        """Ports are those of protocols that have some."""
+        told = decode(line(src_ip="2001:db8::5", dest_ip="2001:db8:1::1", proto="UDP"))
+        assert told is not None
+        self.assertEqual((len(told.flow[0]), told.flow[2:]), (16, (17, 4000, 80)))
+        for name, number in (("ICMP", 1), ("IPv6-ICMP", 58), ("047", 47), ("GRE", 47), ("1", 1)):
+            told = decode(line(proto=name, src_port=None, dest_port=None))
+            assert told is not None
+            self.assertEqual(told.flow[2:], (number, 0, 0))
+
+    def test_other_events_are_none(self) -> None:
+        """Whether they have the word in them or not."""
+        for said in (b'{"event_type":"stats"}', b'{"event_type":"flow","flow":{"alerted":true},"x":"alert"}', b"{}"):
+            self.assertIsNone(decode(said))
+
+    def test_what_can_not_be_is_malformed(self) -> None:
+        """Nothing else is raised."""
+        for bad in (
+            b"", b"x", b"[]", b'["alert"]', b'"alert"', line()[:-1], line()[1:], b"[" * 100_000 + b'"alert"',
+            b'{"alert":' + b"9" * 5000 + b"}", b'\xff{"alert":1}', line(event_type="alert", alert={"severity": None}),
+            line(src_ip=None), line(src_ip="x"), line(src_ip=5), line(src_ip="fe80::1%eth0"), line(dest_ip="::1"),
+            line(src_port=None), line(src_port=70000), line(src_port="80"), line(src_port=True), line(dest_port=-1),
+            line(src_port=80.0), line(proto=None), line(proto="what"), line(proto="256"), line(proto=6),
+            line(alert={"signature_id": 0}), line(alert={"signature_id": None}), line(alert={"severity": "1"}),
+            line(alert={"signature": 5}), line(alert={"category": []}),
+        ):  # fmt: skip
+            with self.assertRaises(MalformedError, msg=bad[:80]):
+                decode(bad)
+        self.assertRaises(MalformedError, decode, json.dumps({**SAID, "alert": [1]}).encode())
+
+    def test_texts_are_short_and_in_one_line(self) -> None:
+        """Whoever writes signatures does not write to a terminal."""
+        told = decode(line(alert={"signature": "a\x1b[2J\nb" + "c" * 10_000, "category": "\ud800"}))
+        assert told is not None
+        self.assertEqual((len(told.text), told.text[:8], told.category), (LONGEST_TEXT, "a [2J bc", " "))
+
+    def test_a_line_behind_one_that_was_cut_off_is_found(self) -> None:
+        """A socket that takes a part of a line has the next one behind it."""
+        whole = line()
+        for cut in (1, 20, len(whole) - 1):
+            self.assertEqual(after_cut(whole[:cut] + whole), whole)
+        self.assertEqual((after_cut(whole), after_cut(b"x")), (b"", b""))
+
+    @given(st.binary(max_size=300) | st.binary(max_size=300).map(lambda some: b'{"alert"' + some))
+    def test_whatever_comes(self, octets: bytes) -> None:
+        """Is an alert, another event, or malformed."""
+        with contextlib.suppress(MalformedError):
+            decode(octets)
+
+    @given(
+        st.dictionaries(
+            st.sampled_from(sorted(SAID)),
+            st.none() | st.booleans() | st.integers() | st.text(max_size=9) | st.lists(st.integers(), max_size=2),
+        )
+    )
+    def test_whatever_values_there_are(self, changes: dict[str, Any]) -> None:
+        """Likewise."""
+        with contextlib.suppress(MalformedError):
+            decode(json.dumps({**SAID, **changes}).encode())

@@ -1,0 +1,269 @@
+"""Tests for `realmgw.alerts.response`, `rules`, `bans`, `recent` and `ours`."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+import attrs
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.alerts import recent
+from realmgw.alerts.bans import MINUTE, Bans
+from realmgw.alerts.eve import Alert, Flow
+from realmgw.alerts.response import Means, Response
+from realmgw.alerts.rules import KNOWN, Rules
+from realmgw.config.alerts import Action, AlertRule, Alerts
+from realmgw.config.settings import Network
+from realmgw.datapath.netlink.tracked import Direction, Tracked
+
+CLIENT, POOL, HOST = (ip_address(each).packed for each in ("203.0.113.5", "198.51.100.1", "192.168.0.1"))
+CLIENT6, HOST6 = (ip_address(each).packed for each in ("2001:db8::5", "2001:db8:1::1"))
+OURS = ip_network("198.51.100.0/24"), ip_network("192.168.0.0/24"), ip_network("2001:db8:1::/48")
+ALL = tuple(Action)
+
+
+def alert(flow: Flow = (CLIENT, POOL, 6, 4000, 80), signature: int = 1, **how: Any) -> Alert:
+    """One of some kind."""
+    return Alert(signature, "TEST", how.pop("category", "Attempt"), how.pop("severity", 1), flow)
+
+
+@attrs.define
+class MemoryFlow:
+    """A flow that conntrack has."""
+
+    tracked: Tracked
+    is_proven: bool = True
+    ends: bool = True
+    ended: int = 0
+
+    def end(self) -> bool:
+        """It is over."""
+        self.ended += 1
+        return self.ends
+
+
+def into(client: bytes = CLIENT, pool: bytes = POOL, host: bytes = HOST, **how: Any) -> MemoryFlow:
+    """A flow into a host."""
+    one, other = Direction(client, pool, 6, 4000, 80), Direction(host, client, 6, 80, 4000)
+    return MemoryFlow(Tracked(one, other, "established", True, True, 30, None, None), **how)
+
+
+def out_of() -> MemoryFlow:
+    """A flow out of a host."""
+    one, other = Direction(HOST, CLIENT, 6, 5000, 443), Direction(CLIENT, POOL, 6, 443, 40000)
+    return MemoryFlow(Tracked(one, other, "established", True, True, 30, None, None))
+
+
+class RecordingOpener:
+    """Who has asked."""
+
+    name = "192.0.2.53"
+
+    def __init__(self) -> None:
+        """Not blamed yet."""
+        self.blamed: list[float] = []
+
+    def blame(self, now: float) -> None:
+        """Notes it."""
+        self.blamed.append(now)
+
+
+class ResponseTestCase(SynchronousTestCase):
+    """One flow, and somebody who has asked for its client."""
+
+    def setUp(self) -> None:
+        """Makes them."""
+        self.flow: MemoryFlow | None = into()
+        self.opener: RecordingOpener | None = RecordingOpener()
+        self.asked: list[Flow] = []
+        self.banned: list[tuple[bytes, float]] = []
+        self.ours: tuple[Network, ...] = OURS
+
+    def respond(self, *alerts: Alert, actions: tuple[Action, ...] = ALL, now: float = 0.0, **how: Any) -> Response:
+        """What is done by one rule."""
+        settings = Alerts(rules=(AlertRule(actions),), **how)
+        self.bans = Bans(settings, lambda: self.ours)
+        means = Means(
+            self._find,
+            lambda packed: packed in (HOST, HOST6),
+            {HOST: "one.example.org."}.get,
+            lambda *_: self.opener,
+            lambda *banned: self.banned.append(banned),
+        )
+        response = Response(settings, self.bans, means)
+        for each in alerts:
+            response.take(each, now, 1_700_000_000.0 + now)
+        return response
+
+    def _find(self, flow: Flow) -> MemoryFlow | None:
+        self.asked.append(flow)
+        return self.flow
+
+    def row(self, response: Response) -> dict[str, Any]:
+        """The latest."""
+        return dict(response.show(1, 1_700_000_001.0)["alerts"][0])
+
+
+class ResponseTests(ResponseTestCase):
+    """What is done."""
+
+    def test_all_of_it_where_the_client_is_proven(self) -> None:
+        """And it is told whose flow it was."""
+        response = self.respond(alert())
+        assert self.flow is not None
+        assert self.opener is not None
+        self.assertEqual(self.banned, [(CLIENT, 600.0)])
+        self.assertEqual((self.flow.ended, self.opener.blamed), (1, [0.0]))
+        row = self.row(response)
+        self.assertEqual(row["done"], ["203.0.113.5 banned for 600 s", "192.0.2.53 blamed", "flow ended"])
+        self.assertEqual((row["not_done"], row["rule"], row["ago"]), ([], 1, 1.0))
+        self.assertEqual(
+            row["flow"],
+            {
+                "direction": "in", "protocol": "tcp", "host": "one.example.org.", "address": "192.168.0.1", "port": 80,
+                "client": "203.0.113.5", "client_port": 4000, "proven": True,
+            },
+        )  # fmt: skip
+
+    def test_each_action_by_itself(self) -> None:
+        """A ban ends the flow as well."""
+        for action, ended, banned, blamed in (
+            (Action.COUNT, 0, 0, 0), (Action.END, 1, 0, 0), (Action.BAN, 1, 1, 0), (Action.BLAME, 0, 0, 1),
+        ):  # fmt: skip
+            self.setUp()
+            counts = self.respond(alert(), actions=(action,)).counts
+            self.assertEqual((counts.ended, counts.banned, counts.blamed), (ended, banned, blamed), action)
+
+    def test_nothing_without_a_flow(self) -> None:
+        """Whoever is named in it: conntrack knows nothing of him."""
+        self.flow = None
+        response = self.respond(alert())
+        self.assertEqual((self.banned, response.counts.without_flow), ([], 1))
+        self.assertEqual(self.row(response)["not_done"], ["conntrack has no such flow"])
+
+    def test_protocols_without_ports_are_not_looked_for(self) -> None:
+        """It is said."""
+        response = self.respond(alert((CLIENT, POOL, 1, 0, 0)))
+        self.assertEqual((self.asked, self.banned), ([], []))
+        self.assertIn("without ports", self.row(response)["not_done"][0])
+
+    def test_a_client_who_may_be_forged_is_neither_banned_nor_blames_anybody(self) -> None:
+        """His flow ends."""
+        self.flow = into(is_proven=False)
+        response = self.respond(alert())
+        assert self.opener is not None
+        self.assertEqual((self.banned, self.opener.blamed, self.flow.ended), ([], [], 1))
+        self.assertEqual(len(self.row(response)["not_done"]), 2)
+        self.assertEqual(response.counts.not_proven, 2)
+
+    def test_a_flow_that_was_begun_inside_bans_nobody(self) -> None:
+        """Neither the host nor whom it has called."""
+        self.flow = out_of()
+        response = self.respond(alert((CLIENT, POOL, 6, 443, 40000)))
+        self.assertEqual((self.banned, self.flow.ended), ([], 1))
+        row = self.row(response)
+        self.assertEqual((row["flow"]["direction"], row["flow"]["host"]), ("out", "one.example.org."))
+        self.assertIn("not banned: the flow was begun inside", row["not_done"])
+
+    def test_what_is_ours_or_named_is_never_banned(self) -> None:
+        """Nor a /64 that has such an address; the reason is told."""
+        for client, ours, never, why in (
+            (POOL, OURS, (), "ours"), (CLIENT, (ip_network("203.0.113.5/32"),), (), "ours"),
+            (CLIENT, OURS, (ip_network("203.0.113.0/24"),), "never_ban"),
+            (CLIENT6, OURS, (ip_network("2001:db8::77/128"),), "never_ban"),
+            (bytes((127, 0, 0, 1)), (), (), "this machine"),
+        ):  # fmt: skip
+            self.setUp()
+            self.flow, self.ours = into(client), ours
+            response = self.respond(alert(), actions=(Action.BAN,), never_ban=never)
+            self.assertEqual((self.banned, response.counts.not_banned, self.flow.ended), ([], 1, 0))
+            self.assertIn(why, self.row(response)["not_done"][0])
+
+    def test_so_many_a_minute_are_banned(self) -> None:
+        """Then others again; nobody twice."""
+        for number in range(4):
+            self.flow = into(bytes((203, 0, 113, number)))
+            if not number:
+                response = self.respond(alert(), bans_per_minute=2)
+            else:
+                response.take(alert(signature=number + 1), 0.0, 0.0)
+        self.assertEqual((len(self.banned), response.counts.not_banned), (2, 2))
+        response.take(alert(signature=9), MINUTE, 0.0)
+        self.assertEqual(len(self.banned), 3)
+        response.take(alert(signature=10), MINUTE, 0.0)
+        self.assertIn("banned already", self.row(response)["not_done"][0])
+
+    def test_whoever_has_asked_may_be_forgotten(self) -> None:
+        """It is said."""
+        self.opener = None
+        response = self.respond(alert(), actions=(Action.BLAME,))
+        self.assertIn("who asked", self.row(response)["not_done"][0])
+        self.assertEqual(response.counts.nobody_blamed, 1)
+
+    def test_audit_only_tells(self) -> None:
+        """What would be done."""
+        response = self.respond(alert(), audit=True)
+        assert self.flow is not None
+        assert self.opener is not None
+        self.assertEqual((self.banned, self.opener.blamed, self.flow.ended), ([], [], 0))
+        self.assertEqual(len(self.row(response)["done"]), 3)
+        self.assertEqual((response.counts.audited, response.counts.ended, len(self.bans)), (1, 0, 0))
+
+    def test_a_flow_that_conntrack_does_not_end_is_told(self) -> None:
+        """It may have been over."""
+        self.flow = into(ends=False)
+        response = self.respond(alert(), actions=(Action.END,))
+        self.assertEqual((self.row(response)["done"], response.counts.not_ended), ([], 1))
+
+    def test_the_same_alert_again_is_counted_for_a_second(self) -> None:
+        """Then it is looked at again, and is still one entry."""
+        response = self.respond(alert(), alert(), alert(signature=2), actions=(Action.END,))
+        self.assertEqual((len(self.asked), response.counts.repeated), (2, 1))
+        response.take(alert(), recent.SOON, 0.0)
+        self.assertEqual((len(self.asked), self.row(response)["times"], len(response.recent)), (3, 3, 2))
+
+    def test_what_is_remembered_is_bounded(self) -> None:
+        """The oldest is forgotten."""
+        response = self.respond(*(alert(signature=number + 1) for number in range(recent.MOST + 5)), actions=ALL[:1])
+        shown = response.show(recent.MOST, 0.0)
+        self.assertEqual((shown["total"], shown["alerts"][0]["signature_id"]), (recent.MOST, recent.MOST + 5))
+
+
+class RulesTests(SynchronousTestCase):
+    """Which rule holds."""
+
+    def test_the_first_one_of_which_all_holds(self) -> None:
+        """Severity 1 is the most severe; categories are compared without regard to case."""
+        rules = Rules((
+            AlertRule((Action.BAN,), signatures=(7, 8), severity=1),
+            AlertRule((Action.END,), categories=("Web Application Attack",)),
+            AlertRule((Action.BLAME,), severity=2),
+        ))  # fmt: skip
+        for number, signature, severity, category in (
+            (1, 7, 1, "x"), (3, 7, 2, "x"), (None, 7, 3, "x"), (2, 9, 3, "web application ATTACK"), (3, 9, 1, "")
+        ):  # fmt: skip
+            for _ in range(2):
+                found = rules.of(alert(signature=signature, severity=severity, category=category))
+                self.assertEqual(found and found[0], number)
+
+    def test_what_is_remembered_of_kinds_is_bounded(self) -> None:
+        """Whatever categories there are."""
+        rules = Rules((AlertRule((Action.END,)),))
+        for number in range(KNOWN + 10):
+            self.assertIsNotNone(rules.of(alert(category=str(number))))
+        self.assertLessEqual(len(rules._known), KNOWN)
+
+
+class BansTests(SynchronousTestCase):
+    """Who is banned."""
+
+    def test_bans_end(self) -> None:
+        """And how long each lasts is known meanwhile; of IPv6 it is the /64."""
+        bans = Bans(Alerts(ban_time=10.0), lambda: ())
+        self.assertEqual(str(bans.add(CLIENT, 0.0)), "203.0.113.5/32")
+        self.assertEqual(str(bans.add(CLIENT6, 5.0)), "2001:db8::/64")
+        self.assertIsNotNone(bans.refuses(CLIENT6[:-1] + b"\7", 6.0))
+        bans.expire(10.0)
+        self.assertEqual((len(bans), list(bans.left(10.0).values())), (1, [5.0]))
+        self.assertIsNone(bans.refuses(CLIENT, 10.0))

@@ -1,0 +1,143 @@
+"""Alerts: the whole gateway, told by a socket, real conntrack, and the kernel's set of who is banned."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import struct
+import time
+from pathlib import Path
+from typing import Any, ClassVar
+
+from realmgw.control.command.client import ask
+from realmgw.test.kernel.datapath_case import until
+from realmgw.test.kernel.realm_case import FIRST, SECOND, RealmTestCase
+
+with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
+    from testbed.realm.topology import CLIENT
+
+SOON = 0.05  # seconds
+"""From an alert to the end of its flow."""
+END, BAN = 1000001, 1000002
+"""Signatures: flows of the first one end, clients of the second one are banned."""
+RULES = [{"signatures": [END], "actions": ["end"]}, {"signatures": [BAN], "actions": ["ban"]}]
+
+
+def line(signature: int, source: tuple[str, int], destination: tuple[str, int]) -> bytes:
+    """A line of EVE about a packet of TCP."""
+    alert = {"signature_id": signature, "signature": "TEST", "category": "", "severity": 1}
+    ends = {"src_ip": source[0], "src_port": source[1], "dest_ip": destination[0], "dest_port": destination[1]}
+    said = {"timestamp": "2026-01-01T00:00:00.000000+0000", "event_type": "alert", "proto": "TCP", **ends}
+    return json.dumps({**said, "alert": alert}).encode() + b"\n"
+
+
+def syn(source: str, sport: int, destination: str, dport: int) -> bytes:
+    """The segment by which a connection is begun."""
+    head = struct.pack("!HHIIBBHHH", sport, dport, 1, 0, 5 << 4, 2, 65535, 0, 0)
+    ends = socket.inet_aton(source) + socket.inet_aton(destination)
+    words = struct.unpack("!16H", ends + struct.pack("!HH", socket.IPPROTO_TCP, len(head)) + head)
+    total = sum(words)
+    total = (total & 0xFFFF) + (total >> 16)
+    return head[:16] + struct.pack("!H", ~(total + (total >> 16)) & 0xFFFF) + head[18:]
+
+
+class AlertTests(RealmTestCase):
+    """A gateway that listens at a unix socket."""
+
+    settings: ClassVar = {"alerts": {"socket": "alerts.sock", "rules": RULES, "ban_time": 60}}
+
+    def setUp(self) -> None:
+        """Writes to the socket, where the gateway is, and lifts all bans afterwards."""
+        super().setUp()
+        self.writer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.addCleanup(self.writer.close)
+        self.writer.connect(str(Path(self.gateway.control).with_name("alerts.sock")))
+
+    def tell(self, signature: int, source: tuple[str, int], destination: tuple[str, int]) -> None:
+        """The intrusion detection system does."""
+        self.writer.send(line(signature, source, destination))
+
+    def client(self, name: str, source: str = CLIENT) -> socket.socket:
+        """A connection from the Internet, over which something was said."""
+        with self.testbed.inside("public"):
+            made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self.addCleanup(made.close)
+        made.settimeout(0.4)
+        made.bind((source, 0))
+        made.connect((self.ask(name), 80))
+        made.send(b"GET / HTTP/1.1\r\n")
+        return made
+
+    def flows(self, host: str) -> Any:
+        """Those of TCP that conntrack has."""
+        return ask(self.gateway.control, "flows/list", {"host": host, "protocol": "tcp"})["flows"]
+
+    def counts(self) -> Any:
+        """What was counted of alerts."""
+        return ask(self.gateway.control, "status")["counts"]["alerts"]
+
+    def latest(self) -> Any:
+        """The last alert."""
+        return ask(self.gateway.control, "alerts", {"limit": "1"})["alerts"][0]
+
+    def test_a_flow_ends_in_whichever_view_it_was_seen(self) -> None:
+        """Outside and inside, there and back; the host's name is told, and other flows go on."""
+        other = self.client("two.gwa.demo")
+        for number in range(4):
+            made = self.client("one.gwa.demo")
+            client, pool, host = made.getsockname(), made.getpeername(), (FIRST, 80)
+            views = ((client, pool), (pool, client), (client, host), (host, client))
+            self.assertEqual(len(self.flows(FIRST)), 1)
+            begin = time.monotonic()
+            self.tell(END, *views[number])
+            self.assertTrue(until(lambda: not self.flows(FIRST)))
+            self.assertLess(time.monotonic() - begin, 1.0)
+            told = self.latest()
+            self.assertEqual((told["flow"]["host"], told["flow"]["client"]), ("one.gwa.demo.", CLIENT))
+            self.assertEqual((told["rule"], told["done"]), (1, ["flow ended"]))
+        other.send(b"Host: x\r\n\r\n")
+        self.assertIn(SECOND.encode(), other.recv(9999))
+
+    def banned(self) -> str:
+        """The kernel's set."""
+        return self.testbed.run("gwa", ["nft", "list", "set", "inet", "realmgw", "banned"]).stdout
+
+    def dropped(self) -> int:
+        """How many packets of theirs the kernel has dropped."""
+        return int(ask(self.gateway.control, "status")["counts"]["kernel"]["banned"]["packets"])
+
+    def test_who_is_banned_reaches_no_host_and_still_resolves_names(self) -> None:
+        """His flow ends, another of his stands still, and what he begins is dropped; others, and DNS, go on."""
+        bad, good = self.testbed.clients[1:3]
+        caught, another = self.client("one.gwa.demo", bad), self.client("two.gwa.demo", bad)
+        self.tell(BAN, caught.getsockname(), caught.getpeername())
+        self.assertTrue(until(lambda: bad in self.banned()))
+        self.assertEqual(self.latest()["done"], [f"{bad} banned for 60 s", "flow ended"])
+        another.send(b"Host: x\r\n\r\n")
+        self.assertRaises(TimeoutError, another.recv, 99)
+        self.assertGreater(self.dropped(), 0)
+        self.assertRaises(OSError, self.client, "one.gwa.demo", bad)
+        self.client("one.gwa.demo", good)
+        self.testbed.run("gwa", ["nft", "flush", "ruleset"])
+        self.assertTrue(until(lambda: bad in self.banned()), "after the table was placed anew")
+
+    def test_forged_sources_ban_nobody(self) -> None:
+        """Whom conntrack has never seen; a SYN that was not answered to; and a flow that was begun inside."""
+        victim, unfinished = self.testbed.clients[3:5]
+        pool = self.ask("one.gwa.demo")
+        self.tell(BAN, (victim, 4000), (pool, 80))
+        self.assertTrue(until(lambda: self.latest()["src_ip"] == victim))
+        self.assertEqual(self.latest()["not_done"], ["conntrack has no such flow"])
+        with self.testbed.inside("public"):
+            half = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
+        self.addCleanup(half.close)
+        half.bind((unfinished, 0))
+        half.sendto(syn(unfinished, 4001, pool, 80), (pool, 0))
+        self.assertTrue(until(lambda: any(each["client_port"] == 4001 for each in self.flows(FIRST))))
+        self.tell(BAN, (unfinished, 4001), (pool, 80))
+        self.assertTrue(until(lambda: self.latest()["src_ip"] == unfinished))
+        [why] = self.latest()["not_done"]
+        self.assertIn("may be forged", why)
+        self.assertNotIn(victim, self.banned())
+        self.assertNotIn(unfinished, self.banned())
