@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
+from realmgw.datapath import membership
 from realmgw.datapath.watch import ownership
 
 FOLDER, ENDING = "nft.d", ".nft"
@@ -25,7 +26,9 @@ MAX_FILES = 100
 MAX_SENTENCE = 200
 """So much is told of what nft says; it may quote a name of any length."""
 
-_WORDS = re.compile(r"""\"[^"]*"|"|#[^\n]*|[{}]|(?<![\w./-])(?:include|flags[ \t]*\w*)(?![\w./-])|\0""")
+_OURS = r"(?:set|map)[ \t]+(?:subscribers6?|group6?_[\w./-]*)"
+"""A declaration of a set that is the gateway's."""
+_WORDS = re.compile(rf"""\"[^"]*"|"|#[^\n]*|[{{}}]|(?<![\w./-])(?:include|flags[ \t]*\w*|{_OURS})(?![\w./-])|\0""")
 _FLAGS = {
     "dormant": "a table with 'flags dormant' does nothing: remove the line, or the file",
     "owner": "a table with 'flags owner' ends with the program that made it, the gateway: remove the line",
@@ -74,6 +77,8 @@ def _wrong(word: str, opened: list[int], at: int) -> str | None:
         return "a '}' that closes nothing: write only what may stand within `table ... { }`"
     elif word == "include":
         return "an include can not include: put the other file into nft.d as well"
+    elif word.startswith(("set", "map")) and not opened:
+        return f"'{word.split()[1]}' is one of the gateway's own sets: give yours another name"
     elif word.startswith("flags") and not opened:
         return _FLAGS.get(word[5:].strip(), "the table's flags are not yours to set: remove the line")
     elif word == '"':
@@ -89,21 +94,26 @@ def _at(include: Include, at: int, why: str) -> str:
     return f"{include.path}:{line + 1}:{column + 1}: {why}"
 
 
-def commands(table: str, gateway: str, includes: Iterable[Include]) -> str:
-    """What places the table, where there is none of its name.
+def commands(table: str, gateway: str, includes: Sequence[Include]) -> str:
+    """What places the table, where there is none of its name; the sets of `membership` that it names are empty.
 
     Args:
         table: Its name.
         gateway: The gateway's name.
         includes: What stands in it; all of them are without a `problem`.
     """
-    texts = "".join(each.text for each in includes)
+    texts = "".join((*_sets(includes), *(each.text for each in includes)))
     return f'table inet {table} {{\n\tcomment "{ownership.comment(gateway)}"\n{texts}}}\n'
 
 
-def lines_before(includes: Sequence[Include]) -> int:
-    """How many lines of `commands` stand before the first one of a file that follows these."""
-    return 2 + sum(each.text.count("\n") for each in includes)
+def _sets(includes: Iterable[Include]) -> tuple[str, ...]:
+    names = membership.named(each.text for each in includes)
+    return tuple(f"\tset {name} {{ type {membership.kind(name)}; }}\n" for name in names)
+
+
+def lines_before(includes: Sequence[Include], last: Include) -> int:
+    """How many lines of `commands` stand before the first one of the last file, which follows the others."""
+    return 2 + len(_sets((*includes, last))) + sum(each.text.count("\n") for each in includes)
 
 
 def refusal(message: str, include: Include, before: int) -> str:

@@ -259,9 +259,9 @@ class DatapathService(service.Service):
 
     def _apply(self) -> Generator[Deferred[Any], Any, None]:
         """Put everything in place, and hear of changes from before that on, so that none is missed."""
-        ports: frozenset[int] = yield self._worker.call(self._kernel.own_ports)
+        ports: frozenset[int] = yield self._worker.call(self._own_ports)
         self._watch.listen(ports)
-        self.applied = yield self._worker.call(lambda: self._kernel.apply(tuple(self._hosts.values())))
+        self.applied = yield self._worker.call(lambda: self._kernel.apply(self._every()))
         yield self._include()
 
     def _purge_and_tell(self) -> Generator[Deferred[Any], Any, None]:
@@ -308,6 +308,14 @@ class DatapathService(service.Service):
         for host in gone:
             del self._hosts[host.index]
         self._hosts.update((host.index, host) for host in came)
+        if self._includes is not None:
+            self._includes.follow(gone, came, self._every)
+
+    def _own_ports(self) -> frozenset[int]:
+        return self._kernel.own_ports() | (frozenset() if self._includes is None else self._includes.own_ports())
+
+    def _every(self) -> tuple[Host, ...]:
+        return tuple(self._hosts.values())
 
     def restore(self) -> Deferred[Findings]:
         """Look at everything that was placed, and put back what is not as it should be; fires with what was found."""
@@ -315,7 +323,7 @@ class DatapathService(service.Service):
 
     def _include(self) -> Deferred[None]:
         """Read the operator's own rules, and place them."""
-        return succeed(None) if self._includes is None else self._worker.call(self._includes.load)
+        return succeed(None) if self._includes is None else self._worker.call(self._includes.load, self._every)
 
     @property
     def repairs(self) -> int:
@@ -333,8 +341,8 @@ class DatapathService(service.Service):
         return self._worker.call(self._looked, noticed)
 
     def _looked(self, noticed: Noticed) -> Findings:
-        findings = self._kernel.look(noticed, lambda: tuple(self._hosts.values()))
-        return findings if self._includes is None else self._includes.look(findings)
+        findings = self._kernel.look(noticed, self._every)
+        return findings if self._includes is None else self._includes.look(findings, self._every)
 
     def _close(self) -> None:
         self._kernel.close()

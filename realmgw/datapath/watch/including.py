@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from realmgw.config.layers import is_mask
 from realmgw.config.service import Readers
 from realmgw.config.settings import Settings
 from realmgw.config.steps import Blocking
-from realmgw.datapath import includes
+from realmgw.datapath import includes, membership
 from realmgw.datapath.client import Run, open_nft, run_program
+from realmgw.datapath.filling import Filling
 from realmgw.datapath.includes import Include
 from realmgw.datapath.netlink import codec, nftables
 from realmgw.datapath.netlink.client import open_socket
@@ -23,6 +25,10 @@ from realmgw.datapath.nft import Nft
 from realmgw.datapath.watch import ownership
 from realmgw.datapath.watch.keeper import Findings
 from realmgw.errors import PlatformError, RealmGatewayError
+from realmgw.subscribers.model import Host
+
+Hosts = Callable[[], Iterable[Host]]
+"""What gives all subscribers that there are."""
 
 
 def standing(table: str) -> Standing | None:
@@ -113,7 +119,7 @@ def tried(settings: Settings, good: list[Include], run: Run = run_program) -> tu
         if message is None:
             accepted.append(each)
         else:
-            before = begin.count("\n") + includes.lines_before(accepted)
+            before = begin.count("\n") + includes.lines_before(accepted, each)
             problems.append(includes.refusal(message, each, before))
     return accepted, problems
 
@@ -165,14 +171,25 @@ class Includes:
         self._nft: Nft | None = None
         self._good: list[Include] = []
         self._placed: frozenset[bytes] = frozenset()
+        self._sets: tuple[str, ...] = ()
+        self._filling = Filling(includes.local_table(settings.datapath.table))
         self._is_loaded = False
         self.problems: tuple[str, ...] = ()
 
-    def load(self) -> None:
+    def own_ports(self) -> frozenset[int]:
+        """Netlink ports that sets of subscribers are changed from, until this is closed."""
+        with suppress(RealmGatewayError):
+            return frozenset((self._filling.port,))
+        return frozenset()
+
+    def load(self, hosts: Hosts) -> None:
         """Read the files, and place what of them is good; `problems` says what is not. Never raises.
 
         Where nothing is different, or a folder can not be read, the table stays as it is, with what its rules have
-        counted.
+        counted; sets of subscribers are filled anew.
+
+        Args:
+            hosts: All that there are.
         """
         problems: list[str] = []
         try:
@@ -181,17 +198,41 @@ class Includes:
                 accepted, more = tried(self._settings, good) if good else (good, [])
                 problems += more
                 if not self._is_loaded or accepted != self._good or not self._stands():
-                    self._place(accepted)
+                    self._place(accepted, hosts)
                 self._is_loaded = True
+            elif self._sets:
+                table = includes.local_table(self._settings.datapath.table)
+                flushed = "".join(f"flush set inet {table} {name}\n" for name in self._sets)
+                self._run(flushed + self._filled(self._sets, hosts))
         except (RealmGatewayError, OSError) as error:
             problems.append(f"{includes.FOLDER}: {error}")
         self.problems = tuple(problems)
 
-    def look(self, findings: Findings) -> Findings:
+    def follow(self, gone: Iterable[Host], came: Iterable[Host], hosts: Hosts) -> None:
+        """Hosts are different: so are the sets. Never raises; what is refused here, the next look puts right.
+
+        Args:
+            gone: Hosts that are no more, and those that change, as they were.
+            came: Hosts that are new, and those that change, as they are from now on.
+            hosts: All that there are now.
+        """
+        if not self._sets:
+            return
+        changes = [*membership.elements("delete", self._sets, gone), *membership.elements("add", self._sets, came)]
+        try:
+            self._filling.run(changes)
+        except RealmGatewayError:
+            try:
+                self._place(self._good, hosts)
+            except RealmGatewayError:
+                self._placed = frozenset()
+
+    def look(self, findings: Findings, hosts: Hosts) -> Findings:
         """Put back what somebody has removed; what was added is left alone. Never raises.
 
         Args:
             findings: What else was found.
+            hosts: All that there are.
 
         Returns:
             That, and what was found here.
@@ -199,7 +240,7 @@ class Includes:
         table, errors = includes.local_table(self._settings.datapath.table), list[str]()
         try:
             if not self._stands():
-                self._place(self._good)
+                self._place(self._good, hosts)
                 line = f"nftables table inet {table}, of {includes.FOLDER}, was gone or changed"
                 findings = attrs.evolve(findings, repaired=(*findings.repaired, line))
         except RealmGatewayError as error:
@@ -208,21 +249,27 @@ class Includes:
 
     def forget(self) -> None:
         """A purge has removed them: they are not put back until they are loaded again."""
-        self._good, self._placed, self._is_loaded = [], frozenset(), False
+        self._good, self._placed, self._sets, self._is_loaded = [], frozenset(), (), False
 
     def close(self) -> None:
         """Give back what is held; the kernel keeps what it has."""
+        self._filling.close()
         if self._nft is not None:
             self._nft.close()
             self._nft = None
 
-    def _place(self, good: list[Include]) -> None:
-        table = self._settings.datapath.table
+    def _place(self, good: list[Include], hosts: Hosts) -> None:
+        table, sets = self._settings.datapath.table, membership.named(each.text for each in good)
         if good:
-            self._run(_whole(self._settings, _precondition(table), good))
+            self._run(_whole(self._settings, _precondition(table), good) + self._filled(sets, hosts))
         else:
             self._run(removal(table, standing(table)))
-        self._good, self._placed = good, self._handles()
+        self._good, self._placed, self._sets = good, self._handles(), sets
+
+    def _filled(self, sets: tuple[str, ...], hosts: Hosts) -> str:
+        """The commands that put everybody into the sets that he belongs to; they are empty."""
+        table, filling = includes.local_table(self._settings.datapath.table), membership.elements("add", sets, hosts())
+        return "".join(f"{line}\n" for each in filling for line in each.commands(table))
 
     def _run(self, commands: str) -> None:
         if commands:

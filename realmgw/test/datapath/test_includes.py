@@ -39,6 +39,7 @@ class ProblemTests(SynchronousTestCase):
     def test_what_can(self) -> None:
         """Braces in strings and comments count for nothing."""
         for text in (
+            "set subscribers_of_mine { }\nset groups { }\nchain c { ip saddr @subscribers drop; }",
             "", "chain c { }", 'chain c { log prefix "}{ #" }', "# } }\nset s { type ipv4_addr; } # {", "'",
             "set s { type ipv4_addr; flags interval; }", "chain c { tcp flags & (syn|ack) == syn drop; }",
             "chain no-include { }\nchain my-flags { }\nset flags.owner { type mark; }", "# flags dormant",
@@ -57,6 +58,8 @@ class ProblemTests(SynchronousTestCase):
             ('\ninclude "/etc/passwd"', "2:1", "can not include"),
             ('chain c { }; include "*.nft"', "1:14", "can not include"),
             ("chain c \0", "1:9", "octet 0"),
+            ("set subscribers { type ipv4_addr; }", "1:1", "the gateway's own sets"),
+            ("chain c { }\nmap group6_a-b { }", "2:1", "the gateway's own sets"),
             ('# "\n}', "2:1", "closes nothing"),
             ('log "#"\n}', "2:1", "closes nothing"),
             ("flags dormant\nchain c { }", "1:1", "does nothing"),
@@ -92,7 +95,7 @@ class RefusalTests(SynchronousTestCase):
         text = includes.commands("x_local", "gw.example.org.", [*before, of("chain c {\nfoo\n}")])
         line = text.splitlines().index("foo") + 1
         message = f"nft --check -f -: /dev/stdin:{line}:1-3: Error: syntax error, unexpected string\nfoo\n^^^"
-        told = includes.refusal(message, of("chain c {\nfoo\n}"), includes.lines_before(before))
+        told = includes.refusal(message, of("chain c {\nfoo\n}"), includes.lines_before(before, of("")))
         self.assertEqual(told, "nft.d/a.nft:2:1: syntax error, unexpected string")
 
     def test_without_a_place_it_is_the_files(self) -> None:

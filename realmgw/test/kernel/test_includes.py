@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import skipIf
 
 from realmgw.control.command.client import ask
 from realmgw.control.commands import CommandError
+from realmgw.test.checkout import CHECKOUT, NO_CHECKOUT
 from realmgw.test.kernel.datapath_case import until
-from realmgw.test.kernel.realm_case import RealmTestCase
+from realmgw.test.kernel.realm_case import FIRST, SECOND, RealmTestCase
+
+with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
+    from testbed.realm.gateway import Subscriber
+    from testbed.realm.topology import CLIENT
+
+THIRD = "192.168.0.102"
 
 GOOD = """chain mine {
     type filter hook forward priority 10; policy accept;
@@ -147,3 +157,78 @@ class IncludesTests(RealmTestCase):
         self.nft("delete", "table", "inet", "realmgw_local")
         self.assertEqual(self.reload()["problems"], [])
         self.assertIn("4242", self.local())
+
+
+class SetsTests(RealmTestCase):
+    """Rules of the operator's own about subscribers and their groups."""
+
+    hosts = 3
+
+    @classmethod
+    def subscribers(cls) -> list[Subscriber]:
+        """One of a tariff, one of none."""
+        return [Subscriber("one.gwa.demo.", FIRST, more={"GROUP": ["prepaid"]}), Subscriber("two.gwa.demo.", SECOND)]
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.folder = Path(self.gateway.config).parent
+
+    def nft(self, *words: str) -> str:
+        """What the program nft says."""
+        return self.testbed.run("gwa", ["nft", *words]).stdout
+
+    def sends(self, address: str) -> None:
+        """A host sends a datagram to the Internet."""
+        with self.testbed.inside("test_gwa"), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+            one.bind((address, 0))
+            one.sendto(b"x", (CLIENT, 4000))
+
+    def counted(self, chain: str) -> int:
+        """What the first rule of a chain has counted."""
+        found = re.search(r"counter packets (\d+)", self.nft("list", "chain", "inet", "realmgw_local", chain))
+        assert found is not None
+        return int(found[1])
+
+    def counts(self, chain: str, more: int, *addresses: str) -> None:
+        """What hosts send is counted so often."""
+        before = self.counted(chain)
+        for each in addresses:
+            self.sends(each)
+        self.assertTrue(until(lambda: self.counted(chain) == before + more), (chain, before, self.counted(chain)))
+
+    @skipIf(NO_CHECKOUT is not None, "the package is installed: its checkout is not there")
+    def test_know_who_is_a_subscriber_and_of_which_group(self) -> None:
+        """From the start, and when hosts come, go or change; the rules of `conf/nft.d` are one of its users."""
+        (self.folder / "nft.d").mkdir(exist_ok=True)
+        shipped = (CHECKOUT / "conf" / "nft.d" / "50-lower-effort.nft").read_text()
+        (self.folder / "nft.d" / "a.nft").write_text(shipped)
+        counting = "type filter hook forward priority 10; ip saddr @subscribers counter"
+        (self.folder / "nft.d" / "b.nft").write_text(f"chain everybody {{ {counting}\n}}\n")
+        self.assertEqual(ask(self.gateway.control, "reload")["problems"], [])
+        self.assertNotIn("subscribers6", self.nft("list", "table", "inet", "realmgw_local"))
+        self.counts("lower_effort", 1, FIRST, SECOND)
+        self.counts("everybody", 2, FIRST, SECOND, THIRD)
+        handle = self.nft("-a", "list", "chain", "inet", "realmgw_local", "everybody")
+        more = self.folder / "subscribers.d" / "more.yaml"
+        more.parent.mkdir(exist_ok=True)
+        more.write_text(f"three.gwa.demo: {{address: {THIRD}, groups: [prepaid, x]}}\n")
+        self.assertEqual(ask(self.gateway.control, "reload")["problems"], [])
+        self.counts("lower_effort", 2, FIRST, SECOND, THIRD)
+        self.counts("everybody", 3, FIRST, SECOND, THIRD)
+        more.write_text(f"three.gwa.demo: {{address: {THIRD}, groups: [x]}}\n")
+        ask(self.gateway.control, "reload")
+        self.counts("lower_effort", 1, FIRST, THIRD)
+        more.unlink()
+        ask(self.gateway.control, "reload", {"accept_loss": "yes"})
+        self.counts("everybody", 2, FIRST, SECOND, THIRD)
+        again = self.nft("-a", "list", "chain", "inet", "realmgw_local", "everybody")
+        self.assertEqual(*(re.sub(r"packets \d+ bytes \d+", "", each) for each in (handle, again)))
+        self.nft("flush", "set", "inet", "realmgw_local", "subscribers")
+        ask(self.gateway.control, "reload")
+        self.counts("everybody", 2, FIRST, SECOND, THIRD)
+        self.nft("delete", "table", "inet", "realmgw_local")
+        self.assertTrue(until(lambda: "lower_effort" in self.nft("list", "ruleset")))
+        self.counts("lower_effort", 1, FIRST, SECOND)
+        (self.folder / "nft.d" / "c.nft").write_text("set subscribers { type ipv4_addr; }\n")
+        [line] = ask(self.gateway.control, "reload")["problems"]
+        self.assertIn("c.nft:1:1: 'subscribers' is one of the gateway's own sets", line)
