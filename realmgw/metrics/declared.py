@@ -47,6 +47,11 @@ class Source:
     labels: Labels = ()
     """Labels that all of its values have."""
 
+    def __attrs_post_init__(self) -> None:
+        """Makes ready what the first scrape would have to: it has others wait no longer than a later one."""
+        for segment in self.path:
+            _pattern(segment)
+
     def found(self, tree: Tree) -> Iterator[tuple[tuple[str, ...], Labels, Any]]:
         """All values that there are, each with its place in the tree and its labels."""
         yield from _walk(tree, self.path, (), self.labels)
