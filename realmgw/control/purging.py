@@ -1,7 +1,8 @@
 """A purge while the gateway runs: it lends and admits nothing from then on, until a reload that was asked for here.
 
-First it is said so and nothing is lent any more, then first packets are dropped and claims end without blame; only then
-goes what is in the kernel. So nobody is told an address in vain, and nobody comes in by rules that are half gone.
+First it is said so and nothing is lent any more, then first packets are dropped, claims end without blame, and the web
+proxy ends, in whose way the rules of hosts stand; only then goes what is in the kernel. So nobody is told an address in
+vain, and nobody comes in by rules that are half gone.
 """
 
 from __future__ import annotations
@@ -42,6 +43,12 @@ class Gate(Protocol):
     def stop(self) -> None: ...
 
 
+class Proxy(Protocol):
+    """What a purge needs of `realmgw.webproxy.service.WebproxyService`."""
+
+    def close(self, *, closed: bool) -> Deferred: ...
+
+
 class Purging:
     """Whether the gateway is purged, and how it gets there and back.
 
@@ -49,6 +56,7 @@ class Purging:
         datapath: The kernel's side.
         allocator: The pool.
         gate: Decides about first packets.
+        proxy: Lets in who comes by the service pool.
         reloader: Reloads nothing meanwhile.
         networks: The circular pool's prefixes, now.
         tell: Is told what is wrong because of it, in lines; none: nothing any more.
@@ -60,6 +68,7 @@ class Purging:
         datapath: Datapath,
         allocator: Allocator,
         gate: Gate,
+        proxy: Proxy,
         reloader: Reloader,
         networks: Callable[[], Collection[Network]],
         tell: Callable[[Collection[str]], object],
@@ -68,6 +77,7 @@ class Purging:
         self._datapath = datapath
         self._allocator = allocator
         self._gate = gate
+        self._proxy = proxy
         self._reloader = reloader
         self._networks = networks
         self._tell = tell
@@ -90,7 +100,7 @@ class Purging:
         self._gate.stop()
         self._allocator.withdraw(self._networks(), now=now)
         self._allocator.abandon(now=now)
-        return self._datapath.purge()
+        return self._proxy.close(closed=True).addCallback(lambda _: self._datapath.purge())
 
     def reload(self, cause: str, *, accepts_loss: bool = False) -> Deferred:
         """Reload; when the gateway is purged, everything is put in place again before.
@@ -120,12 +130,13 @@ class Purging:
     def _place(self) -> Deferred:
         return self._datapath.place().addCallback(self._placed)
 
-    def _placed(self, _: object) -> None:
+    def _placed(self, _: object) -> Deferred:
         self._reloader.closed = ""
         self._gate.start()
         self._tell([])
         self._allocator.extend(self._networks(), now=self._monotonic())
         self._allocator.outage.close(closed=False)
+        return self._proxy.close(closed=False)
 
 
 def _not_placed(failure: Any) -> Outcome:

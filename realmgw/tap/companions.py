@@ -45,6 +45,7 @@ class Companions:
 
     Attributes:
         portal: Has to be told of addresses that are guests' no more.
+        proxy: Has to be told that nobody may come in.
         present: Has to be told what to look into; metrics say what it tells.
         before_dns: Those that start before names are answered: what is told there has to hold by then.
         after_dns: Those that start after it, since nobody waits for them.
@@ -52,8 +53,9 @@ class Companions:
 
     def __init__(self, ground: Ground, allocator: Allocator, conntrack: Conntrack, datapath: DatapathService) -> None:
         self.portal = _portal(ground)
+        self.proxy = webproxy = _webproxy(ground)
         alerts = _alerts(ground, allocator, conntrack, datapath)
-        synproxy, webproxy = _synproxy(ground, allocator), _webproxy(ground)
+        synproxy = _synproxy(ground, allocator)
         self.present = Present(synproxy.show, ground.wall, built(ground.wall()))
         metrics = MetricsService(ground.settings.metrics, GATEWAY, self.present.read, ground.reactor, ground.present)
         self.before_dns = (synproxy, _neighbours(ground, allocator), webproxy)

@@ -70,7 +70,7 @@ def compose(running: Running, options: Options, secrets: config.Secrets = config
     )  # fmt: skip
     reloader = Reloader(running, parts, reactor, monotonic)
     leases.in_force, dns.updates.book, running.settled = Amending(reloader, parts, monotonic), leases, leases.settled
-    purging, drive = packets.purging(reloader), reloader.drive
+    purging, drive = packets.purging(reloader, companions.proxy), reloader.drive
     insight = Insight(
         running, health, allocator, Reputations(allocator.groups, allocator.requestors, book, drive, monotonic),
         Flows(running, allocator, drive, selecting.listed, selecting.ended, FlowEvents(reactor).hear, time.time),

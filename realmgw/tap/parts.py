@@ -17,7 +17,7 @@ from realmgw.config.settings import Settings
 from realmgw.control.apply import Reloader
 from realmgw.control.degrading import looked_at
 from realmgw.control.health import Severity
-from realmgw.control.purging import Purging
+from realmgw.control.purging import Proxy, Purging
 from realmgw.control.running import Running
 from realmgw.datapath.apply import Kernel
 from realmgw.datapath.bans import BANNED
@@ -102,10 +102,11 @@ class Packets:
         self._unsolicited.configure(settings.admission)
         self.gate.configure(settings.datapath.reject_rate)
 
-    def purging(self, reloader: Reloader) -> Purging:
-        """What ends lending and admission without a stop."""
+    def purging(self, reloader: Reloader, proxy: Proxy) -> Purging:
+        """What ends lending and admission, and the web proxy, without a stop."""
         ground = self._ground
         tell = partial(ground.health.tell, "purge", severity=Severity.DEGRADED)
         return Purging(
-            self.datapath, self._allocator, self.gate, reloader, lambda: ground.settings.pools.networks, tell, monotonic
-        )
+            self.datapath, self._allocator, self.gate, proxy, reloader, lambda: ground.settings.pools.networks, tell,
+            monotonic,
+        )  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.defer import Deferred, inlineCallbacks, succeed
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 
@@ -48,6 +48,8 @@ class State(enum.Enum):
     """It knows all names, or is being told of changes."""
     OUT_OF_STEP = "out of step"
     """It runs, and its map could not be changed: that is tried again."""
+    CLOSED = "closed"
+    """A purge has ended it; a reload begins it anew."""
     WAITING = "waiting"
     """It does not run, and is started again in a while."""
 
@@ -86,6 +88,7 @@ class WebproxyService(Service):
         self._telling: Telling | None = None
         self._wait, self._began = FIRST_WAIT, 0.0
         self._again: Any = None
+        self._attempts, self._is_closed = 0, False
         self._looking = LoopingCall(self._look)
         self._looking.clock = reactor
 
@@ -126,6 +129,28 @@ class WebproxyService(Service):
             _log.info("the web proxy is started anew: the service pool has other addresses")
             self._child.end()
 
+    def close(self, *, closed: bool) -> Deferred[None]:
+        """Nobody comes in any more, until he may again.
+
+        Args:
+            closed: That he may not.
+
+        Returns:
+            Fires when HAProxy does not run any more, or is about to.
+        """
+        was, self._is_closed = self._is_closed, closed
+        if self._state is State.OFF or closed is was:
+            return succeed(None)
+        if not closed:
+            self._wait = FIRST_WAIT
+            self._to(State.STARTING)
+            self._retry()
+            return succeed(None)
+        if self._again is not None and self._again.active():
+            self._again.cancel()
+        self._to(State.CLOSED)
+        return succeed(None) if self._child is None else self._child.end()
+
     @inlineCallbacks
     def _gather(self) -> Generator[Deferred[Any], Any, None]:
         """Find all names, then begin."""
@@ -148,7 +173,10 @@ class WebproxyService(Service):
     @inlineCallbacks
     def _begin(self) -> Generator[Deferred[Any], Any, None]:
         """Start HAProxy with all names that there are; what can not be done now is tried again."""
-        self._again = None
+        if self._is_closed:
+            return
+        self._attempts += 1
+        self._again, attempt = None, self._attempts
         try:
             addresses = self._addresses
             if not addresses:
@@ -156,12 +184,13 @@ class WebproxyService(Service):
             entries = partial(map_text, dict(self._names.routes))
             preparing = partial(port.prepare, self._how, addresses, self._folder, self._place, entries)
             yield self._elsewhere(Blocking(str(self._folder), preparing))
-            if not self.running:
+            if not self._may_run() or attempt != self._attempts:
                 return
             child = port.Child(self._reactor, self._ended)
             child.begin(self._how.program, self._folder, self._place)
         except (RealmGatewayError, OSError) as error:
-            self._failed(str(error))
+            if attempt == self._attempts:
+                self._failed(str(error))
             return
         self._child, self._began = child, self._now()
         self._counts.starts += 1
@@ -181,7 +210,7 @@ class WebproxyService(Service):
         if self._now() - self._began >= STEADY:
             self._wait = FIRST_WAIT
         self._figures, self._silent = runtime.NO_FIGURES, ""
-        if self.running and child.is_ending:
+        if self._may_run() and child.is_ending:
             self._to(State.STARTING)
             self._retry()
         else:
@@ -189,23 +218,28 @@ class WebproxyService(Service):
 
     def _heard(self, is_in_step: bool | None, why: str) -> None:
         """How far HAProxy knows what it shall; None: it has not answered yet."""
-        if self.running and is_in_step is None:
+        if not self._may_run():
+            return
+        if is_in_step is None:
             self._to(State.STARTING, why)
-        elif self.running and self._state is State.STARTING and is_in_step:
+        elif self._state is State.STARTING and is_in_step:
             _log.info("the web proxy runs, with {count} names", count=len(self._names.routes))
             self._to(State.IN_STEP)
             self._look()
-        elif self.running:
+        else:
             self._to(State.IN_STEP if is_in_step else State.OUT_OF_STEP, why)
 
     def _failed(self, why: str) -> None:
         """It does not run: again, later."""
-        if not self.running:
+        if not self._may_run():
             return
         self._counts.failures += 1
         self._to(State.WAITING, why)
         self._again = self._reactor.callLater(self._wait, self._retry)
         self._wait = min(2 * self._wait, LONGEST_WAIT)
+
+    def _may_run(self) -> bool:
+        return bool(self.running) and not self._is_closed
 
     def _retry(self) -> None:
         self._begin().addErrback(self._fault)

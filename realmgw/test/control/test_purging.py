@@ -52,6 +52,11 @@ class RecordingSide:
             return fail(self.refusal)
         return self.pending if self.pending is not None else succeed(done)
 
+    def close(self, *, closed: bool) -> Deferred[None]:
+        """Notes it."""
+        self.calls.append("close" if closed else "open")
+        return succeed(None)
+
     def start(self) -> None:
         """Notes it."""
         self.calls.append("start")
@@ -69,7 +74,7 @@ class PurgingTestCase(SynchronousTestCase):
         self.made, self.side = TestGateway(Path(self.mktemp())), RecordingSide()
         self.allocator = self.made.allocator
         self.purging = Purging(
-            self.side, self.allocator, self.side, self.made.reloader,
+            self.side, self.allocator, self.side, self.side, self.made.reloader,
             lambda: [prefix.network for prefix in self.made.running.settings.pools.circular],
             lambda lines: self.made.health.tell("purge", lines, Severity.DEGRADED), self.made.clock.seconds,
         )  # fmt: skip
@@ -94,7 +99,7 @@ class PurgeTests(PurgingTestCase):
         """Whoever asks in the middle of it gets no address, and first packets are dropped."""
         self.side.pending = Deferred()
         purged = self.purging.purge()
-        self.assertEqual(self.side.calls, ["stop", "purge"])
+        self.assertEqual(self.side.calls, ["stop", "close", "purge"])
         self.assertIs(self.ask(), Reason.DEGRADED)
         self.assertEqual((self.made.health.state, self.allocator.pool.size), (State.DEGRADED, 0))
         self.side.pending.callback(("gone",))
@@ -162,7 +167,7 @@ class ReloadTests(PurgingTestCase):
         outcome = self.reload()
         self.assertIs(outcome.status, Status.APPLIED)
         self.assertEqual(outcome.summary(), "1 hosts added, 1 services new or different, 3 things put back")
-        self.assertEqual(self.side.calls, ["stop", "purge", "place", "start"])
+        self.assertEqual(self.side.calls, ["stop", "close", "purge", "place", "start", "open"])
         self.assertIsInstance(self.ask(), bytes)
         self.assertEqual((self.made.health.state, len(self.made.names)), (State.HEALTHY, 3))
 
@@ -190,5 +195,5 @@ class ReloadTests(PurgingTestCase):
         self.made.write("b.yaml", c="192.168.0.3")
         [outcome] = self.made.reload()
         self.assertEqual((outcome.status, outcome.problems), (Status.REFUSED, (PURGED,)))
-        self.assertEqual((len(self.made.names), self.side.calls), (2, ["stop", "purge"]))
+        self.assertEqual((len(self.made.names), self.side.calls), (2, ["stop", "close", "purge"]))
         self.assertIs(self.reload().status, Status.APPLIED)

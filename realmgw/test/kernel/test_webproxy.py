@@ -320,6 +320,17 @@ class WebproxyTests(RealmTestCase):
                 raise ConnectionResetError
         self.fail("it goes on")
 
+    def test_a_purge_ends_it_and_a_reload_begins_it_anew(self) -> None:
+        """Without the kernel's rules nobody gets in by the proxy."""
+        pid = self.shown()["pid"]
+        ask(self.gateway.control, "purge", {"name": "gateway.gwa.demo."})
+        self.assertFalse(is_running(pid))
+        self.assertRaises(ConnectionRefusedError, self.get, NAME)
+        self.assertEqual(self.shown()["state"], "closed")
+        ask(self.gateway.control, "reload")
+        self.until(lambda: self.shown()["state"] == "in step")
+        self.assertEqual(self.get(NAME)[0], 200)
+
     def counts(self, *names: str) -> list[int]:
         """What was counted."""
         counts = self.shown()["counts"]

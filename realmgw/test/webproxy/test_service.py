@@ -210,6 +210,55 @@ class ServiceTests(SynchronousTestCase):
         self.machine.after(2 * LOOK)
         self.assertEqual(self.troubles, ())
 
+    def test_while_it_is_closed_none_runs(self) -> None:
+        """Whatever happens meanwhile; afterwards it has the names of then."""
+        self.start()
+        closed = self.proxy.close(closed=True)
+        self.assertEqual((self.machine.started[0].signals, self.shown()["state"]), (["TERM"], "closed"))
+        self.assertNoResult(closed)
+        self.end(TERMINATED)
+        self.successResultOf(closed)
+        self.note("more.example.org.")
+        self.successResultOf(self.proxy.close(closed=True))
+        self.machine.after(60.0)
+        self.assertEqual((len(self.machine.started), self.troubles), (1, ()))
+        self.successResultOf(self.proxy.close(closed=False))
+        self.machine.after(0.2)
+        assert self.machine.haproxy is not None
+        self.assertEqual((self.shown()["state"], len(self.machine.haproxy.entries)), ("in step", 2))
+
+    def test_one_that_waits_is_closed_as_well(self) -> None:
+        """And begins at once afterwards."""
+        self.refusal = "no"
+        self.proxy.startService()
+        self.machine.after(0.1)
+        self.successResultOf(self.proxy.close(closed=True))
+        self.refusal = ""
+        self.machine.after(60.0)
+        self.assertEqual((self.machine.started, self.shown()["state"]), ([], "closed"))
+        self.proxy.close(closed=False)
+        self.machine.after(0.2)
+        self.assertEqual(self.shown()["state"], "in step")
+
+    def test_closed_while_its_files_are_written_it_does_not_begin(self) -> None:
+        """Nor twice, when it may again meanwhile."""
+        waiting = list[Deferred[None]]()
+
+        def later(blocking: Blocking) -> Deferred[None]:
+            self.elsewhere(blocking)
+            waiting.append(Deferred())
+            return waiting[-1]
+
+        self.proxy._elsewhere = later
+        self.proxy.startService()
+        self.machine.after(0.1)
+        self.proxy.close(closed=True)
+        self.proxy.close(closed=False)
+        for each in waiting:
+            each.callback(None)
+        self.machine.after(0.2)
+        self.assertEqual((len(waiting), len(self.machine.started), self.shown()["state"]), (2, 1, "in step"))
+
     def test_it_ends_with_the_gateway(self) -> None:
         """By force if it must; nothing is left to be done, nor told."""
         self.start()
