@@ -113,6 +113,8 @@ class RefusalTests(SynchronousTestCase):
             ("hashlimit: {hashlimit-above: 5/sec, hashlimit-mode: dstport}", "ports are of tcp, udp and sctp"),
             ("limit: {limit: 1/sec}, hashlimit: {hashlimit-above: 5/sec}", "write two rules"),
             ("connlimit: {connlimit-above: 0}", "write a number from 1"),
+            ("connlimit: {connlimit-above: }", "write a number from 1"),
+            ("hashlimit: {hashlimit-above: []}", "write a rate from 1"),
             ("connlimit: {connlimit-above: 2, connlimit-mask: 24}", "leave connlimit-mask out"),
             ("string: {string: nsfw}", "the name (dns.forward.lists)"),
         ):
