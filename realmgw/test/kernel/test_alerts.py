@@ -17,8 +17,6 @@ from realmgw.test.kernel.realm_case import FIRST, SECOND, RealmTestCase
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
     from testbed.realm.topology import CLIENT
 
-SOON = 0.05  # seconds
-"""From an alert to the end of its flow."""
 END, BAN = 1000001, 1000002
 """Signatures: flows of the first one end, clients of the second one are banned."""
 RULES = [{"signatures": [END], "actions": ["end"]}, {"signatures": [BAN], "actions": ["ban"]}]
