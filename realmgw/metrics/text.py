@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 from prometheus_client import ProcessCollector
 from prometheus_client.core import Metric as Family
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder, generate_latest
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.utils import floatToGoString
 
 from realmgw.config.steps import Steps, Turns
@@ -35,7 +35,8 @@ class Format:
     """What stands at the end of it all."""
 
 
-_PLAIN = Format(CONTENT_TYPE_PLAIN_0_0_4, generate_latest, b"")
+_encode, _type = choose_encoder("")
+_PLAIN = Format(_type, _encode, b"")
 _encode, _type = choose_encoder(f"{OPENMETRICS}; version=1.0.0")
 _OPEN = Format(_type, _encode, _END)
 
