@@ -119,9 +119,9 @@ class Telling:
 
     def _look(self) -> Generator[Deferred[Any], Any, None]:
         """It has what it says; whatever is not as it shall be is due from now on."""
-        self._counts.looks += 1
         listing = runtime.Listing()
         yield port.ask(self._reactor, self._path, runtime.listing(self._map), listing.receive)
+        self._counts.looks += 1
         self._told = listing.entries
         for table, other in ((self._told, self._names.routes), (self._names.routes, self._told)):
             for portion in portions(tuple(table)):
