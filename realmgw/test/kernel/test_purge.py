@@ -9,6 +9,7 @@ import pty
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -20,7 +21,7 @@ from realmgw.test.kernel.realm_case import FIRST, SECOND, RealmTestCase
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
     from testbed.realm import client, host
-    from testbed.realm.topology import GATEWAY, ON_LINK, ROUTED, TestbedError, environment
+    from testbed.realm.topology import GATEWAY, ON_LINK, PATIENCE, ROUTED, TestbedError, environment
 
 PLACED = (
     "nft -s list ruleset",
@@ -229,7 +230,11 @@ class OfflineTests(PurgeTestCase):
         self.assertEqual(self.placed(), before)
 
     def test_broken_configuration_does_not_keep_anything(self) -> None:
-        """The last good one says what there is to remove."""
+        """The last good one says what there is to remove; it is kept as soon as everything runs."""
+        end = time.monotonic() + PATIENCE
+        while not list(self.testbed.folder.glob("last-good-*.yaml")):
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.02)
         self.gateway.kill()
         text = self.gateway.config.read_text()
         self.gateway.config.write_text(text + "\nnonsense: 1\n")
