@@ -31,6 +31,7 @@ from zope.interface import implementer
 
 from realmgw.config.disk import read
 from realmgw.config.service import Helper
+from realmgw.daemon.manager import Manager
 from realmgw.errors import RealmGatewayError
 
 RESERVE = 1 << 20  # octets
@@ -150,16 +151,19 @@ class ProcessService(Service):
         self._status = 1
         self._failed = False
         self._reserve: bytearray | None = None
+        self._manager = Manager({}, reactor)
 
     def startService(self) -> None:
         """From here on the process ends by what becomes of its services."""
         super().startService()
+        self._manager = Manager(os.environ, self._reactor)
         self._waiting = getattr(self._options, "parent", {}).pop("statusPipe", None)
         self._reserve = bytearray(RESERVE)
         pool = self._reactor.getThreadPool()
         pool.threadFactory = Helper  # see `_end`
         pool.adjustPoolsize(1, pool.max)  # one is had while there is memory for it
         self._reactor.callWhenRunning(self._take_signals)
+        self._reactor.addSystemEventTrigger("before", "shutdown", self._manager.stops)
         self._reactor.addSystemEventTrigger("after", "shutdown", self._stopped)
         globalLogPublisher.addObserver(_MemoryObserver(self.give_up))
         atexit.register(self._end)
@@ -167,6 +171,7 @@ class ProcessService(Service):
     def serves(self) -> None:
         """All services run."""
         self._tell(b"0")
+        self._manager.serves()
 
     def fail(self, failure: Failure) -> None:
         """A service can not start: say why, and end with status 1."""
@@ -177,6 +182,7 @@ class ProcessService(Service):
         else:
             self._log.failure("{name} can not start", failure, name=self._called)
         self._failed = True
+        self._manager.refused("; ".join(lines))
         self._tell(b"1 " + "; ".join(lines).encode("ascii", "replace")[:TELLING])
         self._reactor.callWhenRunning(self._stop)
 

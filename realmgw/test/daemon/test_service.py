@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -92,12 +94,12 @@ class EndTests(SynchronousTestCase):
         self.folder = Path(self.mktemp())
         self.folder.mkdir()
 
-    def begin(self, case: str, *options: str) -> subprocess.Popen[str]:
+    def begin(self, case: str, *options: str, **environment: str) -> subprocess.Popen[str]:
         """A process of a case."""
         process = subprocess.Popen(
             [sys.executable, "-c", PROGRAM, case, *options, "it"],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(PACKAGE.parent)},
+            env={**os.environ, "PYTHONPATH": str(PACKAGE.parent), **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -124,6 +126,21 @@ class EndTests(SynchronousTestCase):
             self.assertEqual(process.returncode, 0, told)
             self.assertIn(f"{signal.Signals(number).name}: stopping", told)
         self.assertEqual(list(self.folder.iterdir()), [])
+
+    def test_the_service_manager_hears_of_the_start_and_of_the_end(self) -> None:
+        """Of one that can not start, why."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear, tempfile.TemporaryDirectory() as folder:
+            ear.bind(f"{folder}/notify")
+            ear.settimeout(PATIENCE)
+            process = self.begin("serves", "--nodaemon", NOTIFY_SOCKET=f"{folder}/notify")
+            self.assertEqual(ear.recv(4096), b"READY=1")
+            process.send_signal(signal.SIGTERM)
+            self.assertEqual(ear.recv(4096), b"STOPPING=1")
+            told, _ = process.communicate(timeout=PATIENCE)
+            self.assertEqual(process.returncode, 0, told)
+            process = self.begin("late", "--nodaemon", NOTIFY_SOCKET=f"{folder}/notify")
+            self.assertEqual([ear.recv(4096), ear.recv(4096)], [b"STATUS=no; not at all", b"STOPPING=1"])
+            process.communicate(timeout=PATIENCE)
 
     def test_refusals_end_with_1_and_their_lines(self) -> None:
         """Early or late, without a traceback."""

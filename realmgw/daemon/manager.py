@@ -1,0 +1,92 @@
+"""The service manager that started us, if one did: it is told when we serve, that we stop, and that the reactor turns.
+
+Datagrams to the socket that `NOTIFY_SOCKET` names, as in systemd's sd_notify(3) and sd_watchdog_enabled(3). A reload is
+not told: a unit has it done by a command that ends when it is over, with a status.
+
+Edge: a socket, the environment, the reactor's timers.
+"""
+
+# mypy: disable-error-code="no-untyped-call"
+# (Twisted's LoopingCall has no types.)
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import MutableMapping
+from contextlib import suppress
+from typing import Any
+
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+SOCKET, INTERVAL, WATCHED = "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"
+"""What the manager has put into the environment: where it listens, how often it must hear of whom (microseconds)."""
+AGAIN = 0.1  # seconds
+"""The manager's queue may be full at a boot; after so long it is tried again."""
+PATIENCE = 100
+"""So often: then it is left to the manager's own time limit."""
+LONGEST = 400  # characters
+"""So much of a refusal is told; the log has all of it."""
+
+_log = Logger()
+
+
+class Manager:
+    """It; if none has started us, nothing is done.
+
+    Args:
+        environment: The process's. What concerns us is taken from it: no process of ours is to speak in our name.
+        reactor: Has timers.
+    """
+
+    def __init__(self, environment: MutableMapping[str, str], reactor: Any) -> None:
+        place = environment.pop(SOCKET, "")
+        interval, watched = environment.pop(INTERVAL, ""), environment.pop(WATCHED, "")
+        # Of the abstract ones the first character is written as @.
+        self._place = "\0" + place[1:] if place.startswith("@") else place
+        is_watched = interval.isdecimal() and watched in ("", str(os.getpid()))
+        self._interval = int(interval) / 2e6 if is_watched else 0.0  # seconds: two within its time
+        self._reactor = reactor
+        self._turning = LoopingCall(self._send, "WATCHDOG=1")
+        self._turning.clock = reactor
+
+    def serves(self) -> None:
+        """We serve; from now on the manager may end us when it hears nothing of us."""
+        self._tell("READY=1")
+        if self._place and self._interval and not self._turning.running:
+            self._turning.start(self._interval)
+
+    def stops(self) -> None:
+        """We stop, which may take its time; it is still told that the reactor turns."""
+        self._tell("STOPPING=1")
+
+    def refused(self, why: str) -> None:
+        """We can not start.
+
+        Args:
+            why: One line, which the manager shows until we are started again.
+        """
+        self._tell(f"STATUS={why[:LONGEST]}")
+
+    def _tell(self, line: str, patience: int = PATIENCE) -> None:
+        """Say it now, or as soon as it can be heard."""
+        if not self._send(line) and patience:
+            self._reactor.callLater(AGAIN, self._tell, line, patience - 1)
+
+    def _send(self, line: str) -> bool:
+        """Whether it need not be said again: it was said, or nobody will ever hear it."""
+        if not self._place:
+            return True
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as speaker:
+                speaker.connect(self._place)
+                speaker.send(line.encode("utf-8", "replace"))
+        except BlockingIOError:
+            return False
+        except (OSError, ValueError) as error:  # ValueError: no place that could be one
+            self._place = ""
+            with suppress(AssertionError):  # it was never started
+                self._turning.stop()
+            _log.warn("the service manager can not be told how we are: {error}", error=error)
+        return True
