@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import tempfile
-from contextlib import suppress
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -44,7 +44,7 @@ class ManagerTests(SynchronousTestCase):
         """Others say so much that nothing more fits."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as other:
             other.connect(self.place)
-            with suppress(BlockingIOError):
+            with contextlib.suppress(BlockingIOError):
                 for _ in range(1_000_000):
                     other.send(b"STATUS=")
 
