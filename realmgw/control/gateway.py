@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from heapq import nsmallest
 from ipaddress import ip_address, ip_network
-from itertools import chain, islice
 from typing import Any, Protocol
 
 import attrs
@@ -14,10 +12,8 @@ import attrs
 from realmgw import __version__
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.explain import Explanation, explain_admit, explain_ask
-from realmgw.allocation.ipv6.state import FreshClaim
 from realmgw.allocation.reputation.challenges import Challenge
 from realmgw.allocation.reputation.requestors import ClientPrefix, Requestor
-from realmgw.allocation.state import Address, Reservation, State
 from realmgw.allocation.trace import dotted
 from realmgw.config.settings import Network
 from realmgw.config.writing import dump
@@ -27,6 +23,7 @@ from realmgw.control.flows import Flows, protocol_of
 from realmgw.control.health import Health
 from realmgw.control.leases import Leases
 from realmgw.control.plan import Plan
+from realmgw.control.pool import PoolView
 from realmgw.control.reputation import Reputations
 from realmgw.control.rules import Rules, origins
 from realmgw.control.running import Running
@@ -100,10 +97,14 @@ class Gateway:
 
     Args:
         insight: Into the parts.
+
+    Attributes:
+        pool: How the pool is.
     """
 
     def __init__(self, insight: Insight) -> None:
         self._insight = insight
+        self.pool = PoolView(insight.running, insight.allocator, insight.monotonic)
         self._does: Mapping[str, Callable[..., Any]] = {
             "health": self.health,
             "status": self.status,
@@ -111,8 +112,8 @@ class Gateway:
             "reload": self.reload,
             "subscribers/list": self.subscribers,
             "subscribers/show": self.subscriber,
-            "pool": self.pool,
-            "reservations": self.reservations,
+            "pool": self.pool.list,
+            "reservations": self.pool.reservations,
             "reputation/list": insight.reputations.list,
             "reputation/show": insight.reputations.show,
             "reputation/set": insight.reputations.set,
@@ -182,7 +183,7 @@ class Gateway:
             "hosts": len(directory.hosts),
             "services": len(directory.services),
             "problems": [*running.problems, *running.registry.problems],
-            "pool": self._states(),
+            "pool": self.pool.states(),
             "placed": [dict(each) for each in insight.placed()],
             "rates": {
                 "seconds": round(lately.seconds, 3),
@@ -232,41 +233,6 @@ class Gateway:
                 "groups": list(host.profile.groups), "places_held": held, "services": services,
                 "group_origins": origins(self._insight.running.settings, host),
                 "registered": self._insight.leases.of(host.name)}  # fmt: skip
-
-    def pool(self) -> Value:
-        """The pool by prefix and by state."""
-        prefixes = self._insight.running.settings.pools.circular
-        addresses = self._insight.allocator.pool.addresses
-        by_prefix = {
-            str(prefix.network): _states_within(prefix.network, addresses)
-            for prefix in prefixes
-            if prefix.network.version == 4
-        }
-        return {**self._states(), "linger": self._insight.allocator.ledger.linger(), "prefixes": by_prefix}
-
-    def _states(self) -> dict[str, Value]:
-        allocator, now = self._insight.allocator, self._insight.monotonic()
-        keepers = [
-            {"resolver": group.nodes[0], "seconds": round(group.spell, 1)}
-            for group in allocator.ledger.keepers.present(now)
-        ]
-        states = {state.name.lower(): count for state, count in allocator.pool.counts().items()}
-        load = round(allocator.pool.load, 4)
-        prefixes6 = [str(network) for network in self._insight.running.settings.pools.networks6]
-        stock = allocator.fresh.stock
-        ipv6 = {"prefixes": prefixes6, "waiting": len(stock.pending), "kept": len(stock.kept)}
-        return {"size": allocator.pool.size, "load": load, **states, "leaving": allocator.leaving,
-                "queries_waiting": allocator.waiting, "held_for_keepers": allocator.ledger.kept,
-                "keepers": keepers, "ipv6": ipv6}  # fmt: skip
-
-    def reservations(self, limit: str) -> Value:
-        """What stands at the addresses."""
-        now, most, allocator = self._insight.monotonic(), number(limit, "limit", MOST), self._insight.allocator
-        ledger, stock = allocator.ledger, allocator.fresh.stock
-        every = [address for address in ledger.pool.addresses.values() if address.reservations]
-        rows = [row for address in every[:most] for row in _rows(address, ledger.lingers, now)]
-        rows += [_row(claim, now) for claim in islice(chain(stock.pending.values(), stock.kept.values()), most)]
-        return {"addresses": len(every) + len(stock), "reservations": rows[:most]}
 
     def explain_name(self, name: str, resolver: str, type: str, tcp: str, cookie: str, client: str) -> Value:  # noqa: A002  # the option's word
         """A question, dry."""
@@ -334,41 +300,6 @@ def _brief(host: Host) -> dict[str, Value]:
 
 def _service(service: Service) -> dict[str, Value]:
     return {"name": service.name, **attrs.asdict(service.terms)}
-
-
-def _states_within(network: Network, addresses: Mapping[bytes, Address]) -> dict[str, int]:
-    found = Counter(each.state.name.lower() for packed in network if (each := addresses.get(packed.packed)) is not None)
-    return {state.name.lower(): found[state.name.lower()] for state in State}
-
-
-def _rows(address: Address, lingers: Mapping[Reservation, float], now: float) -> Iterator[dict[str, Value]]:
-    for reservation in address.reservations.values():
-        yield {
-            "address": dotted(address.packed),
-            "state": address.state.name.lower(),
-            "service": reservation.service.name,
-            "host": reservation.service.host.name,
-            "claims": [
-                {"resolver": str(claim.group.resolver), "age": round(now - claim.created, 3)}
-                for claim in reservation.claims.values()
-            ],
-            "lingers": round(now - lingers[reservation], 3) if reservation in lingers else None,
-            "sources": len(reservation.sources),
-        }
-
-
-def _row(claim: FreshClaim, now: float) -> dict[str, Value]:
-    """What stands at an address of IPv6."""
-    claims = [{"resolver": str(claim.group.resolver), "age": round(now - claim.created, 3)}] if claim.pending else []
-    return {
-        "address": shown(claim.packed),
-        "state": "waiting" if claim.pending else "kept",
-        "service": claim.service.name,
-        "host": claim.service.host.name,
-        "claims": claims,
-        "lingers": None,
-        "sources": bool(claim.source) + (0 if claim.others is None else len(claim.others.sources)),
-    }
 
 
 def _address(text: str, name: str) -> str:

@@ -17,6 +17,7 @@ from realmgw.config.steps import Steps
 from realmgw.config.writing import digesting
 from realmgw.control.gateway import Insight
 from realmgw.control.health import Severity
+from realmgw.control.pool import PoolView
 from realmgw.datapath.watch.keeper import Findings
 
 FRESH = 60.0  # seconds
@@ -122,16 +123,10 @@ class Present:
         }
 
     def _pool(self) -> dict[str, object]:
-        allocator = self._insight.allocator
-        keepers = allocator.ledger.keepers.present(self._insight.monotonic())
-        return {
-            **{state.name.lower(): count for state, count in allocator.pool.counts().items()},
-            "load": round(allocator.pool.load, 6),
-            "leaving": allocator.leaving,
-            "held_for_keepers": allocator.ledger.kept,
-            "keepers": sum(1 for _ in keepers),
-            "queries_waiting": allocator.waiting,
-        }
+        insight = self._insight
+        keepers = insight.allocator.ledger.keepers.present(insight.monotonic())
+        counts = PoolView(insight.running, insight.allocator, insight.monotonic).counts()
+        return {**counts, "keepers": sum(1 for _ in keepers)}
 
     def _placed(self) -> dict[str, int]:
         findings = self._findings()
