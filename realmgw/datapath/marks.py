@@ -28,6 +28,8 @@ ADMITTED = 0x2000_0000
 """Set by user space, together with a host index: translate the flow to that host."""
 REJECTED = 0x4000_0000
 """Set by user space: refuse, and tell the sender by protocol."""
+PROXIED = 0x8000_0000
+"""Set by the kernel: the web proxy sends this packet to a host, and our table has been asked whether it may."""
 HOST_MASK = 0x00FF_FFFF
 """The bits of the mark that hold the host index."""
 

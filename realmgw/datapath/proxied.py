@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import attrs
 
 from realmgw.config.settings import Address, Settings
+from realmgw.datapath import marks
 from realmgw.datapath.elements import SUBSCRIBERS
 from realmgw.datapath.policy.classes import IN
 
@@ -62,7 +63,7 @@ class Proxied:
             ],
             _SENT: [
                 "type filter hook output priority filter; policy accept;",
-                f"meta skuid {self.user} oifname {lan} goto {_TO_HOST}",
+                f"{self._to(lan)} meta mark set meta mark or {marks.PROXIED:#x} goto {_TO_HOST}",
             ],
             _TO_HOST: [
                 "ct state established,related accept",
@@ -71,6 +72,22 @@ class Proxied:
                 f"jump {IN}",
             ],
         }
+
+    def guarded(self, lan: str) -> list[str]:
+        """A chain for when those are gone: the proxy begins nothing then. It has to come right behind them.
+
+        Args:
+            lan: The interfaces towards the private hosts, as a set.
+        """
+        unasked = f"meta mark and {marks.STEP_MASK:#x} != {marks.PROXIED:#x}"
+        return [
+            "type filter hook output priority filter + 1; policy accept;",
+            f"{self._to(lan)} ct state new {unasked} drop",
+        ]
+
+    def _to(self, lan: str) -> str:
+        """What matches what it sends to LANs."""
+        return f"meta skuid {self.user} oifname {lan}"
 
     def served(self, wan: str) -> Iterator[str]:
         """What lets clients in, whatever is said of others.

@@ -38,6 +38,8 @@ def guard_rules(ruleset: Ruleset) -> str:
     pool6 = "\n\t\tip6 daddr @pool6 drop" if ruleset.ipv6 else ""
     by = (f"{inwards} meta nfproto ipv6 {each} accept\n\t\t" for each in (IS_ADMITTED, "ct status confirmed"))
     pinholes = "".join(by) if ruleset.ipv6 else ""
+    of_proxy = [] if ruleset.proxied is None else ruleset.proxied.guarded(lan)
+    proxied = "\n\tchain proxy_sends {\n\t\t" + "\n\t\t".join(of_proxy) + "\n\t}" if of_proxy else ""
     private6 = "" if ruleset.leaving6 is None else f"\n\t\t{ruleset.leaving6.private} drop"
     return f"""table inet {name} {{
 	flags owner
@@ -66,7 +68,7 @@ table inet {name} {{
 	chain leaving {{
 		type filter hook postrouting priority srcnat + 30; policy accept;
 		ct state new iifname {lan} oifname {wan} meta nfproto ipv4 ct status ! snat drop{private6}
-	}}
+	}}{proxied}
 }}
 """
 

@@ -263,9 +263,26 @@ class WebproxyTests(RealmTestCase):
         self.assertEqual(self.get("closed.one.gwa.demo")[0], 503)
         third = self.testbed.hosts[2]
         for who, host, is_let in (("haproxy", FIRST, True), ("haproxy", third, False), ("root", third, True)):
-            trying = ["timeout", "3", "setpriv", f"--reuid={who}", "--clear-groups", "bash", "-c",
-                      f"exec 3<>/dev/tcp/{host}/80"]  # fmt: skip
-            self.assertEqual(self.testbed.run("gwa", trying).returncode == 0, is_let, (who, host))
+            self.assertEqual(self.reaches(who, host), is_let, (who, host))
+
+    def reaches(self, who: str, host: str) -> bool:
+        """Whether a user of the gateway's machine gets to a host."""
+        trying = ["timeout", "1", "setpriv", f"--reuid={who}", "--clear-groups", "bash", "-c",
+                  f"exec 3<>/dev/tcp/{host}/80"]  # fmt: skip
+        return self.testbed.run("gwa", trying).returncode == 0
+
+    def test_it_begins_nothing_while_the_table_is_gone(self) -> None:
+        """A gateway that is stopped can not put it back; others of the machine are not concerned."""
+        os.kill(self.gateway.pid, signal.SIGSTOP)
+        try:
+            self.testbed.run("gwa", ["nft", "flush", "ruleset"])
+            third = self.testbed.hosts[2]
+            reached = [self.reaches(*each) for each in (("haproxy", FIRST), ("haproxy", third), ("root", third))]
+        finally:
+            os.kill(self.gateway.pid, signal.SIGCONT)
+        self.assertEqual(reached, [False, False, True])
+        self.until(lambda: self.reaches("haproxy", FIRST))
+        self.assertFalse(self.reaches("haproxy", third))
 
     def test_quic_is_refused_at_once(self) -> None:
         """So that browsers come by TCP."""
