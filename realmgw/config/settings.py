@@ -28,6 +28,7 @@ from realmgw.config.dns import NameList as NameList
 from realmgw.config.dns import RateLimit as RateLimit
 from realmgw.config.dns import Timeouts as Timeouts
 from realmgw.config.dns import UpdateView as UpdateView
+from realmgw.config.expectations import TESTS, Expectation
 from realmgw.config.external import Control as Control
 from realmgw.config.external import LogFormat as LogFormat
 from realmgw.config.external import Logging as Logging
@@ -375,6 +376,8 @@ class Settings:
     """What monitoring systems are told."""
     logging: Logging = key(Section(Logging), Logging())
     """What is logged."""
+    tests: tuple[Expectation, ...] = key(TESTS, ())
+    """What has to come true of a configuration before it is in force."""
     outdated: tuple[str, ...] = attrs.field(default=(), eq=False)
     """What was written by a former name, in lines; no key, and none of what differs between two settings."""
 

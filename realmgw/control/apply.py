@@ -24,6 +24,7 @@ from realmgw.allocation.allocator import Allocator
 from realmgw.config.driving import Driver
 from realmgw.config.settings import Network, Policy, Settings
 from realmgw.config.steps import Blocking, Steps
+from realmgw.control.expecting import refusing
 from realmgw.control.leaving import ending, forgetting
 from realmgw.control.outcome import Outcome as Outcome
 from realmgw.control.outcome import Status as Status
@@ -209,9 +210,10 @@ class Reloader:
         return self.drive(sparing(planning(running.settings, written.settings, written.changes, there)))
 
     def _written(self, **how: bool) -> Generator[Deferred[Any], Any, Written]:
-        """What is written now; fails as `Running.written`, or when the main file can not be used."""
+        """What is written now; fails as `Running.written`, and when the main file, or a test in it, is not good."""
         main = yield self.drive(sparing(self._parts.read(self.running.path)))
         written: Written = yield self.drive(sparing(self.running.written(main, **how)))
+        yield self.drive(sparing(refusing(self.running, written)))
         return written
 
     @inlineCallbacks

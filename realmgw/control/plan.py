@@ -55,6 +55,7 @@ CHANGEABLE = (
     "subscribers",
     "drop_ins",
     "logging",
+    "tests",
     *WITHOUT_EFFECT,
 )  # fmt: skip
 """The keys, with all below them, that a reload can change while the gateway runs. Every other one wants a restart."""

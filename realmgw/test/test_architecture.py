@@ -28,7 +28,7 @@ from realmgw.test.source import (
 
 BASE = {"subscribers", "config", "errors"}
 MAY_IMPORT = {
-    "control": {"allocation", "datapath", "log", *BASE},
+    "control": {"dns", "allocation", "datapath", "log", *BASE},
     "repository": {"daemon", "metrics", "log", *BASE},
     "synnode": {"synproxy", "datapath", "daemon", "metrics", "log", *BASE},
     "webproxy": {"allocation", "datapath", *BASE},

@@ -64,7 +64,7 @@ class Drawing:
 
     def __init__(self, networks: Iterable[Network], chance: Chance) -> None:
         self._chance = chance
-        self._drawn = Drawn()
+        self._drawn: Drawn | None = None  # it takes milliseconds to make, which who has no prefix is spared
         self._block: list[bytes] = []
         self.networks: tuple[Network, ...] = ()
         """From where addresses are drawn; read only."""
@@ -89,6 +89,8 @@ class Drawing:
     def _draw_from(self, networks: Iterable[Network]) -> None:
         self._block = []
         self.networks = tuple(networks)
+        if self.networks and self._drawn is None:
+            self._drawn = Drawn()
         self._first = [int(network.network_address) for network in self.networks]
         sizes = [network.num_addresses for network in self.networks]
         self._ends = list(accumulate(sizes))
@@ -105,6 +107,7 @@ class Drawing:
         """
         while True:
             while not self._block:
+                assert self._drawn is not None
                 self._block = self._drawn.fresh(self._some())
                 self._block.reverse()
             address = self._block.pop()

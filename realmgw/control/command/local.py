@@ -22,6 +22,7 @@ from realmgw.config.steps import Blocking, finish
 from realmgw.config.writing import one_or_each
 from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.control.examination import around, examine
+from realmgw.control.expecting import checking
 from realmgw.control.lines import pool_size
 from realmgw.control.running import Running, unsupported_of
 from realmgw.datapath import forwarding, translation
@@ -327,6 +328,7 @@ def check(path: Path) -> Checked:
     settings = found.settings
     registry = subscribers(settings)
     of_machine: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
     unseen: list[str] = []
     included, more = _included(settings, do)
     unseen += more
@@ -334,9 +336,11 @@ def check(path: Path) -> Checked:
         examined = examine(settings, do)
         of_machine = tuple(f"{path}:1:1: {line}" for line in (*examined.refused, *examined.wrong))
         unseen += [f"Not looked at: {line}." for line in examined.unseen]
+        ran = finish(checking(settings, registry, around(settings)))
+        tests, unseen = ran.failed, [*unseen, *ran.skipped]
     partly = f"The subscriber files were checked without {', '.join(found.left_out)} of the main file."
     notes = (*([partly] if found.left_out else []), *unsupported_of(settings, registry.directory), *unseen)
-    problems = (*found.problems, *of_machine, *included, *registry.problems)
+    problems = (*found.problems, *tests, *of_machine, *included, *registry.problems)
     return Checked(path, problems, settings, registry.directory, notes)
 
 

@@ -1,0 +1,248 @@
+"""Policy tests, run on settings and subscribers that are not in force: nothing is changed, counted or kept by it.
+
+What the gateway would say is found out by its own decisions: those of the WAN's view (`realmgw.dns.explain`), and those
+of the allocation (`realmgw.allocation.explain`), in a pool that nobody has asked for anything yet. Hosts and services
+are those that would be in force.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+import attrs
+
+from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.dry import dry_allocator
+from realmgw.allocation.explain import explain_admit, explain_ask
+from realmgw.allocation.reputation.challenges import Proof
+from realmgw.allocation.trace import dotted
+from realmgw.config.document import MOST_OF_ONE, bounded
+from realmgw.config.expectations import AskTest, Expectation, PacketTest, Transport
+from realmgw.config.settings import Settings
+from realmgw.config.steps import Steps, portions
+from realmgw.config.values import Network
+from realmgw.control.running import Running, Written
+from realmgw.dns.codec.message import Response
+from realmgw.dns.codec.wire import Rcode, Type
+from realmgw.dns.dry import dry_view
+from realmgw.dns.explain import Question, explain_name
+from realmgw.dns.families import Source
+from realmgw.dns.view import View
+from realmgw.dns.zones import ZoneTable, compiling
+from realmgw.errors import ConfigurationError, Reason
+from realmgw.subscribers.model import Directory, Service
+from realmgw.subscribers.reach import Around
+from realmgw.subscribers.registry import Changes, Registry
+
+NOW = 0.0  # monotonic seconds
+SHOWN = 3
+"""So many of the last steps of an explanation are told."""
+SOURCE_PORT = 49152
+"""Of first packets; nothing is decided by it."""
+_LENT = (Source.POOL, Source.PINHOLE)
+_NOBODY = ("NXDOMAIN", "NODATA")
+
+
+@attrs.frozen
+class Said:
+    """What comes of a test."""
+
+    word: str
+    """In one word, see `realmgw.config.expectations.WORDS`."""
+    steps: tuple[str, ...]
+    """How that comes about."""
+
+
+@attrs.frozen
+class Ran:
+    """What comes of all tests."""
+
+    failed: tuple[str, ...] = ()
+    """Those whose word did not come true, a line each that begins with file, line and column."""
+    skipped: tuple[str, ...] = ()
+    """Those of names that nobody has, while not all subscribers are known; a line each."""
+
+
+def refusing(running: Running, written: Written) -> Steps[None]:
+    """Run the tests of what is written, before it is in force.
+
+    Args:
+        running: What is.
+        written: What would be.
+
+    Raises:
+        ConfigurationError: A test has failed; each that has is in it.
+    """
+    settings = written.settings
+    is_complete = settings.repository.url is None or bool(running.repositories)
+    ran = yield from expecting(settings, running.registry, written.changes, running.around.links, is_complete)
+    if ran.failed:
+        raise ConfigurationError(ran.failed)
+
+
+def checking(settings: Settings, registry: Registry, around: Around) -> Steps[Ran]:
+    """Run the tests where no gateway runs: who is registered, or known to a repository only, is not known here.
+
+    Args:
+        settings: The main file.
+        registry: What the subscriber files say.
+        around: What is around the gateway.
+    """
+    update = settings.dns.update
+    is_complete = settings.repository.url is None and update.key_file is None and not update.unsigned
+    return (yield from expecting(settings, registry, Changes(), around.links, is_complete))
+
+
+def expecting(
+    settings: Settings, registry: Registry, changes: Changes, inside: Collection[Network], is_complete: bool
+) -> Steps[Ran]:
+    """Run all tests.
+
+    Args:
+        settings: What would be in force, with its tests.
+        registry: The subscribers.
+        changes: What would become of them.
+        inside: The networks of the LANs, as far as they are known.
+        is_complete: Whether these are all subscribers; if not, nothing is said of names that nobody has.
+    """
+    failed, skipped = list[str](), list[str]()
+    if not settings.tests:
+        return Ran()
+    wanted = {name for each in settings.tests for name in _names(each)}
+    services = yield from _services(registry, changes, wanted)
+    table = yield from compiling(settings.zones, Directory(services, {}))
+    dry = _Dry(settings, table, services, inside)
+    for test in settings.tests:
+        unknown = [name for name in _names(test) if name not in services]
+        said = yield from dry.said(test)
+        if unknown and not is_complete and said.word in _NOBODY:
+            skipped.append(f"{test.origin}: not looked at: nobody has the name {unknown[0]} so far")
+        elif said.word != test.expect:
+            why = "; ".join(said.steps[-SHOWN:])
+            failed.append(f"{test.origin}: the test expects {test.expect}, and what comes is {said.word}: {why}")
+        yield None
+    return Ran(bounded(failed, MOST_OF_ONE, what="failed tests"), bounded(skipped, MOST_OF_ONE, what="tests"))
+
+
+def _names(test: Expectation) -> Iterator[str]:
+    """Names of services that a test is about."""
+    if test.ask is not None:
+        yield test.ask.name
+    if test.packet is not None and test.packet.asked is not None:
+        yield test.packet.asked
+
+
+def _services(registry: Registry, changes: Changes, wanted: Collection[str]) -> Steps[dict[str, Service]]:
+    """The services of these names when the changes are in force; and of each other name one below it, if there is."""
+    found, gone = dict[str, Service](), set[str]()
+    there = registry.directory.services
+    for portion in portions(changes.names_gone):
+        gone.update(name for name in portion if name in wanted)
+        yield None
+    found.update((name, there[name]) for name in wanted if name in there and name not in gone)
+    for some in portions(changes.services):
+        found.update((service.name, service) for service in some if service.name in wanted)
+        yield None
+    left = {name for name in wanted if name not in found}
+    if left:
+        yield from _below(left, (*there.values(), *changes.services), set(changes.names_gone), found)
+    return found
+
+
+def _below(
+    left: set[str], services: Collection[Service], gone: Collection[str], found: dict[str, Service]
+) -> Steps[None]:
+    """A name that has names below it exists, even if it has nothing itself: one of these is enough to know it."""
+    for portion in portions(services):
+        for service in portion:
+            _, _, above = service.name.partition(".")
+            while above:
+                if above in left and service.name not in gone:
+                    found[service.name] = service
+                    left.discard(above)
+                _, _, above = above.partition(".")
+        if not left:
+            return
+        yield None
+
+
+class _Dry:
+    """What would be in force, and can be asked.
+
+    Args:
+        settings: The settings.
+        table: The zones, with the names that are asked for.
+        services: Them.
+        inside: The networks of the LANs.
+    """
+
+    def __init__(
+        self, settings: Settings, table: ZoneTable, services: Mapping[str, Service], inside: Collection[Network]
+    ) -> None:
+        self._settings, self._table, self._services, self._inside = settings, table, services, inside
+        self._also = {each.packet.destination for each in settings.tests if each.packet and each.packet.destination}
+        self._loaded: dict[float, tuple[Allocator, View]] = {}
+
+    def said(self, test: Expectation) -> Steps[Said]:
+        """What comes of a test."""
+        subject = test.subject
+        if isinstance(subject, AskTest):
+            allocator, view = yield from self._at(subject.load)
+            return self._asked(allocator, view, subject)
+        if subject.asked is None:
+            allocator, _ = yield from self._at(0.0)
+            return _met(allocator, subject, subject.destination.packed if subject.destination else b"")
+        allocator, view = yield from self._made(0.0)  # its own: somebody asks it for something
+        return self._met_after(allocator, view, subject, subject.asked)
+
+    def _at(self, load: float) -> Steps[tuple[Allocator, View]]:
+        """What is only looked at; the same one each time."""
+        if load not in self._loaded:
+            self._loaded[load] = yield from self._made(load)
+        return self._loaded[load]
+
+    def _made(self, load: float) -> Steps[tuple[Allocator, View]]:
+        allocator = yield from dry_allocator(self._settings, load, self._also, NOW)
+        yield None
+        return allocator, dry_view(self._settings, self._table, allocator, self._inside, NOW)
+
+    def _asked(self, allocator: Allocator, view: View, test: AskTest) -> Said:
+        proof = Proof.TCP if test.transport is Transport.TCP else Proof.COOKIE if test.cookie else Proof.NONE
+        found = explain_name(view, Question(test.name, str(test.resolver), Type[test.type.value], proof), NOW)
+        if found.challenge is not None:
+            return Said(found.challenge.name, found.steps)
+        if found.service is None:
+            return Said(_word(found.response or Response()), found.steps)
+        asked = explain_ask(allocator, found.service, found.resolver, now=NOW, family=found.family)
+        return Said("GIVEN" if asked.reason is None else asked.reason.name, (*found.steps, *asked.steps))
+
+    def _met_after(self, allocator: Allocator, view: View, test: PacketTest, name: str) -> Said:
+        """What becomes of a packet to the address that is given for a name."""
+        service, kind = self._services.get(name), Type.A if test.source.version == 4 else Type.AAAA
+        if service is None:
+            return Said("NXDOMAIN", (f"there is no service {name}",))
+        source = view.decisions.source(service, kind)
+        if source not in _LENT:
+            why = "it needs the reverse proxy" if source is None else f"its {kind.name} is {source.name}"
+            return Said("NODATA", (f"no address is given for {name}: {why}",))
+        resolver = allocator.groups.resolvers.of(str(test.resolver or test.source))
+        family = test.source.version
+        given = allocator.ask(service, resolver, object(), now=NOW, family=family)
+        if isinstance(given, Reason):
+            return Said(given.name, (f"no address is given for {name}: {given.name}",))
+        met = _met(allocator, test, given)
+        return attrs.evolve(met, steps=(f"{dotted(given)} is given for {name}", *met.steps))
+
+
+def _met(allocator: Allocator, test: PacketTest, destination: bytes) -> Said:
+    """What becomes of a packet to an address."""
+    flow = test.source.packed, destination, test.protocol, SOURCE_PORT, test.port
+    found = explain_admit(allocator, flow, now=NOW)
+    return Said("ADMITTED" if found.reason is None else found.reason.name, found.steps)
+
+
+def _word(response: Response) -> str:
+    """What is said where nothing is lent."""
+    if response.rcode != Rcode.NOERROR:
+        return Rcode(response.rcode).name
+    return "ANSWERED" if response.answers else "NODATA"
