@@ -1,4 +1,4 @@
-"""Policy tests: what the operator expects of names and of first packets. What comes instead finds `control.expecting`.
+"""Policy tests: what the operator expects of names, first packets and flows. `control.expecting` runs them.
 
 Each has one subject, and what is expected of it in a word. A configuration whose words do not come true is refused.
 """
@@ -12,7 +12,9 @@ import attrs
 
 from realmgw.config.addresses import address
 from realmgw.config.document import Mapping, Node, Problems
+from realmgw.config.names import absolute
 from realmgw.config.protocols import protocol
+from realmgw.config.rules import Target
 from realmgw.config.steps import Steps
 from realmgw.config.validators import (
     Section,
@@ -25,6 +27,7 @@ from realmgw.config.validators import (
     name,
     number,
     parsed,
+    plain_text,
     reading,
     sequence,
 )  # fmt: skip
@@ -91,6 +94,29 @@ class PacketTest:
     """The destination's; 0 for protocols without."""
 
 
+def _party(text: str) -> Address | str:
+    try:
+        return address(text)
+    except ValueError:
+        return absolute(text)
+
+
+@attrs.frozen
+class FlowTest:
+    """A flow begins at a host, or comes to one that has admitted it; its rules, and those of its groups, are asked."""
+
+    source: Address | str = key(parsed(_party))
+    """Who begins it: an address, or the name of a host or a service, absolute."""
+    destination: Address | str = key(parsed(_party))
+    """To whom, likewise; one of both is a name."""
+    protocol: int = key(protocol, 6)
+    """IP protocol number."""
+    port: int = key(integer(0, 65535), 0)
+    """The destination's; 0 for protocols without."""
+    source_port: int = key(integer(0, 65535), 49152)
+    """The source's."""
+
+
 ASKED = (
     "GIVEN", "TC", "COOKIE", "CNAME", "ANSWERED", "NODATA", "NXDOMAIN", "REFUSED",
     *(each.name for each in (Reason.EXHAUSTED, Reason.HOST_LIMIT, Reason.POLICY, Reason.CLAIM_LIMIT)),
@@ -101,7 +127,9 @@ MET = (
     *(each.name for each in (Reason.NOT_OURS, Reason.NO_RESERVATION, Reason.NO_CLAIM, Reason.OTHER_NETWORK)),
 )
 """What may be expected of a first packet."""
-WORDS: AbstractMapping[str, tuple[str, ...]] = {"ask": ASKED, "packet": MET}
+RULED = tuple(each.value for each in Target)
+"""What may be expected of a flow."""
+WORDS: AbstractMapping[str, tuple[str, ...]] = {"ask": ASKED, "packet": MET, "flow": RULED}
 """What may be expected, by the subject."""
 
 
@@ -113,15 +141,19 @@ class Expectation:
     """A question."""
     packet: PacketTest | None = key(Section(PacketTest), None)
     """A first packet."""
+    flow: FlowTest | None = key(Section(FlowTest), None)
+    """A flow of a host."""
     expect: str = key(parsed(str.upper), "")
     """What is expected of it: one of `WORDS`."""
+    rule: str | None = key(plain_text, None)
+    """Of a flow: what stands in the words that tell the rule which decides; None: whichever."""
     origin: str = attrs.field(default="", eq=False)
     """Where it stands: file, line and column."""
 
     @property
-    def subject(self) -> AskTest | PacketTest:
+    def subject(self) -> AskTest | PacketTest | FlowTest:
         """What it is about."""
-        found = self.ask or self.packet
+        found = self.ask or self.packet or self.flow
         assert found is not None, "the schema sees to it"
         return found
 
@@ -145,15 +177,33 @@ def _read(node: Node, problems: Problems) -> Steps[Expectation | None]:
     elif found.expect not in WORDS[subject]:
         told = f"{found.expect.lower()!r} is nothing that is said of {subject!r}: write one of {words}"
         problems.add(node.pairs["expect"][1], told)
-    for line in _of_packet(found.packet) if found.packet is not None else ():
+    if found.rule is not None and found.flow is None:
+        problems.add(node.pairs["rule"][0], "rules decide on flows: write 'flow', or remove 'rule'")
+    for line in _wrong(found.subject):
         problems.add(node.pairs[subject][1], line)
     if len(problems.found) > before:
         return None
     return attrs.evolve(found, origin=f"{node.source or problems.source}:{node.line}:{node.column}")
 
 
+def _wrong(subject: AskTest | PacketTest | FlowTest) -> list[str]:
+    """What is wrong with a subject as a whole."""
+    if isinstance(subject, AskTest):
+        return []
+    found = _of_packet(subject) if isinstance(subject, PacketTest) else _of_flow(subject)
+    if subject.protocol in WITH_PORTS and not subject.port:
+        found.append("what is of this protocol has a port: write 'port', from 1 to 65535")
+    return found
+
+
+def _of_flow(flow: FlowTest) -> list[str]:
+    if not flow.protocol:
+        return ["a flow has a protocol: write 'protocol'"]
+    is_named = isinstance(flow.source, str) or isinstance(flow.destination, str)
+    return [] if is_named else ["no host has a part in it: write the name of one, as source or as destination"]
+
+
 def _of_packet(packet: PacketTest) -> list[str]:
-    """What is wrong with a packet."""
     found = []
     if (packet.destination is None) == (packet.asked is None):
         found.append("write either 'destination', or 'asked': the packet then goes to the address that is given")
@@ -161,8 +211,6 @@ def _of_packet(packet: PacketTest) -> list[str]:
         found.append("source and destination are of different families: no packet has both")
     if packet.resolver is not None and packet.asked is None:
         found.append("'resolver' has asked for a name: write 'asked' as well, or remove it")
-    if packet.protocol in WITH_PORTS and not packet.port:
-        found.append("a packet of this protocol has a port: write 'port', from 1 to 65535")
     return found
 
 

@@ -1,13 +1,15 @@
 """Policy tests, run on settings and subscribers that are not in force: nothing is changed, counted or kept by it.
 
 What the gateway would say is found out by its own decisions: those of the WAN's view (`realmgw.dns.explain`), and those
-of the allocation (`realmgw.allocation.explain`), in a pool that nobody has asked for anything yet. Hosts and services
-are those that would be in force.
+of the allocation (`realmgw.allocation.explain`), in a pool that nobody has asked for anything yet. What the kernel
+would say of a flow is found out by the rules that it would be given (`realmgw.datapath.pipeline.verdicts`). Hosts and
+services are those that would be in force.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from ipaddress import ip_address
 
 import attrs
 
@@ -17,11 +19,12 @@ from realmgw.allocation.explain import explain_admit, explain_ask
 from realmgw.allocation.reputation.challenges import Proof
 from realmgw.allocation.trace import dotted
 from realmgw.config.document import MOST_OF_ONE, bounded
-from realmgw.config.expectations import AskTest, Expectation, PacketTest, Transport
+from realmgw.config.expectations import AskTest, Expectation, FlowTest, PacketTest, Transport
 from realmgw.config.settings import Settings
 from realmgw.config.steps import Steps, portions
-from realmgw.config.values import Network
+from realmgw.config.values import Address, Network
 from realmgw.control.running import Running, Written
+from realmgw.datapath.pipeline.verdicts import First, verdict
 from realmgw.dns.codec.message import Response
 from realmgw.dns.codec.wire import Rcode, Type
 from realmgw.dns.dry import dry_view
@@ -30,7 +33,8 @@ from realmgw.dns.families import Source
 from realmgw.dns.view import View
 from realmgw.dns.zones import ZoneTable, compiling
 from realmgw.errors import ConfigurationError, Reason
-from realmgw.subscribers.model import Directory, Service
+from realmgw.subscribers.firewall import Direction, Target
+from realmgw.subscribers.model import Directory, Host, Service
 from realmgw.subscribers.reach import Around
 from realmgw.subscribers.registry import Changes, Registry
 
@@ -40,7 +44,7 @@ SHOWN = 3
 SOURCE_PORT = 49152
 """Of first packets; nothing is decided by it."""
 _LENT = (Source.POOL, Source.PINHOLE)
-_NOBODY = ("NXDOMAIN", "NODATA")
+_NOBODY = ("NXDOMAIN", "NODATA", "NOTHING")
 
 
 @attrs.frozen
@@ -51,6 +55,8 @@ class Said:
     """In one word, see `realmgw.config.expectations.WORDS`."""
     steps: tuple[str, ...]
     """How that comes about."""
+    rule: str = ""
+    """Which rule says so, in words; empty: none."""
 
 
 @attrs.frozen
@@ -110,22 +116,26 @@ def expecting(
         return Ran()
     wanted = {name for each in settings.tests for name in _names(each)}
     services = yield from _services(registry, changes, wanted)
+    hosts = yield from _hosts(registry, changes, wanted, services)
     table = yield from compiling(settings.zones, Directory(services, {}))
-    dry = _Dry(settings, table, services, inside)
+    dry = _Dry(settings, table, services, hosts, inside)
     for test in settings.tests:
-        unknown = [name for name in _names(test) if name not in services]
+        unknown = [name for name in _names(test) if name not in services and name not in hosts]
         said = yield from dry.said(test)
         if unknown and not is_complete and said.word in _NOBODY:
             skipped.append(f"{test.origin}: not looked at: nobody has the name {unknown[0]} so far")
-        elif said.word != test.expect:
+        elif said.word != test.expect or (test.rule or "") not in said.rule:
+            expected = test.expect if test.rule is None else f"{test.expect} by {test.rule!r}"
             why = "; ".join(said.steps[-SHOWN:])
-            failed.append(f"{test.origin}: the test expects {test.expect}, and what comes is {said.word}: {why}")
+            failed.append(f"{test.origin}: the test expects {expected}, and what comes is {said.word}: {why}")
         yield None
     return Ran(bounded(failed, MOST_OF_ONE, what="failed tests"), bounded(skipped, MOST_OF_ONE, what="tests"))
 
 
 def _names(test: Expectation) -> Iterator[str]:
-    """Names of services that a test is about."""
+    """Names of services and hosts that a test is about."""
+    if test.flow is not None:
+        yield from (each for each in (test.flow.source, test.flow.destination) if isinstance(each, str))
     if test.ask is not None:
         yield test.ask.name
     if test.packet is not None and test.packet.asked is not None:
@@ -146,6 +156,24 @@ def _services(registry: Registry, changes: Changes, wanted: Collection[str]) -> 
     left = {name for name in wanted if name not in found}
     if left:
         yield from _below(left, (*there.values(), *changes.services), set(changes.names_gone), found)
+    return found
+
+
+def _hosts(
+    registry: Registry, changes: Changes, wanted: Collection[str], services: Mapping[str, Service]
+) -> Steps[dict[str, Host]]:
+    """The hosts of these names, their own or those of services, when the changes are in force."""
+    found = {name: services[name].host for name in wanted if name in services}
+    there, by_name = registry.directory.hosts, registry.directory.indices.by_name
+    found.update((name, there[by_name[name]]) for name in wanted if name in by_name)
+    for gone in portions(changes.removed):
+        for host in gone:
+            if found.get(host.name) is host:
+                del found[host.name]
+        yield None
+    for came in portions((*changes.added, *(after for _, after in changes.changed))):
+        found.update((host.name, host) for host in came if host.name in wanted)
+        yield None
     return found
 
 
@@ -173,13 +201,20 @@ class _Dry:
         settings: The settings.
         table: The zones, with the names that are asked for.
         services: Them.
+        hosts: Those that are named.
         inside: The networks of the LANs.
     """
 
     def __init__(
-        self, settings: Settings, table: ZoneTable, services: Mapping[str, Service], inside: Collection[Network]
+        self,
+        settings: Settings,
+        table: ZoneTable,
+        services: Mapping[str, Service],
+        hosts: Mapping[str, Host],
+        inside: Collection[Network],
     ) -> None:
         self._settings, self._table, self._services, self._inside = settings, table, services, inside
+        self._hosts = hosts
         self._also = {each.packet.destination for each in settings.tests if each.packet and each.packet.destination}
         self._loaded: dict[float, tuple[Allocator, View]] = {}
 
@@ -189,6 +224,8 @@ class _Dry:
         if isinstance(subject, AskTest):
             allocator, view = yield from self._at(subject.load)
             return self._asked(allocator, view, subject)
+        if isinstance(subject, FlowTest):
+            return self._ruled(subject)
         if subject.asked is None:
             allocator, _ = yield from self._at(0.0)
             return _met(allocator, subject, subject.destination.packed if subject.destination else b"")
@@ -216,6 +253,26 @@ class _Dry:
         asked = explain_ask(allocator, found.service, found.resolver, now=NOW, family=found.family)
         return Said("GIVEN" if asked.reason is None else asked.reason.name, (*found.steps, *asked.steps))
 
+    def _ruled(self, test: FlowTest) -> Said:
+        """What the rules of the hosts say that have a part in a flow: first those of who sends, as in the kernel."""
+        parties = [self._hosts.get(each) if isinstance(each, str) else each for each in (test.source, test.destination)]
+        for each, name in zip(parties, (test.source, test.destination), strict=True):
+            if each is None:
+                return Said("NOTHING", (f"there is no host and no service {name}",))
+        source, destination = (_addresses(each) for each in parties)
+        version = next((each for each in (4, 6) if each in source and each in destination), 0)
+        if not version:
+            return Said("NOTHING", ("the two have no addresses of one family",))
+        first = First(source[version], destination[version], test.protocol, test.source_port, test.port)
+        steps, rule = list[str](), ""
+        for party, direction in zip(parties, Direction, strict=True):
+            if isinstance(party, Host):
+                found = verdict(self._settings, party, direction, first)
+                steps, rule = [*steps, *found.steps], found.rule or rule
+                if found.target is not Target.ACCEPT:
+                    return Said(found.target.value, tuple(steps), rule)
+        return Said(Target.ACCEPT.value, tuple(steps), rule)
+
     def _met_after(self, allocator: Allocator, view: View, test: PacketTest, name: str) -> Said:
         """What becomes of a packet to the address that is given for a name."""
         service, kind = self._services.get(name), Type.A if test.source.version == 4 else Type.AAAA
@@ -232,6 +289,13 @@ class _Dry:
             return Said(given.name, (f"no address is given for {name}: {given.name}",))
         met = _met(allocator, test, given)
         return attrs.evolve(met, steps=(f"{dotted(given)} is given for {name}", *met.steps))
+
+
+def _addresses(party: Host | Address | None) -> dict[int, Address]:
+    """The addresses of one that has a part in a flow, by family."""
+    if isinstance(party, Host):
+        return {each.version: each for each in map(ip_address, party.own)}
+    return {} if party is None else {party.version: party}
 
 
 def _met(allocator: Allocator, test: PacketTest, destination: bytes) -> Said:
