@@ -15,14 +15,15 @@ from itertools import chain, count, islice
 from typing import TYPE_CHECKING
 
 from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.ipv6.drawing import Drawn
 from realmgw.config.steps import Steps, portions
-from realmgw.config.values import Address, Network
+from realmgw.config.values import Address
 from realmgw.subscribers.host_indices import LAST_INDEX
 from realmgw.subscribers.model import Host, Service
 
 if TYPE_CHECKING:
     from realmgw.config.policy import Policy
-    from realmgw.config.settings import Pools, Settings
+    from realmgw.config.settings import Settings
 
 SIZE = 100  # addresses
 """As large a part of the pool of IPv4, and what is asked for by its address."""
@@ -31,34 +32,46 @@ AT_ONCE = 25
 """So many of them are taken between two steps."""
 
 
-def dry_allocator(settings: Settings, percent: float, also: Collection[Address], now: float) -> Steps[Allocator]:
-    """A pool for `realmgw.allocation.explain`, and for single questions.
+class DryPools:
+    """Makes pools for `realmgw.allocation.explain`, and for single questions.
 
     Args:
         settings: What would be in force. Of resolvers, what is preset is known.
-        percent: So much of the pool's addresses is waited at, at the nearest whole number of addresses: by clients of
-            hosts that share with nobody.
-        also: Addresses that have to be in it if they are in the real one.
+        also: Addresses that have to be in a pool if they are in the real one.
         now: The present, in monotonic seconds.
     """
-    pools, drawn = settings.pools, count()
-    allocator = Allocator(
-        settings.allocation, _part(pools, also), now=now, ipv6=settings.ipv6,
-        chance=lambda octets: shake_128(next(drawn).to_bytes(8, "big")).digest(octets),
-    )  # fmt: skip
-    yield None
-    yield from allocator.askers.configuring_policy(settings.policy, now=now)
-    yield from _known(allocator, settings.policy, now)
-    yield from _filling(allocator, round(percent / 100 * allocator.pool.size), now)
-    allocator.counters.pending = round(percent / 100 * pools.size)
-    return allocator
 
+    def __init__(self, settings: Settings, also: Collection[Address], now: float) -> None:
+        self._settings, self._now, self._pools = settings, now, settings.pools
+        first = islice(_each(self._pools.networks4), SIZE)
+        wanted = (each for each in also if any(each in network for network in self._pools.networks4))
+        self._part = tuple(dict.fromkeys(IPv4Network(each) for each in chain(first, wanted)))
+        self._numbers = count()
+        self._drawn: Drawn | None = None
 
-def _part(pools: Pools, also: Collection[Address]) -> tuple[Network, ...]:
-    """The prefixes of IPv6, the first addresses of IPv4, and those that have to be there."""
-    first = islice(_each(pools.networks4), SIZE)
-    wanted = (each for each in also if any(each in network for network in pools.networks4))
-    return (*dict.fromkeys(IPv4Network(each) for each in chain(first, wanted)), *pools.networks6)
+    def made(self, percent: float) -> Steps[Allocator]:
+        """One of its own.
+
+        Args:
+            percent: So much of the pool's addresses is waited at, at the nearest whole number of addresses: by clients
+                of hosts that share with nobody.
+        """
+        settings, now, share = self._settings, self._now, percent / 100
+        allocator = Allocator(settings.allocation, self._part, now=now, ipv6=settings.ipv6, chance=self._chance)
+        yield None
+        drawing = allocator.fresh.drawing
+        drawing.drawn = self._drawn
+        allocator.fresh.extend(self._pools.networks6)
+        self._drawn = drawing.drawn
+        yield from allocator.askers.configuring_policy(settings.policy, now=now)
+        yield from _known(allocator, settings.policy, now)
+        yield from _filling(allocator, round(share * allocator.pool.size), now)
+        allocator.counters.pending = round(share * self._pools.size)
+        return allocator
+
+    def _chance(self, octets: int) -> bytes:
+        """The same for all pools of all runs: what is decided does not depend on it."""
+        return shake_128(next(self._numbers).to_bytes(8, "big")).digest(octets)
 
 
 def _each(networks: Collection[IPv4Network]) -> Iterator[Address]:

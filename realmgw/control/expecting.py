@@ -14,7 +14,7 @@ from ipaddress import ip_address
 import attrs
 
 from realmgw.allocation.allocator import Allocator
-from realmgw.allocation.dry import dry_allocator
+from realmgw.allocation.dry import DryPools
 from realmgw.allocation.explain import explain_admit, explain_ask
 from realmgw.allocation.reputation.challenges import Proof
 from realmgw.allocation.trace import dotted
@@ -215,8 +215,10 @@ class _Dry:
     ) -> None:
         self._settings, self._table, self._services, self._inside = settings, table, services, inside
         self._hosts = hosts
-        self._also = {each.packet.destination for each in settings.tests if each.packet and each.packet.destination}
-        self._loaded: dict[float, tuple[Allocator, View]] = {}
+        also = {each.packet.destination for each in settings.tests if each.packet and each.packet.destination}
+        self._pools = DryPools(settings, also, NOW)
+        self._load = -1.0
+        self._looked_at: tuple[Allocator, View] | None = None  # one at a time: of many, much would be held
 
     def said(self, test: Expectation) -> Steps[Said]:
         """What comes of a test."""
@@ -234,12 +236,12 @@ class _Dry:
 
     def _at(self, load: float) -> Steps[tuple[Allocator, View]]:
         """What is only looked at; the same one each time."""
-        if load not in self._loaded:
-            self._loaded[load] = yield from self._made(load)
-        return self._loaded[load]
+        if self._looked_at is None or load != self._load:
+            self._load, self._looked_at = load, (yield from self._made(load))
+        return self._looked_at
 
     def _made(self, load: float) -> Steps[tuple[Allocator, View]]:
-        allocator = yield from dry_allocator(self._settings, load, self._also, NOW)
+        allocator = yield from self._pools.made(load)
         yield None
         return allocator, dry_view(self._settings, self._table, allocator, self._inside, NOW)
 

@@ -56,6 +56,10 @@ class Drawn:
 class Drawing:
     """Draws fresh addresses.
 
+    Attributes:
+        drawn: What was drawn lately; None: there was no prefix yet. It takes milliseconds and 4 MiB, which who has no
+            prefix is spared, and pools that are only tried share.
+
     Args:
         networks: The prefixes of the pool; the larger one has the more addresses drawn. The first address of each, the
             anycast address of its routers (RFC 4291, 2.6.1), is never drawn.
@@ -64,7 +68,7 @@ class Drawing:
 
     def __init__(self, networks: Iterable[Network], chance: Chance) -> None:
         self._chance = chance
-        self._drawn: Drawn | None = None  # it takes milliseconds to make, which who has no prefix is spared
+        self.drawn: Drawn | None = None
         self._block: list[bytes] = []
         self.networks: tuple[Network, ...] = ()
         """From where addresses are drawn; read only."""
@@ -89,8 +93,8 @@ class Drawing:
     def _draw_from(self, networks: Iterable[Network]) -> None:
         self._block = []
         self.networks = tuple(networks)
-        if self.networks and self._drawn is None:
-            self._drawn = Drawn()
+        if self.networks and self.drawn is None:
+            self.drawn = Drawn()
         self._first = [int(network.network_address) for network in self.networks]
         sizes = [network.num_addresses for network in self.networks]
         self._ends = list(accumulate(sizes))
@@ -107,8 +111,8 @@ class Drawing:
         """
         while True:
             while not self._block:
-                assert self._drawn is not None
-                self._block = self._drawn.fresh(self._some())
+                assert self.drawn is not None
+                self._block = self.drawn.fresh(self._some())
                 self._block.reverse()
             address = self._block.pop()
             if not standing(address):
