@@ -8,8 +8,9 @@ services are those that would be in force.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from ipaddress import ip_address
+from itertools import chain
 
 import attrs
 
@@ -147,7 +148,7 @@ def _services(registry: Registry, changes: Changes, wanted: Collection[str]) -> 
     found, gone = dict[str, Service](), set[str]()
     there = registry.directory.services
     for portion in portions(changes.names_gone):
-        gone.update(name for name in portion if name in wanted)
+        gone.update(portion)
         yield None
     found.update((name, there[name]) for name in wanted if name in there and name not in gone)
     for some in portions(changes.services):
@@ -155,7 +156,7 @@ def _services(registry: Registry, changes: Changes, wanted: Collection[str]) -> 
         yield None
     left = {name for name in wanted if name not in found}
     if left:
-        yield from _below(left, (*there.values(), *changes.services), set(changes.names_gone), found)
+        yield from _below(left, chain(changes.services, there.values()), gone, found)  # nobody changes them meanwhile
     return found
 
 
@@ -171,14 +172,14 @@ def _hosts(
             if found.get(host.name) is host:
                 del found[host.name]
         yield None
-    for came in portions((*changes.added, *(after for _, after in changes.changed))):
+    for came in portions(chain(changes.added, (after for _, after in changes.changed))):
         found.update((host.name, host) for host in came if host.name in wanted)
         yield None
     return found
 
 
 def _below(
-    left: set[str], services: Collection[Service], gone: Collection[str], found: dict[str, Service]
+    left: set[str], services: Iterable[Service], gone: Collection[str], found: dict[str, Service]
 ) -> Steps[None]:
     """A name that has names below it exists, even if it has nothing itself: one of these is enough to know it."""
     for portion in portions(services):
@@ -186,7 +187,7 @@ def _below(
             _, _, above = service.name.partition(".")
             while above:
                 if above in left and service.name not in gone:
-                    found[service.name] = service
+                    found.setdefault(service.name, service)
                     left.discard(above)
                 _, _, above = above.partition(".")
         if not left:

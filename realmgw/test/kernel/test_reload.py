@@ -83,6 +83,24 @@ class ReloadTests(RealmTestCase):
         finally:
             self.gateway.config.write_text(text)
 
+    def test_a_policy_test_that_fails_refuses_it(self) -> None:
+        """And one that comes true does not; a host that it is about does not go, and is served as before."""
+        text = self.gateway.config.read_text()
+        test = "{packet: {source: 198.51.100.80, asked: one.gwa.demo, port: 80}, expect: %s}"
+        try:
+            self.gateway.config.write_text(f"{text}\ntests: [{test % 'admitted'}]\n")
+            self.assertEqual(self.reload()["status"], "applied")
+            self.write(TWO)
+            refused = self.reload()
+            self.assertEqual(refused["status"], "refused")
+            self.assertIn("the test expects ADMITTED, and what comes is NXDOMAIN", refused["problems"][0])
+            self.assertTrue(self.ask("one.gwa.demo").startswith("100.64."))
+            self.write(ONE, TWO)
+            self.gateway.config.write_text(f"{text}\ntests: [{test % 'no_reservation'}]\n")
+            self.assertIn("what comes is ADMITTED", self.reload()["problems"][0])
+        finally:
+            self.gateway.config.write_text(text)
+
     def test_what_the_kernel_refuses_leaves_everything_as_it_was(self) -> None:
         """A pool that overlaps the LAN."""
         text = self.gateway.config.read_text()
