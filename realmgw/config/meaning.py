@@ -118,7 +118,7 @@ class Connections:
 
 @attrs.frozen
 class Meaning:
-    """What a packet must be for a rule to match, and how a refusal is told."""
+    """What a packet must be for a rule to match, and how its target is done."""
 
     protocol: int | None = None
     """Its protocol; None: any."""
@@ -140,6 +140,8 @@ class Meaning:
     """How many at the same time."""
     refusal: str = ""
     """How a refusal is told, as nftables has it; empty: as it fits the protocol."""
+    prefix: str = ""
+    """What a message says of the rule; empty: its comment."""
     family: int | None = None
     """4 or 6, if only packets of one can match."""
 
@@ -185,8 +187,12 @@ def meaning(rule: Written) -> Meaning:
                 found = _READ[part](found, word, values)
         if part in _READ_WHOLE:
             found = _READ_WHOLE[part](found, dict(options))
-    for _, values in rule.target_options:
-        found = attrs.evolve(found, refusal=_told(" ".join(values), found.protocol))
+    for word, values in rule.target_options:
+        said = " ".join(values)
+        if word == "log-prefix":
+            found = attrs.evolve(found, prefix=said)
+        else:
+            found = attrs.evolve(found, refusal=_told(said, found.protocol))
     if found.protocol not in WITH_PORTS and (found.ports or _asks_ports(found)):
         raise ValueError("ports are of tcp, udp and sctp: write the protocol")
     return attrs.evolve(found, family=_family(found))

@@ -61,6 +61,8 @@ class Target(enum.Enum):
     """It does not."""
     REJECT = "REJECT"
     """It does not, and its sender is told."""
+    LOG = "LOG"
+    """Whoever reads the log's group is told of it, and the next rule decides."""
 
 
 Options = tuple[tuple[str, tuple[str, ...]], ...]
@@ -86,7 +88,7 @@ class Rule:
     parts: tuple[tuple[str, Options], ...] = ()
     """What else it matches: extensions with their options; all must agree."""
     target_options: Options = ()
-    """Of the target: how a refusal is told."""
+    """Of the target: how a refusal is told, or what a message begins with."""
     comment: str = ""
     """For humans."""
 
@@ -132,7 +134,10 @@ NEVER = {
     ),
 }
 """Extensions that can not be had, and what to write instead."""
-_TARGET_OPTIONS = {"reject-with": re.compile(r"[a-z][a-z0-9-]*")}
+_TARGET_OPTIONS: dict[Target, dict[str, re.Pattern[str]]] = {
+    Target.REJECT: {"reject-with": re.compile(r"[a-z][a-z0-9-]*")},
+    Target.LOG: {"log-prefix": _ANYTHING},
+}
 _OF_PROTOCOL = {"tcp": 6, "udp": 17, "sctp": 132, "icmp": 1, "icmpv6": 58}
 """Extensions that make sense with one protocol only."""
 
@@ -171,8 +176,13 @@ def _read_target(node: Node, problems: Problems) -> tuple[Target, Options] | Non
     if isinstance(node, Mapping) and len(node.pairs) == 1:
         [(key, value)] = node.pairs.values()
         target = _target_name(key, problems)
-        options: Options | None = () if is_null(value) else _options(_TARGET_OPTIONS)(value, problems)
-        return None if target is None or options is None else (target, options)
+        if target is None or is_null(value):
+            return None if target is None else (target, ())
+        if target not in _TARGET_OPTIONS:
+            problems.add(value, f"{target.value} has no options: write 'target: {target.value}'")
+            return None
+        options = _options(_TARGET_OPTIONS[target])(value, problems)
+        return None if options is None else (target, options)
     target = _target_name(node, problems)
     return None if target is None else (target, ())
 

@@ -45,6 +45,7 @@ from realmgw.config.ipv6 import PrefixMode as PrefixMode
 from realmgw.config.labels import Label
 from realmgw.config.layers import MOST_FOLDERS
 from realmgw.config.metrics import Metrics as Metrics
+from realmgw.config.nflog import Nflog as Nflog
 from realmgw.config.policy import REFERENCE_BANDS as REFERENCE_BANDS
 from realmgw.config.policy import Audit as Audit
 from realmgw.config.policy import Challenges as Challenges
@@ -324,6 +325,8 @@ class Datapath:
     """The stages of the network policy that are installed, in this order; none stands twice."""
     network_api: str | None = key(parsed(url), None)
     """URL of a network controller's interface; None: there is none."""
+    log: Nflog = key(Section(Nflog), Nflog())
+    """Where rules with the target LOG tell of packets."""
 
 
 @attrs.frozen

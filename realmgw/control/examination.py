@@ -313,7 +313,7 @@ def _look_at_ports(settings: Settings, found: Examined, *, starting: bool, runni
     elif not held.has(capabilities.CAP_NET_ADMIN):
         found.unseen.append("the kernel, and ports below 1024: only root can try them; run this as root")
     elif not (running or starting):
-        found.refused += _of_kernel(settings)
+        found.refused += _of_kernel(settings, found.wrong)
 
 
 def _running(settings: Settings) -> str:
@@ -384,14 +384,15 @@ def _taken_queue(number: int) -> Iterator[str]:
         )
 
 
-def _of_kernel(settings: Settings) -> Iterator[str]:
-    """What the kernel lacks; nothing is left behind."""
+def _of_kernel(settings: Settings, wrong: list[str]) -> Iterator[str]:
+    """What the kernel lacks, and what is wrong about it besides; nothing is left behind."""
     kernel = Kernel(settings)
     try:
         found = kernel.probe()
         ports = tuple(endpoint.port for endpoint in settings.listened)
         raw = settings.pools.solicited
         yield from capabilities.problems(found, ports=ports, dnat=settings.datapath.dnat, raw=raw)
+        wrong += capabilities.doubts(found)
         kernel.refuse_foreign()
     except RealmGatewayError as error:
         yield str(error)

@@ -44,6 +44,7 @@ CHANGEABLE = (
     "admission.stray_timeout",
     "admission.stray_rate",
     "datapath.reject_rate",
+    "datapath.log",
     "datapath.forward",
     "datapath.unknown_hosts",
     "datapath.policy_order",

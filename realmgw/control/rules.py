@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from realmgw.config.nflog import Nflog
 from realmgw.config.quoting import shortened
 from realmgw.config.settings import Settings
 from realmgw.control.commands import CommandError, ExitStatus
@@ -64,24 +65,24 @@ class Rules:
 
     def _told(self, host: Host | None, known: Classes, counts: Mapping[str, Count]) -> Value:
         if host is None:
-            return {"host": None, "source": None, "stages": list(self._stages(counts)), "classes": [
-                _class(each, said, counts) for said, each in known.by_rules.items()
+            return {"host": None, "source": None, "stages": list(self._stages(counts, known.nflog)), "classes": [
+                _class(each, said, counts, known.nflog) for said, each in known.by_rules.items()
             ]}  # fmt: skip
         said, each = known.class_of(host)
-        found = [] if each is None else [_class(each, said, counts)]
+        found = [] if each is None else [_class(each, said, counts, known.nflog)]
         for told in found:
-            told["rules"] = [*self._group_rules(said, counts), *told["rules"]]
+            told["rules"] = [*self._group_rules(said, counts, known.nflog), *told["rules"]]
         source = self._running.registry.source_of(host.name)
         return {"host": host.name, "source": source, "stages": [], "classes": found}
 
-    def _group_rules(self, said: Said, counts: Mapping[str, Count]) -> Iterator[Value]:
+    def _group_rules(self, said: Said, counts: Mapping[str, Count], nflog: Nflog | None) -> Iterator[Value]:
         """The rules of the groups of a class: in the order in which they are tried, before its own."""
         for group in groups.told(self._running.settings):
             for rule, place in groups.placed(group) if group.name in said.groups else ():
-                yield _rule(rule, place, f"group {group.name}", counts)
+                yield _rule(rule, place, f"group {group.name}", counts, nflog)
 
-    def _stages(self, counts: Mapping[str, Count]) -> Iterator[Value]:
-        for each in parts.told(stages(self._running.settings)):
+    def _stages(self, counts: Mapping[str, Count], nflog: Nflog | None) -> Iterator[Value]:
+        for each in parts.told(stages(self._running.settings, logs=nflog is not None)):
             count = counts.get(each.counter)
             figures = {"packets": None, "octets": None} if count is None else attrs.asdict(count)
             yield {**attrs.asdict(each), **figures}
@@ -93,12 +94,12 @@ def origins(settings: Settings, host: Host) -> dict[str, str]:
     return {name: told[name] for name in host.profile.groups if name in told}
 
 
-def _class(each: Class, said: Said, counts: Mapping[str, Count]) -> dict[str, Value]:
-    own = [_rule(rule, place, place.tier, counts) for rule, place in classes.placed(each.number, said.own)]
+def _class(each: Class, said: Said, counts: Mapping[str, Count], nflog: Nflog | None) -> dict[str, Value]:
+    own = [_rule(rule, place, place.tier, counts, nflog) for rule, place in classes.placed(each.number, said.own)]
     return {"number": each.number, "hosts": each.hosts, "groups": list(said.groups), "rules": own}
 
 
-def _rule(rule: Rule, place: Place | GroupPlace, tier: str, counts: Mapping[str, Count]) -> Value:
+def _rule(rule: Rule, place: Place | GroupPlace, tier: str, counts: Mapping[str, Count], nflog: Nflog | None) -> Value:
     count = counts.get(place.counter, _NOTHING)
     return {
         "tier": tier,
@@ -110,5 +111,5 @@ def _rule(rule: Rule, place: Place | GroupPlace, tier: str, counts: Mapping[str,
         "counter": place.counter,
         "packets": count.packets,
         "octets": count.octets,
-        "nft": list(rules.lines(rule, place)),
+        "nft": list(rules.lines(rule, place, nflog)),
     }

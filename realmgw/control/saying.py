@@ -10,6 +10,7 @@ from twisted.logger import Logger
 from realmgw.control import lines
 from realmgw.control.gateway import Insight
 from realmgw.control.running import unsupported_of
+from realmgw.datapath.machine import capabilities
 from realmgw.datapath.service import DatapathService
 
 _log = Logger()
@@ -28,9 +29,9 @@ class Says:
     def started(self) -> None:
         """Is called when all services run."""
         settings, directory = self.running.settings, self.running.registry.directory
-        for note in unsupported_of(settings, directory):
-            _log.warn("{note}", note=note)
         assert self.datapath.applied is not None
+        for note in (*unsupported_of(settings, directory), *capabilities.doubts(self.datapath.applied.found)):
+            _log.warn("{note}", note=note)
         line = lines.started(settings, directory, self.datapath.applied.found, monotonic() - self._begun)
         _log.info("{line}", line=line)
 

@@ -91,7 +91,7 @@ class Kernel:
         self._nft: Nft | None = None
         self.queue_step = QueueStep(self._table, settings.admission.queue, self._chains)
         self.last_step, self.prefix_step = LastStep(self._table, own), PrefixStep(self._table, own6)
-        self._way_out = self._hashes = False  # all of these: as the last `apply` has chosen
+        self._way_out = self._hashes = self._logs = False  # all of these: as the last `apply` has chosen
 
     def probe(self) -> Capabilities:
         """Find out what the machine can do; nothing is left behind.
@@ -141,7 +141,7 @@ class Kernel:
             doubts = (*interfaces.check_pool(channel, settings), *review(settings))
             # The rules first: nothing is opened (forwarding, the pool's local routes) before they stand.
             self.queue_step.is_native, self.last_step.dnat = found.native_queue, found.dnat or Dnat.MAP
-            self._hashes = found.hashes
+            self._hashes, self._logs = found.hashes, found.logs
             self.place(hosts)
             self.place_guard()
             self._way_out = client.leaves_by(settings.interfaces.wan)
@@ -365,7 +365,7 @@ class Kernel:
         step.first_octet = first_octet
         step.clear(self._settings)
         self._own.run(commands)
-        self.classes, self.queue_step.ipv6 = Classes.of(hosts, rules.groups), rules.ipv6
+        self.classes, self.queue_step.ipv6 = Classes.of(hosts, rules.groups, rules.nflog), rules.ipv6
         self.queue_step.place()
         step.place(self._settings)
         self.prefix_step.place(self._settings)
@@ -392,7 +392,7 @@ class Kernel:
     def _ruleset(self, settings: Settings, ipv6: DualStack | None = None) -> Ruleset:
         native, dnat, pinholes = self.queue_step.is_native, self.last_step.dnat, (ipv6 or self._ipv6).pinholes
         lent = self._lent if self._hashes else None
-        return Ruleset.of(settings, native_queue=native, dnat=dnat, pinholes=pinholes, lent=lent)
+        return Ruleset.of(settings, native_queue=native, dnat=dnat, pinholes=pinholes, lent=lent, logs=self._logs)
 
     def place_routes(self, channel: IPRoute) -> Iterator[Callable[[], str]]:
         """What places the pool's routes, one by one: each says what it has changed, and may be refused by itself."""

@@ -62,7 +62,7 @@ def leads(
     closed = then != octet or ruleset.is_replaced(rules, other)
 
     def anew() -> Classes:
-        return Classes.of(hosts.after().values(), other.groups)
+        return Classes.of(hosts.after().values(), other.groups, other.nflog)
 
     def led() -> Classes:
         if ruleset.is_replaced(rules, other):
@@ -71,7 +71,7 @@ def leads(
         return hosts.classes
 
     def before_it() -> Classes:
-        return Classes.of(hosts.before.values(), rules.groups)
+        return Classes.of(hosts.before.values(), rules.groups, rules.nflog)
 
     def in_steps() -> InSteps | None:
         return ruleset.in_steps(rules, other, hosts)

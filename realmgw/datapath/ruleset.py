@@ -2,8 +2,7 @@
 
 There is one table of ours, family inet, and nothing of ours outside of it (but for the queue step where the kernel
 lacks nftables' own `queue` statement, see `xtables`). It is replaced as a whole in one transaction, so that a packet
-meets either the old rules or the new ones. What the chains are for, in the order in which a packet meets them, is told
-in `docs/datapath.md`.
+meets either the old rules or the new ones. `docs/datapath.md` tells what the chains are for, in their order.
 
 The chains up to a flow's host are in `realmgw.datapath.incoming`, what is forwarded and how LANs leave in
 `realmgw.datapath.forwarding`, the elements of sets and maps in `realmgw.datapath.elements`.
@@ -19,7 +18,7 @@ import attrs
 from realmgw.config import rulenames
 from realmgw.config.ipv6 import Ipv6, Ipv6Mode
 from realmgw.config.pipeline import Refused
-from realmgw.config.settings import Address, Dnat, Forward, Network, Settings
+from realmgw.config.settings import Address, Dnat, Forward, Network, Nflog, Settings
 from realmgw.datapath import bans, elements, forwarding, incoming, marks, outbound6, proxied, translation
 from realmgw.datapath.batches import Elements
 from realmgw.datapath.elements import STRAYS_KEPT
@@ -95,6 +94,8 @@ class Ruleset:
     """Who is told that the pool has refused him."""
     bans: bool = False
     """Whether somebody can be banned."""
+    nflog: Nflog | None = None
+    """Which group the target LOG tells; None: the kernel can not tell any."""
 
     def __attrs_post_init__(self) -> None:
         """Refuse names that nft's grammar would read as something else."""
@@ -105,14 +106,9 @@ class Ruleset:
 
     @classmethod
     def of(
-        cls,
-        settings: Settings,
-        *,
-        native_queue: bool,
-        dnat: Dnat = Dnat.MAP,
-        pinholes: bool = False,
-        lent: Lent | None = None,
-    ) -> Ruleset:
+        cls, settings: Settings, *, native_queue: bool, dnat: Dnat = Dnat.MAP,
+        pinholes: bool = False, lent: Lent | None = None, logs: bool = True,
+    ) -> Ruleset:  # fmt: skip
         """The ruleset that the settings ask for.
 
         Args:
@@ -121,6 +117,7 @@ class Ruleset:
             dnat: How a flow is sent to its host; not AUTO.
             pinholes: Whether any host has it in its file that it is reached at its own address.
             lent: Which addresses of the pool of IPv6 may have been lent, where the kernel can tell.
+            logs: Whether the kernel can tell of packets, for the target LOG.
 
         Raises:
             ConfigurationError: There is no pool, or a name can not be written in a rule.
@@ -148,11 +145,12 @@ class Ruleset:
             leaving6=outbound6.leaving(settings) if ipv6 or settings.ipv6.outbound else None,
             guests=Guests.of(settings),
             lent=lent,
-            stages=stages.stages(settings),
+            stages=stages.stages(settings, logs=logs),
             groups=tuple(each.name for each in groups.told(settings)),
             proxied=Proxied.of(settings),
             told=stages.told(settings),
             bans=settings.alerts is not None,
+            nflog=settings.datapath.log if logs else None,
         )
 
     @property
@@ -205,7 +203,7 @@ def replacement(ruleset: Ruleset, hosts: Iterable[Host], *, shut: bool = False) 
     """
     # Declaring the table first makes the deletion succeed when there was none.
     lines = [f"table inet {ruleset.table}", f"delete table inet {ruleset.table}", *_table(ruleset, shut=shut)]
-    lines += _hosts(ruleset, HostChange({}, came=tuple(hosts), classes=Classes(ruleset.groups)))
+    lines += _hosts(ruleset, HostChange({}, came=tuple(hosts), classes=Classes(ruleset.groups, ruleset.nflog)))
     lines += _no_mark_table(ruleset.table)
     return "\n".join(lines) + "\n"
 
@@ -299,9 +297,8 @@ def replaces(commands: str) -> bool:
 
 def removal(table: str) -> str:
     """The transaction that removes the tables, whether there are any or not."""
-    return "".join(
-        f"{line}\n" for line in (f"table inet {table}", f"delete table inet {table}", *_no_mark_table(table))
-    )
+    lines = (f"table inet {table}", f"delete table inet {table}", *_no_mark_table(table))
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _table(ruleset: Ruleset, *, shut: bool) -> Iterator[str]:
@@ -325,9 +322,8 @@ def texts(ruleset: Ruleset, known: Classes) -> Texts:
         ruleset: What stands.
         known: The classes that there are.
     """
-    standing = {
-        name: [each for each in lines if not each.startswith("type ")] for name, lines in _all_chains(ruleset).items()
-    }
+    chains = _all_chains(ruleset).items()
+    standing = {name: [each for each in lines if not each.startswith("type ")] for name, lines in chains}
     return {**standing, **classes.texts(known)}
 
 
@@ -352,9 +348,8 @@ def _objects(ruleset: Ruleset) -> Iterator[str]:
         yield f'\tcounter {name} {{ comment "{comment}"; }}'
     yield f"\tlimit refusals_told {{ rate {ruleset.reject_rate}/second burst {ruleset.reject_rate} packets; }}"
     known = elements.SUBSCRIBER_SETS if ruleset.needs_subscribers else ()
-    yield from (
-        f"\t{each}" for each in (*ruleset.pool_sets, *known, *ruleset.guests.objects(), *ruleset.stages.declared())
-    )
+    every = (*ruleset.pool_sets, *known, *ruleset.guests.objects(), *ruleset.stages.declared())
+    yield from (f"\t{each}" for each in every)
     # Each element has a limit of its own, so the lookup matches only what is over that sender's rate.
     kept = (
         f"size {STRAYS_KEPT}; flags dynamic, timeout; timeout {max(1, round(ruleset.stray_timeout * 1000))}ms;"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 
@@ -138,6 +138,13 @@ HASH = Feature(
 )
 """What it can do without: then guesses at the pool of IPv6 come to user space."""
 
+LOG = Feature(
+    "telling of packets to a group, for the target LOG",
+    f'chain c {{\n{_PREROUTING}\nlog prefix "p" group 1 snaplen 64 queue-threshold 1\n}}\n',
+    "use a kernel with CONFIG_NFT_LOG and CONFIG_NETFILTER_NETLINK_LOG (modprobe nft_log nfnetlink_log)",
+)
+"""What it can do without: then rules with that target count, and tell nobody."""
+
 MAP_OF_HOSTS = Feature(
     "dnat to a map of marks",
     f"map m {{ type mark : ipv4_addr; }}\nchain c {{\n{_NAT}\ndnat ip to meta mark map @m\n}}\n",
@@ -187,6 +194,8 @@ class Capabilities:
     """The kernel hands packets to user space at all (nfnetlink_queue)."""
     hashes: bool = False
     """nftables can tell addresses of IPv6 by a hash."""
+    logs: bool = False
+    """The kernel can tell of packets (nfnetlink_log)."""
     dnat: Dnat | None = None
     """How flows can be translated: the first of the ways that the settings allow which works; the rest is not tried."""
 
@@ -230,6 +239,12 @@ def problems(
     if not found.queue_socket:
         lines.append("packets can not be handed to user space: load nfnetlink_queue (modprobe nfnetlink_queue)")
     return tuple(lines)
+
+
+def doubts(found: Capabilities) -> Iterator[str]:
+    """What works, but not well, for want of something; one line each that says what to do."""
+    if found.has(CAP_NET_ADMIN) and not found.logs:
+        yield f"nftables: {LOG.name} is missing, so rules with it only count: {LOG.remedy}"
 
 
 def refuse(problems: Iterable[str]) -> None:

@@ -52,7 +52,8 @@ class Prober:
         native = self._accepts(capabilities.NATIVE_QUEUE)
         ways = {each.leave for each in self._settings.ipv6.outbound if self._ipv6}
         of_leaving = (feature for way, feature in capabilities.OF_LEAVING.items() if way in ways)
-        of_stages = capabilities.of_stages(stages(self._settings).trial())
+        logs = self._accepts(capabilities.LOG)
+        of_stages = capabilities.of_stages(stages(self._settings, logs=logs).trial())
         wanted = (*capabilities.FEATURES, *(capabilities.FEATURES6 if self._ipv6 else ()), *of_leaving, of_stages)
         queue = xtables.queue_chain(self._trial_table, self._settings.admission.queue)
         return attrs.evolve(
@@ -64,6 +65,7 @@ class Prober:
             native_queue=native,
             xtables_queue=not native and self._chains.works(queue) and (not self._ipv6 or self._chains6.works(queue)),
             hashes=self._accepts(capabilities.HASH),
+            logs=logs,
             queue_socket=client.queue_socket_works(),
             dnat=next((way for way in capabilities.ways(self._settings.datapath.dnat) if self._works(way)), None),
         )

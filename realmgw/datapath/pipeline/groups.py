@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 
 import attrs
 
+from realmgw.config.nflog import Nflog
 from realmgw.config.pipeline import Group
 from realmgw.config.policy import PolicyStage
 from realmgw.config.rules import Direction, Rule
@@ -42,8 +43,13 @@ def told(settings: Settings) -> tuple[Group, ...]:
     return tuple(sorted(settings.policy.pipeline.groups, key=lambda each: each.name))
 
 
-def stages(groups: Iterable[Group]) -> Stages:
-    """What they place."""
+def stages(groups: Iterable[Group], nflog: Nflog | None) -> Stages:
+    """What they place.
+
+    Args:
+        groups: Them.
+        nflog: As for `rules.lines`.
+    """
     objects, chains = dict[str, str](), dict[str, tuple[str, ...]]()
     for group in groups:
         for direction in Direction:
@@ -51,7 +57,7 @@ def stages(groups: Iterable[Group]) -> Stages:
                 line
                 for rule, place in placed(group)
                 if rule.direction is direction
-                for line in rules.lines(rule, place)
+                for line in rules.lines(rule, place, nflog)
             )
         for rule, place in placed(group):
             objects[f"counter {place.counter}"] = "{ }"

@@ -12,6 +12,7 @@ from pathlib import PurePath
 
 import attrs
 
+from realmgw.config.nflog import Nflog
 from realmgw.config.prefixlists import Prefixes
 from realmgw.config.rules import Rule, StageRule
 from realmgw.config.values import Network
@@ -31,7 +32,9 @@ SENDERS_TIME = 10  # seconds
 _ELEMENTS = re.compile(r" elements = \{[^}]*\};")
 _RULE = re.compile(
     r'(?P<matches>(?!type ).*?) ?(?:counter name "(?P<counter>[^"]*)" )?(?:counter name "[^"]*" )?'
-    r"(?P<verdict>accept|drop|return|goto \w+|reject( with [\w -]+)?|meta mark set .*|"
+    r'(?:limit rate [\w/ ]+ packets limit name "[^"]*" )?'
+    r"(?P<verdict>accept|drop|return|continue|goto \w+|reject( with [\w -]+)?|meta mark set .*|"
+    r'log prefix "[^"]*" group [\w -]+?|'
     r"tcp option maxseg size set [\w ]+?)"
     r'(?: comment "(?P<origin>[^"]*)")?'
 )
@@ -246,14 +249,14 @@ class StagePlace(rules.Standing):
         return f"{written}: {rule.comment}" if rule.comment else written
 
 
-def own_rules(stage: str, said: Iterable[StageRule]) -> tuple[dict[str, str], list[str]]:
+def own_rules(stage: str, said: Iterable[StageRule], nflog: Nflog | None) -> tuple[dict[str, str], list[str]]:
     """The operator's own rules: what they need, and they themselves in the order in which they are tried."""
     objects, lines = dict[str, str](), list[str]()
     for each, place in placed(stage, said):
         objects[f"counter {place.counter}"] = "{ }"
         objects.update((f"set {name}", declared) for name, declared in rules.sets(each.rule, place))
         by = f"iifname {interfaces([each.interface])} " if each.interface else ""
-        lines += [f"{by}{line}" for line in rules.lines(each.rule, place)]
+        lines += [f"{by}{line}" for line in rules.lines(each.rule, place, nflog)]
     return objects, lines
 
 

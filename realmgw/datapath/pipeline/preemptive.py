@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from realmgw.config.nflog import Nflog
 from realmgw.config.pipeline import Check, Management, Preemptive, PrefixList, Source
 from realmgw.datapath.pipeline import parts
 from realmgw.datapath.pipeline.parts import PREFIX, Stages, comment, drop, refuse
@@ -34,16 +35,17 @@ _NOWHERE_YET = {"ip": "{ 0.0.0.0 }", "ip6": "{ ::, fe80::/10 }"}
 """Where somebody sends from who has no address yet, or none that is routed."""
 
 
-def stages(said: Preemptive, sides: Iterable[str]) -> Stages:
+def stages(said: Preemptive, sides: Iterable[str], nflog: Nflog | None) -> Stages:
     """What the stage places.
 
     Args:
         said: What is said of it.
         sides: The interfaces that are ours, tunnels among them.
+        nflog: Which group the target LOG tells; None: the kernel can not tell any.
     """
+    own, of_own = parts.own_rules("preemptive", said.rules, nflog)
     found = _rules(said)
-    rules = [line for check in said.checks for line in found[check]()]
-    own, _ = parts.own_rules("preemptive", said.rules)
+    rules = [line for check in said.checks for line in (of_own if check is Check.RULES else found[check]())]
     chains: dict[str, tuple[str, ...]] = {}
     if rules:
         hook = "type filter hook prerouting priority mangle - 20; policy accept;"
@@ -72,7 +74,7 @@ def managing(said: Management) -> Iterator[str]:
 
 
 def _rules(said: Preemptive) -> Mapping[Check, Callable[[], Iterable[str]]]:
-    """The rules of each check."""
+    """The rules of each check, but for the operator's own."""
     black, white, origin = said.black_list, said.white_list, said.origin
     return {
         Check.MANAGEMENT: lambda: managing(said.management),
@@ -92,7 +94,6 @@ def _rules(said: Preemptive) -> Mapping[Check, Callable[[], Iterable[str]]]:
             f" limit rate over {each.rate}/second burst {each.burst} packets {drop('stage_new_rate', each.origin)}"
             for each in said.new_rates
         ),
-        Check.RULES: lambda: parts.own_rules("preemptive", said.rules)[1],
     }
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import attrs
 
+from realmgw.config.nflog import Nflog
 from realmgw.config.pipeline import DnsServed, Management, Policing, PrefixList, Served, Services
 from realmgw.config.policy import PolicyStage
 from realmgw.datapath.pipeline import parts
@@ -45,6 +46,8 @@ class Around:
     """What lets clients of the web proxy in: that is for the proxy to refuse."""
     is_after: bool = True
     """Whether rules of hosts are asked before this."""
+    nflog: Nflog | None = None
+    """Which group the target LOG tells; None: the kernel can not tell any."""
 
 
 @attrs.define
@@ -79,7 +82,7 @@ def stages(said: Services, around: Around, order: Iterable[PolicyStage]) -> Stag
     """
     made = _Making()
     makers: Mapping[PolicyStage, Callable[[], list[str]]] = {
-        PolicyStage.ADMIN_POLICY: lambda: _own(said, made),
+        PolicyStage.ADMIN_POLICY: lambda: _own(said, around, made),
         PolicyStage.ADMIN_POLICY_DHCP: lambda: _dhcp(said.dhcp, around, made),
         PolicyStage.ADMIN_POLICY_HTTP: lambda: _http(said.http, around, made),
         PolicyStage.ADMIN_POLICY_DNS: lambda: _dns(said.dns, around, made),
@@ -103,8 +106,8 @@ def stages(said: Services, around: Around, order: Iterable[PolicyStage]) -> Stag
     return Stages(made.objects, made.chains)
 
 
-def _own(said: Services, made: _Making) -> list[str]:
-    objects, lines = parts.own_rules("services", said.rules)
+def _own(said: Services, around: Around, made: _Making) -> list[str]:
+    objects, lines = parts.own_rules("services", said.rules, around.nflog)
     made.objects.update(objects)
     return lines
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import attrs
+
 from realmgw.config.pipeline import Refused, Segment
 from realmgw.config.policy import PolicyStage
 from realmgw.config.settings import Settings
@@ -11,6 +13,7 @@ from realmgw.datapath import marks
 from realmgw.datapath.pipeline import groups, parts, preemptive, services
 from realmgw.datapath.pipeline.parts import PREFIX, Stages, comment
 from realmgw.datapath.pipeline.services import Around
+from realmgw.datapath.policy import logged
 from realmgw.datapath.proxied import Proxied
 
 _SIDES = {marks.WAN: "wan", marks.LAN: "lan", marks.OTHER: "others"}
@@ -19,17 +22,25 @@ _AFTER_HOSTS = (PolicyStage.ADMIN_POLICY, PolicyStage.ADMIN_POLICY_DHCP, PolicyS
 _WEB_PORTS = (80, 443)
 
 
-def stages(settings: Settings) -> Stages:
-    """What they place."""
+def stages(settings: Settings, *, logs: bool = True) -> Stages:
+    """What they place.
+
+    Args:
+        settings: The gateway's settings.
+        logs: Whether the kernel can tell of packets, for the target LOG.
+    """
     said, order = settings.policy.pipeline, settings.datapath.policy_order
+    nflog = settings.datapath.log if logs else None
     wan, lan = settings.interfaces.wan, settings.interfaces.lan
-    made = Stages()
+    made = Stages(logged.objects(nflog))
     if PolicyStage.PACKET_MARKING in order and said.marking:
         made = made.joined(_marking(wan, lan))
     if PolicyStage.ADMIN_PREEMPTIVE in order:
-        made = made.joined(preemptive.stages(said.preemptive, (wan, *lan, *said.tunnels)))
-    made = made.joined(services.stages(said.services, _around(settings), order), _segments(said.segments))
-    made = made.joined(groups.stages(groups.told(settings)))
+        made = made.joined(preemptive.stages(said.preemptive, (wan, *lan, *said.tunnels), nflog))
+    made = made.joined(
+        services.stages(said.services, attrs.evolve(_around(settings), nflog=nflog), order), _segments(said.segments)
+    )
+    made = made.joined(groups.stages(groups.told(settings), nflog))
     if any(parts.REFUSE in line for lines in made.chains.values() for line in lines):
         made = Stages({}, parts.refusal()).joined(made)
     return made

@@ -16,6 +16,7 @@ from ipaddress import ip_address
 
 import attrs
 
+from realmgw.config.nflog import Nflog
 from realmgw.datapath.batches import Elements, Word, number
 from realmgw.datapath.policy import rules
 from realmgw.datapath.policy.rules import COUNTED, FORBIDDEN, Place
@@ -120,6 +121,8 @@ class Led:
     """New ones."""
     kept: dict[Said, Class]
     """Those that stand before and after."""
+    nflog: Nflog | None = None
+    """See `Classes`."""
 
 
 class Classes:
@@ -127,24 +130,26 @@ class Classes:
 
     Args:
         groups: The names of groups that are told of: chains of theirs stand.
+        nflog: Which group of the kernel's the target LOG tells; None: it can not tell any.
         most: So many there may be at once.
 
     Attributes:
         by_rules: Them, by what is said of their hosts.
         groups: As given.
+        nflog: As given.
     """
 
-    def __init__(self, groups: Iterable[str] = (), *, most: int = MOST_CLASSES) -> None:
+    def __init__(self, groups: Iterable[str] = (), nflog: Nflog | None = None, *, most: int = MOST_CLASSES) -> None:
         self.by_rules: dict[Said, Class] = {}
-        self.groups = frozenset(groups)
+        self.groups, self.nflog = frozenset(groups), nflog
         self._most = most
         self._last = 0
         self._free: list[int] = []  # numbers up to the last one that no class has
 
     @classmethod
-    def of(cls, hosts: Iterable[Host], groups: Iterable[str] = ()) -> Classes:
+    def of(cls, hosts: Iterable[Host], groups: Iterable[str] = (), nflog: Nflog | None = None) -> Classes:
         """Those of these hosts, were there no others."""
-        found = cls(groups)
+        found = cls(groups, nflog)
         found.take(found.led((), hosts))
         return found
 
@@ -153,7 +158,7 @@ class Classes:
 
     def copy(self) -> Classes:
         """The same, to be looked at: it stays as it is."""
-        found = Classes(self.groups)
+        found = Classes(self.groups, self.nflog)
         found.by_rules = dict(self.by_rules)
         return found
 
@@ -182,7 +187,7 @@ class Classes:
                 said = self.said_of(host)
                 if said:
                     counts[said] = counts.get(said, 0) + step
-        led, numbers = Led(self.said_of, {}, {}, {}), self._numbers()
+        led, numbers = Led(self.said_of, {}, {}, {}, self.nflog), self._numbers()
         for said, more in counts.items():
             known = self.by_rules.get(said)
             if known is None and more:
@@ -236,7 +241,7 @@ def elements(led: Led, gone: Iterable[Host], came: Iterable[Host]) -> Iterator[E
 def additions(table: str, led: Led) -> Iterator[str]:
     """The commands that make what belongs to new classes; no host is led there yet."""
     for said, each in led.came.items():
-        yield from _addition(table, each, said)
+        yield from _addition(table, each, said, led.nflog)
 
 
 def removals(table: str, led: Led) -> Iterator[str]:
@@ -296,7 +301,7 @@ def texts(known: Classes) -> dict[str, list[str]]:
         known: The classes that there are.
     """
     return {
-        chain: [*begin, *(line for rule, place in of_it for line in rules.lines(rule, place))]
+        chain: [*begin, *(line for rule, place in of_it for line in rules.lines(rule, place, known.nflog))]
         for said, each in known.by_rules.items()
         for chain, _, begin, of_it in _directed(each, said)
     }
@@ -311,7 +316,7 @@ def _directed(each: Class, said: Said) -> Iterator[tuple[str, str, list[str], li
             yield f"class_{each.number}_{end}", verdicts, [_BEGIN, *jumps], of_it
 
 
-def _addition(table: str, each: Class, said: Said) -> Iterator[str]:
+def _addition(table: str, each: Class, said: Said, nflog: Nflog | None) -> Iterator[str]:
     for chain, verdicts, begin, of_it in _directed(each, said):
         yield f"add chain inet {table} {chain}"
         yield from (f"add rule inet {table} {chain} {line}" for line in begin)
@@ -319,7 +324,7 @@ def _addition(table: str, each: Class, said: Said) -> Iterator[str]:
             yield f"add counter inet {table} {place.counter}"
             for name, declared in rules.sets(rule, place):
                 yield f"add set inet {table} {name} {declared}"
-            for line in rules.lines(rule, place):
+            for line in rules.lines(rule, place, nflog):
                 yield f"add rule inet {table} {chain} {line}"
         # As an element of its own it would have libnftables list all sets of prefixes; within a declaration it has not.
         yield f"table inet {table} {{\nmap {verdicts} {{\ntype classid : verdict"

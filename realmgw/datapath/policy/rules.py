@@ -13,7 +13,9 @@ from typing import Protocol
 import attrs
 
 from realmgw.config.meaning import Limit, Meaning, Ports, meaning
+from realmgw.config.nflog import Nflog
 from realmgw.config.rules import Direction, Rule, Target
+from realmgw.datapath.policy import logged
 
 FORBIDDEN = "forbidden"
 """The chain that tells senders, by protocol, that something is refused."""
@@ -111,10 +113,17 @@ def sets(rule: Rule, place: Standing) -> Iterator[tuple[str, str]]:
             yield place.kept("flows", family), f"{{ type {kinds}; size 65536; flags dynamic; }}"
 
 
-def lines(rule: Rule, place: Standing) -> Iterator[str]:
-    """The rules of nftables that do what it says: one, or one for each family."""
+def lines(rule: Rule, place: Standing, nflog: Nflog | None) -> Iterator[str]:
+    """The rules of nftables that do what it says: one, or one for each family.
+
+    Args:
+        rule: It.
+        place: Where it stands.
+        nflog: Which group the target LOG tells; None: the kernel can not tell any.
+    """
     meant = meaning(rule)
-    end = f'counter name "{place.counter}" {_verdict(rule.target, meant, place)} comment {quoted(place.said(rule))}'
+    verdict = _log(rule, meant, place, nflog) if rule.target is Target.LOG else _verdict(rule.target, meant, place)
+    end = f'counter name "{place.counter}" {verdict} comment {quoted(place.said(rule))}'
     for family in _families(meant) or (meant.family,):
         matches = (*_matches(meant, family), *_limits(meant, place, family, place.own(rule)))
         yield " ".join((*matches, end))
@@ -187,6 +196,11 @@ def _kinds(key: Iterable[str], address: str) -> str:
 
 def _rate(limit: Limit) -> str:
     return f"limit rate {'over ' if limit.is_over else ''}{limit.rate}/{limit.unit} burst {limit.burst} packets"
+
+
+def _log(rule: Rule, meant: Meaning, place: Standing, nflog: Nflog | None) -> str:
+    says = attrs.evolve(rule, comment=meant.prefix) if meant.prefix else rule
+    return logged.statement(nflog, place.said(says))
 
 
 def _verdict(target: Target, meant: Meaning, place: Standing) -> str:

@@ -55,7 +55,9 @@ RULES = """
 {priority: 62, direction: INGRESS, connlimit: {connlimit-above: 9, connlimit-saddr: }, target: DROP},
 {priority: 70, direction: INGRESS, target: {REJECT: {reject-with: icmp-host-prohibited}}},
 {priority: 71, direction: INGRESS, protocol: tcp, target: {REJECT: {reject-with: tcp-reset}}},
-{priority: 72, direction: EGRESS, target: REJECT, comment: {comment: "\\"; flush ruleset; é"}}
+{priority: 72, direction: EGRESS, target: REJECT, comment: {comment: "\\"; flush ruleset; é"}},
+{priority: 80, direction: EGRESS, udp: {dport: 53}, limit: {limit: 5/sec}, target: LOG, comment: {comment: asks}},
+{priority: 81, direction: INGRESS, target: {LOG: {log-prefix: "\\"; $x é "}}, comment: {comment: not this}}
 """
 """Each match and target, each of its options, turned around where that can be."""
 OURS = (

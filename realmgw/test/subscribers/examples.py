@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from typing import Any
 
+import attrs
 from hypothesis import strategies as st
 
 from realmgw.config.ipv6 import Ipv6Mode
@@ -35,13 +36,17 @@ def _tuples(items: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 TERMS = st.builds(
     Terms,
-    _PROTOCOLS,
-    st.integers(0, 65535),
-    st.booleans(),
-    st.booleans(),
-    st.integers(-1, 9),
-    st.booleans(),
-    st.floats(0.1, 3600.0),
+    protocol=_PROTOCOLS,
+    port=st.integers(0, 65535),
+    proxy_required=st.booleans(),
+    http_port=st.integers(1, 65535),
+    https_port=st.integers(1, 65535),
+    https_redirect=st.booleans(),
+    proxy_protocol=st.booleans(),
+    carriergrade=st.booleans(),
+    loose_packet=st.integers(-1, 9),
+    autobind=st.booleans(),
+    timeout=st.floats(0.1, 3600.0),
 )
 _PARTS = _tuples(
     st.sampled_from(
@@ -53,6 +58,18 @@ _PARTS = _tuples(
         ]
     )
 ).map(lambda parts: tuple(dict(parts).items()))
+_OPTIONS = {
+    Target.REJECT: [(), (("reject-with", ("tcp-reset",)),), (("reject-with", ("icmp-adm-prohibited",)),)],
+    Target.LOG: [(), (("log-prefix", ("x: ",)),), (("log-prefix", ('$a "b\\',)),)],
+}
+
+
+def _with_options(rule: Rule) -> st.SearchStrategy[Rule]:
+    """The same with options that its target has."""
+    options = st.sampled_from(_OPTIONS.get(rule.target, [()]))
+    return options.map(lambda said: attrs.evolve(rule, target_options=said))
+
+
 RULES = st.builds(
     Rule,
     st.integers(0, 65535),
@@ -62,9 +79,8 @@ RULES = st.builds(
     st.none() | ADDRESSES.map(IPv4Network),
     st.none() | ADDRESSES.map(IPv4Network),
     _PARTS,
-    st.sampled_from([(), (("reject-with", ("tcp-reset",)),), (("reject-with", ("icmp-adm-prohibited",)),)]),
-    st.sampled_from(["", "x", "a: 'b' # \"c\"", "\u00fc", "~"]),
-)
+    comment=st.sampled_from(["", "x", "a: 'b' # \"c\"", "\u00fc", "~"]),
+).flatmap(_with_options)
 IDENTITIES = st.builds(
     Identity,
     _tuples(NAMES),

@@ -124,7 +124,9 @@ class RefusalTests(FirewallTestCase):
     def test_refuses_unknown_targets_and_their_options(self) -> None:
         """There is no chain of somebody else to jump to."""
         for target, message in (
-            ("LOG", "'LOG' is not known: write ACCEPT or DROP or REJECT"),
+            ("QUEUE", "'QUEUE' is not known: write ACCEPT or DROP or REJECT or LOG"),
+            ("{LOG: {log-level: debug}}", "the option 'log-level' is not known"),
+            ("{DROP: {reject-with: tcp-reset}}", "DROP has no options: write 'target: DROP'"),
             ("{REJECT: {with: x}}", "the option 'with' is not known: write one of reject-with"),
         ):
             [line] = self.refusals(f"{{priority: 0, direction: EGRESS, target: {target}}}")

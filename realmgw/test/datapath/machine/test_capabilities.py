@@ -17,6 +17,7 @@ ALL = Capabilities(
     xtables_queue=False,
     queue_socket=True,
     dnat=Dnat.MAP,
+    logs=True,
 )
 
 
@@ -42,6 +43,14 @@ class ProblemsTests(SynchronousTestCase):
             (said,) = capabilities.problems(found, ports=(5353, 53))
             self.assertRegex(said, line)
             self.assertNotIn("\n", said)
+
+    def test_a_kernel_that_can_not_tell_of_packets_is_named_and_does(self) -> None:
+        """What has to be loaded is said; whoever can not try it says nothing."""
+        without = attrs.evolve(ALL, logs=False)
+        self.assertEqual((capabilities.problems(without), [*capabilities.doubts(ALL)]), ((), []))
+        [said] = capabilities.doubts(without)
+        self.assertRegex(said, "target LOG is missing, so rules with it only count: .*modprobe nft_log nfnetlink_log")
+        self.assertEqual([*capabilities.doubts(attrs.evolve(without, privileges=0))], [])
 
     def test_raw_sockets_are_asked_for_where_neighbours_ask(self) -> None:
         """Who has all else is told of that alone; who has no such prefix needs none."""

@@ -31,7 +31,7 @@ class GroupsTests(SynchronousTestCase):
 
     def test_rules_say_where_they_are_written_and_count(self) -> None:
         """Each by itself, and what is dropped or refused together; limits are of one host."""
-        made = groups.stages(groups.told(staged(f"{{groups: {{{BASIC}}}}}")))
+        made = groups.stages(groups.told(staged(f"{{groups: {{{BASIC}}}}}")), None)
         told, at = 'counter name "stage_groups"', 'comment "policies.d/50.yaml:1'
         self.assertEqual(made.chains["stage_group_basic_out"], (
             f'meta l4proto 17 udp dport 9 counter name "rule_group_basic_1" {told} drop {at}: x"',
@@ -57,8 +57,8 @@ class GroupsTests(SynchronousTestCase):
     def test_names_lead_to_names_of_their_own(self) -> None:
         """Whatever two groups are called, no chain, counter and set is of both."""
         names = ("a", "a_out", "a_1", "a_1_1", "1", "A", "a.1", "a-1")
-        made = [groups.stages(groups.told(staged(f"{{groups: {{'{name}': {{rules: [{DROPS}, {LIMITED}]}}}}}}")))
-                for name in names]  # fmt: skip
+        said = [staged(f"{{groups: {{'{name}': {{rules: [{DROPS}, {LIMITED}]}}}}}}") for name in names]
+        made = [groups.stages(groups.told(each), None) for each in said]
         own = [{*each.chains, *each.objects} - {"counter stage_groups"} for each in made]
         self.assertEqual(len(set().union(*own)), sum(map(len, own)))
 

@@ -61,7 +61,8 @@ class StagesTests(SynchronousTestCase):
         """Impossible flags, and responses that nobody has asked for; nothing that every packet meets."""
         made = stages(SETTINGS)
         self.assertEqual(set(made.chains), {"stage_preemptive", "stage_services"})
-        self.assertEqual(set(made.objects), {"counter stage_flags", "counter stage_dns_unsolicited"})
+        limit = "limit packets_told"
+        self.assertEqual(set(made.objects), {"counter stage_flags", "counter stage_dns_unsolicited", limit})
 
     def test_a_flow_that_was_answered_passes_by_the_first_rule(self) -> None:
         """Of whatever is looked at first; of what is forwarded, nothing else is asked but SYNs for their size."""

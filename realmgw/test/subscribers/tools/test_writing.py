@@ -30,8 +30,9 @@ class WrittenTests(SynchronousTestCase):
     @settings(max_examples=80, deadline=None)
     @given(ENTRIES)
     def test_what_is_written_is_read_as_the_same(self, entry: Entry) -> None:
-        """Whatever the subscriber is."""
-        [found] = read(written([entry]))
+        """Whatever the subscriber is; a value has no place in a text, but what was read has."""
+        [read_again] = read(written([entry]))
+        found = attrs.evolve(read_again, groups_at=None)
         self.assertEqual(attrs.astuple(found, recurse=False), attrs.astuple(entry, recurse=False))
 
     def test_the_established_style_becomes_plain(self) -> None:
