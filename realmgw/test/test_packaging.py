@@ -1,0 +1,173 @@
+"""Tests for what the Debian package is made of (`debian/`); `testbed/package` builds it and tries it."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import attrs
+from twisted.trial.unittest import SynchronousTestCase
+
+import realmgw
+from realmgw.config.settings import Control, Settings
+from realmgw.control.commands import COMMANDS
+from realmgw.repository import tap
+from realmgw.synnode.settings import NodeSettings, Operators
+from realmgw.test.checkout import CHECKOUT, NO_CHECKOUT, project_files
+
+DEBIAN = CHECKOUT / "debian"
+PREFIX = "/usr/lib/realmgw/bin/"
+
+
+def unit(path: Path) -> dict[str, list[str]]:
+    """What a unit says: its keys with their values, in their order."""
+    found: dict[str, list[str]] = {}
+    for line in path.read_text().splitlines():
+        if "=" in line and not line.startswith("#"):
+            key, _, value = line.partition("=")
+            found.setdefault(key, []).append(value)
+    return found
+
+
+class PackagingTestCase(SynchronousTestCase):
+    """Tests that need `debian/`."""
+
+    skip = NO_CHECKOUT
+
+    def text(self, name: str) -> str:
+        """A file of `debian/`."""
+        return (DEBIAN / name).read_text()
+
+    def units(self) -> dict[str, dict[str, list[str]]]:
+        """What each of our units says."""
+        paths = DEBIAN.glob("realmgw.*.service")
+        return {path.name.removeprefix("realmgw.").removesuffix(".service"): unit(path) for path in paths}
+
+
+class FilesTests(PackagingTestCase):
+    """What is packed."""
+
+    def test_version_is_that_of_the_project(self) -> None:
+        """It stands in the changelog, where Debian looks for it."""
+        self.assertTrue(self.text("changelog").startswith(f"realmgw ({realmgw.__version__}) "))
+
+    def test_whatever_is_listed_is_there_and_belongs_to_the_project(self) -> None:
+        """Every pattern finds something that is committed."""
+        known = {path.relative_to(CHECKOUT) for path in project_files()}
+        known |= {parent for path in known for parent in path.parents}
+        for name in ("install", "docs", "examples", "manpages"):
+            for line in self.text(f"realmgw.{name}").splitlines():
+                found = {path.relative_to(CHECKOUT) for path in CHECKOUT.glob(line.split()[0])}
+                self.assertTrue(found, line)
+                self.assertTrue(found & known, line)
+
+    def test_every_manual_page_and_example_is_packed(self) -> None:
+        """A new one as well."""
+        pages = {str(path.relative_to(CHECKOUT)) for path in (CHECKOUT / "docs" / "man").iterdir()}
+        self.assertEqual(set(self.text("realmgw.manpages").split()), pages)
+        self.assertIn("conf/*", self.text("realmgw.examples").split())
+
+    def test_every_program_can_be_called(self) -> None:
+        """Console scripts by their names; twistd by another, where Debian's is."""
+        setup = configparser.ConfigParser()
+        setup.read(CHECKOUT / "setup.cfg")
+        scripts = re.findall(r"^([\w-]+) =", setup["options.entry_points"]["console_scripts"], re.MULTILINE)
+        links = dict(map(str.split, self.text("realmgw.links").splitlines()))
+        for script in scripts:
+            self.assertEqual(links[f"{PREFIX[1:]}{script}"], f"usr/bin/{script}")
+        self.assertEqual(links[f"{PREFIX[1:]}twistd"], "usr/bin/realmgw-twistd")
+        (kept,) = re.findall(r"^SCRIPTS := (.*)$", self.text("rules"), re.MULTILINE)
+        self.assertEqual(set(kept.split()), {*scripts, "twistd"})
+        self.assertIn(f"{PREFIX}twistd --nodaemon realmgw-repository", self.text("bin/realmgw-repository"))
+
+    def test_every_requirement_of_the_machine_is_a_dependency(self) -> None:
+        """What the README has installed, but for what something is built with; that is asked for when it is built."""
+        (line,) = re.findall(r"^apt-get install (.*)$", (CHECKOUT / "README.md").read_text(), re.MULTILINE)
+        control = self.text("control")
+        building, _, running = control.partition("\n\n")
+        for package in line.split():
+            is_built_with = package.startswith("python3-") or package.endswith("-dev") or package == "pkg-config"
+            if package != "build-essential":  # what debhelper has anyway
+                self.assertIn(f" {package}", building if is_built_with else running)
+
+    def test_scripts_are_of_the_shell_and_leave_debhelper_its_place(self) -> None:
+        """Each ends when a command fails."""
+        for name in ("postinst", "prerm", "postrm"):
+            self.assertIn("\nset -e\n", self.text(f"realmgw.{name}"))
+            self.assertIn("\n#DEBHELPER#\n", self.text(f"realmgw.{name}"))
+            done = subprocess.run(["sh", "-n", DEBIAN / f"realmgw.{name}"], capture_output=True, check=False)
+            self.assertEqual((name, done.returncode, done.stderr), (name, 0, b""))
+
+
+class UnitTests(PackagingTestCase):
+    """What systemd is told."""
+
+    def test_there_is_one_for_each_service_and_each_starts_it(self) -> None:
+        """That of twistd's plugin, in the foreground; systemd hears of it."""
+        plugins = {path.stem for path in (CHECKOUT / "twisted" / "plugins").glob("*.py")}
+        units = self.units()
+        self.assertEqual({f"{name.replace('-', '_')}_plugin" for name in units}, plugins)
+        for name, said in units.items():
+            (command,) = said["ExecStart"]
+            self.assertEqual(shlex.split(command)[:3], [f"{PREFIX}twistd", "--nodaemon", name])
+            self.assertEqual((said["Type"], said["WatchdogSec"]), (["notify"], ["60"]))
+
+    def test_none_is_started_by_the_installation(self) -> None:
+        """Nor enabled: there is no configuration yet."""
+        lines = re.findall(r"^\tdh_installsystemd (.*)$", self.text("rules"), re.MULTILINE)
+        self.assertEqual(sorted(lines), [f"--name={name} --no-enable --no-start" for name in sorted(self.units())])
+
+    def test_users_are_made_and_removed(self) -> None:
+        """Each service has one of its own, with a folder for its state; none is root."""
+        users = [said["User"][0] for said in self.units().values()]
+        self.assertEqual(len(set(users)), len(users))
+        self.assertNotIn("root", users)
+        for script in ("postinst", "postrm"):
+            (made,) = re.findall(r"^\t+for user in (.*); do", self.text(f"realmgw.{script}"), re.MULTILINE)
+            self.assertEqual(sorted(made.split()), sorted(users))
+
+    def test_folders_are_those_that_the_services_use_by_default(self) -> None:
+        """Of the state and of sockets."""
+        for name, said in self.units().items():
+            self.assertEqual((said["RuntimeDirectory"], said["StateDirectory"]), ([name], [name]))
+        defaults = {
+            "realmgw": (Control().socket, attrs.fields(Settings).state.default),
+            "realmgw-synproxy": (Operators().socket, attrs.fields(NodeSettings).state.default),
+            "realmgw-repository": (tap.SOCKET, tap.DATABASE),
+        }
+        for name, (socket, state) in defaults.items():
+            self.assertEqual(Path(str(socket)).parent, Path(f"/run/{name}"))
+            self.assertIn(Path(f"/var/lib/{name}"), (Path(str(state)), Path(str(state)).parent))
+
+    def test_what_they_call_besides_exists(self) -> None:
+        """The command by which a reload is asked for."""
+        self.assertEqual(self.units()["realmgw"]["ExecReload"], ["/usr/bin/realmgw reload"])
+        self.assertIn("reload", COMMANDS)
+
+    def test_options_that_are_shown_for_the_repository_are_its(self) -> None:
+        """Those in /etc/default; as they come, there are none."""
+        (shown,) = re.findall(r'^#OPTIONS="(.*)"$', self.text("default/realmgw-repository"), re.MULTILINE)
+        options = tap.Options()
+        options.parseOptions(shlex.split(shown))
+        self.assertEqual(options["token"], "/etc/realmgw-repository/token")
+        self.assertIn('\nOPTIONS=""\n', self.text("default/realmgw-repository"))
+
+    def test_the_exceptions_are_explained(self) -> None:
+        """Whatever protects one of the units, and not the gateway's."""
+        text = (CHECKOUT / "docs" / "installing.md").read_text()
+        units = self.units()
+        protections = {
+            key for said in units.values() for key in said if re.match("Protect|Private|Restrict|Memory", key)
+        }
+        for key in protections - set(units["realmgw"]):
+            self.assertIn(f"`{key}", text)
+
+    def test_the_drop_in_for_the_web_proxy_adds_what_another_user_takes(self) -> None:
+        """It is named after a key that exists."""
+        self.assertIn("webproxy", Settings.__annotations__)
+        said = unit(DEBIAN / "webproxy.conf")
+        self.assertEqual(said["AmbientCapabilities"], said["CapabilityBoundingSet"])
+        self.assertTrue({"CAP_SETUID", "CAP_SETGID"} <= set(said["AmbientCapabilities"][0].split()))
