@@ -115,11 +115,14 @@ class Ledger(Books):
         One that keeps the address for others stays until it has nothing to spare any more. While the gateway is
         alarmed, or if he comes sooner than clients do, it may have been a stranger: that is found out later.
         """
+        delays = claim.group.delays
         if claim.is_hold:
             claim.spare -= 1
             if claim.spare > 0:
                 return
-        elif self.candidates.alarmed_until > now or self._comes_too_soon(claim, now):
+        elif self.candidates.alarmed_until > now or (
+            delays is not None and now - claim.created < delays.least and self.candidates.can_ask
+        ):
             alone = len(claim.reservation.claims) == 1 and outcomes.is_first(claim)
             self.candidates.doubt(claim, Doubt(alone, outcomes.merit(claim), outcomes.fault(claim)), now)
         else:
@@ -128,11 +131,6 @@ class Ledger(Books):
         self.end(claim, now)
         if claim.sibling is not None:
             self.end_other(claim.sibling, now)
-
-    def _comes_too_soon(self, claim: Claim, now: float) -> bool:
-        """Whether who uses a claim comes sooner than its clients do: then it is hardly one of them."""
-        delays = claim.group.delays
-        return delays is not None and now - claim.created < delays.least and self.candidates.can_ask
 
     def lapse(self, claim: Claim, now: float) -> None:
         """End a claim that nobody came for; one that has ended already is left alone."""

@@ -10,6 +10,8 @@ BUCKETS = 56
 _FIRST_EXPONENT = -11  # the first buckets begin at 2**-12 s, about a quarter of a millisecond
 _NO_TIME = 2.0**-20  # seconds; 0.0 has an exponent that says nothing of its size
 _DECAY_AT = 4096
+SHORTEST = math.ldexp(5 / 8, _FIRST_EXPONENT)
+"""The upper edge of the first bucket, in seconds: of what is shorter it is only known that it is."""
 
 
 class Delays:

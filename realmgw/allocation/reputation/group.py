@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from realmgw.allocation.pace import Lost
-from realmgw.allocation.reputation.delays import Delays
+from realmgw.allocation.reputation.delays import SHORTEST, Delays
 from realmgw.allocation.reputation.habits import Habits
 from realmgw.allocation.reputation.score import Rated
 from realmgw.allocation.reputation.told import Told
@@ -162,7 +162,8 @@ class Group(Rated):
         if delays.total >= OBSERVATIONS:
             slowest = delays.quantile(0.999)
             self.delay_median = delays.quantile(0.5)
-            delays.least = SOONER * delays.quantile(SOONEST)
+            soonest = delays.quantile(SOONEST)
+            delays.least = SOONER * soonest if soonest > SHORTEST else 0.0
             scarce = OBSERVATIONS / delays.total  # of so few, hardly one was as slow as the slowest of a thousand
             self.delay_p999 = slowest * (1 + scarce)
             self.claim_timeout = max(CLAIM_TIMEOUT_LEAST, slowest * 2 * (1 + scarce))

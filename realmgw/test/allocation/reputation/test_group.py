@@ -100,6 +100,16 @@ class GroupTests(SynchronousTestCase):
             group.arrived(0.5)
         self.assertGreaterEqual(group.claim_timeout, 1.0)
 
+    def test_who_comes_too_soon_is_known_where_delays_can_be_told_apart(self) -> None:
+        """Less than nine of ten clients take; nothing where all come sooner than the shortest delay that is told."""
+        for delay, is_known in ((0.04, True), (0.0005, True), (0.0001, False), (0.0, False)):
+            group = Group("203.0.113.1")
+            for _ in range(2 * OBSERVATIONS):
+                group.arrived(delay)
+            assert group.delays is not None
+            self.assertEqual(0.0 < group.delays.least < delay, is_known, delay)
+            self.assertLessEqual(group.delays.least, delay)
+
     def test_below_the_lowest_band_the_guard_is_the_least(self) -> None:
         """A group of worst standing has a claim timeout of 100 ms, known or not."""
         group = Group("203.0.113.1")
