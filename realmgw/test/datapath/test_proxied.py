@@ -44,7 +44,7 @@ class RulesTests(SynchronousTestCase):
         chains = Proxied(108, ADDRESSES, 80, 443).chains("{ lan0 }")
         self.assertEqual(chains["proxy_sends"], [
             "type filter hook output priority filter; policy accept;",
-            "meta skuid 108 oifname { lan0 } goto proxy_to_host",
+            "meta skuid 108 oifname { lan0 } meta mark set meta mark or 0x80000000 goto proxy_to_host",
         ])  # fmt: skip
         reset = 'counter name "proxy_refused" reject with tcp reset'
         self.assertEqual(chains["proxy_to_host"], [
