@@ -14,7 +14,7 @@ from realmgw.allocation.claims import holds, lessons
 from realmgw.allocation.claims.crowd import Crowd
 from realmgw.allocation.claims.ended import UNNOTED, Ended
 from realmgw.allocation.claims.ledger import Ledger
-from realmgw.allocation.claims.matching import matching, may_pass
+from realmgw.allocation.claims.matching import goes_before, matching, may_pass
 from realmgw.allocation.claims.senders import SOURCES_ANY, make_room
 from realmgw.allocation.flow import Flow
 from realmgw.allocation.reputation.group import Group
@@ -181,10 +181,10 @@ class Arrivals:
     def _again(self, known: Reservation, flow: Flow, now: float, trace: Trace | None) -> int:
         """Admit a flow that was admitted a moment ago.
 
-        With ports it is the same flow. Without them, two flows of a sender look the same: so when the address has been
-        handed on since, a claim goes before the memory.
+        When the address has been handed on since, and its client may be this one, it is another flow that looks the
+        same: one without ports, or one that begins with a handshake from a port that is used again.
         """
-        claim = None if flow[4] else self._goes_before(known, flow, now)
+        claim = None if known.stands else goes_before(known, flow, now, seen=now - self._ledger.dead.unseen(now=now))
         where = known if claim is None else claim.reservation
         if trace is not None:
             what = "a claim goes before that" if claim is not None else "it is admitted again"
@@ -195,21 +195,6 @@ class Arrivals:
             self._use(claim, where, flow, now)
             self._young[flow] = where
         return where.service.host.index
-
-    def _goes_before(self, known: Reservation, flow: Flow, now: float) -> Claim | None:
-        """The claim that a packet without ports uses where its address has been handed on since it was let in.
-
-        What only keeps the address for others is none: it is less likely for him than that this is his flow of before.
-        """
-        src, _, protocol, *_ = flow
-        if known.stands:
-            return None
-        for key in (protocol << 16, 0):
-            reservation = known.address.reservations.get(key)
-            claim = None if reservation is None or not reservation.claims else matching(reservation, src, now)
-            if claim is not None and not claim.is_hold:
-                return claim
-        return None
 
     def forget(self, *, now: float) -> None:
         """Forget the flows that were admitted long enough ago; some of them each time, or packets would wait for it."""

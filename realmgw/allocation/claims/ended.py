@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 ICMP, TCP, DCCP, ICMP_V6, SCTP = 1, 6, 33, 58, 132
 UNNOTED = frozenset((ICMP, TCP, DCCP, ICMP_V6, SCTP))
 """The protocols of which nothing is remembered."""
+HANDSHAKES = frozenset((TCP, DCCP, SCTP))
+"""Those of them that have ports: conntrack knows each of their flows from its first packet on."""
 BURST = 1.0  # seconds
 """So soon after a flow was let in come those of its packets that conntrack has not seen."""
 GRACE = 10.0  # seconds

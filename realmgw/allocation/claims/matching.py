@@ -6,11 +6,15 @@ from collections.abc import Collection
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from realmgw.allocation.claims.ended import HANDSHAKES
 from realmgw.allocation.claims.siblings import has_come
 
 if TYPE_CHECKING:
+    from realmgw.allocation.flow import Flow
     from realmgw.allocation.state import Claim, Reservation
 
+KNOWN = 0.01  # seconds
+"""So soon after a packet was let in conntrack has its flow."""
 LOOKED_AT = 64
 """So many claims of a reservation are looked at for the one that a packet uses."""
 
@@ -57,3 +61,31 @@ def _likeliest(claims: Collection[Claim], now: float) -> Claim | None:
 
 def _unlikely(claim: Claim, now: float) -> tuple[bool, ...]:
     return claim.is_hold, has_come(claim), claim.dead <= now, claim.group.hopeless, claim.is_long
+
+
+def goes_before(known: Reservation, flow: Flow, now: float, *, seen: float) -> Claim | None:
+    """The claim that a packet uses whose address has been handed on since a flow that looks the same was let in.
+
+    What only keeps the address for others is no such claim: it is less likely for him than that this is his flow.
+
+    Args:
+        known: Where that flow was let in; it stands no more.
+        flow: The packet.
+        now: The present, in monotonic seconds.
+        seen: What is looked at now came by then.
+
+    Returns:
+        None if there is none, or if the packet can be of the same flow: datagrams always can; of what conntrack knows
+        from its first packet on, what had come before that was let in.
+    """
+    src, _, protocol, _, dport = flow
+    if dport:
+        since, _ = known.sources.get(src, (now, flow))  # of his flows there, that was the last one
+        if protocol not in HANDSHAKES or since > seen - KNOWN:
+            return None
+    for key in (protocol << 16 | dport, dport, protocol << 16, 0):
+        reservation = known.address.reservations.get(key)
+        claim = None if reservation is None or not reservation.claims else matching(reservation, src, now)
+        if claim is not None and not claim.is_hold:
+            return claim
+    return None

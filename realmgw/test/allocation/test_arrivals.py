@@ -207,9 +207,9 @@ class BurstTests(SynchronousTestCase):
         for began in (0.0, 0.5, 0.99, 1.0, 1.7):
             scene = Scene(1, claim_sources=1)
             address = scene.get(ONE, now=began)
-            scene.come(address, sport=5060, now=began)
+            scene.come(address, CLIENT, UDP, sport=5060, now=began)
             scene.get(TWO, now=began)
-            self.assertEqual(scene.come(address, sport=5060, now=began + 0.999), 1)
+            self.assertEqual(scene.come(address, CLIENT, UDP, sport=5060, now=began + 0.999), 1)
 
     def test_a_flow_is_forgotten_after_three_seconds(self) -> None:
         """A flow of long ago is not known any more, with or without others in between."""
@@ -244,6 +244,37 @@ class BurstTests(SynchronousTestCase):
             scene.allocator.expire(now=now)
             left.append(sum(map(len, (arrivals._young, arrivals._old, arrivals._gone))))
         self.assertEqual([before - after for before, after in pairwise(left)], [SLICE, SLICE, SLICE, 0])
+
+    def test_a_port_that_is_used_again_begins_another_flow(self) -> None:
+        """Where the address was handed on, and its client may be this one: conntrack knows a flow from its SYN on."""
+        scene = Scene(1)
+        address = scene.get(ONE, now=0.0)
+        flow = CLIENT, address, TCP, 5060, 80
+        self.assertEqual(scene.allocator.admit(*flow, now=0.1), 1)
+        self.assertEqual(scene.get(TWO, now=0.2), address)
+        self.assertEqual(explain_admit(scene.allocator, flow, now=0.3).host, 2)
+        self.assertEqual([scene.allocator.admit(*flow, now=now) for now in (0.3, 0.31)], [2, 2])
+        self.assertEqual((scene.counters.by_claim, scene.counters.by_memory), (2, 1))
+
+    def test_a_syn_that_waited_with_its_own_repetition_is_the_same_flow(self) -> None:
+        """It had come before the first one was let in, so that conntrack knew nothing; or packets were lost lately."""
+        for behind in ((0.2,), (0.0, 0.25)):
+            scene = Scene(1)
+            address = scene.get(ONE, now=0.0)
+            flow = CLIENT, address, TCP, 5060, 80
+            self.assertEqual(scene.allocator.admit(*flow, now=0.1), 1)
+            self.assertEqual(scene.get(TWO, now=0.2), address)
+            scene.allocator.behind(*behind)
+            self.assertEqual(scene.allocator.admit(*flow, now=0.3), 1)
+
+    def test_a_port_that_is_used_again_takes_nobodys_claim(self) -> None:
+        """Of another network: it is the flow of before as long as nobody like its sender is expected."""
+        scene = Scene(1)
+        address = scene.get(ONE, now=0.0)
+        flow = CLIENT, address, TCP, 5060, 80
+        self.assertEqual(scene.allocator.admit(*flow, now=0.1), 1)
+        self.assertEqual(scene.ask(TWO, now=0.2, network=Network(NEIGHBOUR)), address)
+        self.assertEqual(scene.allocator.admit(*flow, now=0.3), 1)
 
     def test_a_second_ping_goes_to_the_host_that_was_asked_for(self) -> None:
         """Without ports two flows look the same; a claim at an address that was handed on tells them apart."""

@@ -249,6 +249,16 @@ class TurnTests(RealmTestCase):
         done = self.public(visits.visit_many(hosts, 60, 150.0, len))
         self.assertEqual([], [each for each in done if not each.succeeded])
 
+    def test_delivers_none_to_another_host_where_ports_are_used_again(self) -> None:
+        """By a client that has few: the same port, to the same address, begins a flow to another host soon after."""
+        ports = "net.ipv4.ip_local_port_range"
+        before = self.testbed.run("public", ["sysctl", "-n", ports]).stdout.strip()
+        self.addCleanup(self.testbed.run, "public", ["sysctl", "-w", f"{ports}={before}"])
+        self.testbed.run("public", ["sysctl", "-w", f"{ports}=40000 40099"])
+        hosts = {"one.gwa.demo": FIRST, "two.gwa.demo": SECOND}
+        done = self.public(visits.visit_many(hosts, 150, 60.0, len))
+        self.assertEqual([], [each for each in done if not each.succeeded])
+
     def test_delivers_none_to_the_wrong_host_after_a_stall(self) -> None:
         """A packet that waited while the gateway did not run goes to the host that its sender asked for."""
         address = self.ask("one.gwa.demo")
