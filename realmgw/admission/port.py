@@ -10,6 +10,7 @@ Edge: the reactor's descriptors and timers.
 from __future__ import annotations
 
 import select
+import time
 from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
@@ -32,6 +33,10 @@ FLOOD = 20_000  # per second
 """From so many refused packets on, the queue is polled instead of waited for."""
 OBSERVED = 0.01  # seconds
 """How often that is found out."""
+HALF = 0.5
+"""So much of the processor time is for packets while they wait: whom an answer brought is let in before others ask."""
+LONGEST = 0.005  # seconds
+"""No turn takes longer for that."""
 PAUSE = 0.001  # seconds
 """Between two looks at a queue that is polled; what came meanwhile is taken together."""
 _MARK_MAX = 0xFFFF_FFFF
@@ -89,9 +94,10 @@ class QueuePort:
         gate: Decides, and is told of faults of our own.
         queue: The kernel's queue.
         reactor: Where to be read: an `IReactorFDSet` and `IReactorTime`.
-        monotonic: The clock, in seconds; read once per turn.
+        monotonic: The clock, in seconds; read once for `per_turn` packets.
         behind: Told for how many seconds packets wait in the queue, and when some were lost there last, when either is
             another time than before.
+        spent: The processor time of this thread, in seconds.
 
     Attributes:
         hangups: How often the reactor took the descriptor for lost and was told better.
@@ -104,6 +110,7 @@ class QueuePort:
         reactor: Any,
         monotonic: Callable[[], float],
         behind: Callable[[float, float], object] = max,
+        spent: Callable[[], float] = time.thread_time,
     ) -> None:
         self._gate = gate
         self._decide = gate.decide
@@ -113,9 +120,11 @@ class QueuePort:
         self._faults = gate.faults
         self._flood = Flood()
         self._behind = behind
+        self._spent = spent
         self._backlog = Backlog(self._look_at_queue)
         self._look: IDelayedCall | None = None
         self._now = 0.0
+        self._filled: float | None = None
         self._per_turn = 0
         self._length = 0
         self.hangups = 0
@@ -159,15 +168,15 @@ class QueuePort:
         return "admission"
 
     def doRead(self) -> None:
-        """Decide about at most `per_turn` packets. Never raises: that would end all reading."""
-        self._take(self._per_turn)
+        """Take a turn. Never raises: that would end all reading."""
+        self._turn()
         if self._flood.rages:
             self._reactor.removeReader(self)
             self._look = self._reactor.callLater(PAUSE, self._poll)
 
     def _poll(self) -> None:
         """Take a turn while a flood rages, and the next one when more has come; or wait for packets again."""
-        taken = self._take(self._per_turn)
+        taken = self._turn()
         if self._flood.rages:
             self._look = self._reactor.callLater(PAUSE if taken < self._per_turn else 0.0, self._poll)
         else:
@@ -188,6 +197,24 @@ class QueuePort:
                 self._reactor.addReader(self)
         else:
             self._queue.close()
+
+    def _turn(self) -> int:
+        """Take a turn; fewer than `per_turn` is what it ends with unless packets still wait.
+
+        When the turn before was full as well, further ones follow for half of the processor time that went since. By
+        number alone, the queries of a turn bring more packets than it takes as soon as all of the processor is used.
+        """
+        taken = self._take(self._per_turn)
+        if taken < self._per_turn:
+            self._filled = None
+            return taken
+        spent = self._spent()
+        if self._filled is not None:
+            until = spent + min((spent - self._filled) * HALF, LONGEST)
+            while taken == self._per_turn and self._spent() < until:
+                taken = self._take(self._per_turn)
+        self._filled = spent if taken == self._per_turn else None
+        return taken
 
     def _take(self, limit: int) -> int:
         """Decide about some packets; 0 when none waits, or when a fault kept us from it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import pairwise
 from math import inf
 
 from hypothesis import given
@@ -77,15 +78,17 @@ class QueuePortTestCase(SynchronousTestCase):
         self.marks = list[int | Exception]()
         self.decided = list[tuple[bytes, float]]()
         self.behind = list[tuple[float, float]]()
-        self.port = QueuePort(self, self.queue, self.reactor, self.clock.seconds, self.note)
+        self.cost = 0.0  # seconds
+        self.port = QueuePort(self, self.queue, self.reactor, self.clock.seconds, self.note, self.clock.seconds)
 
     def note(self, seconds: float, lost_at: float) -> None:
         """For how long packets wait, and when some were lost."""
         self.behind.append((seconds, lost_at))
 
     def decide(self, payload: bytes, *, now: float) -> int:
-        """The next decision; accept with mark 1 when none was laid ready."""
+        """The next decision, which takes its time; accept with mark 1 when none was laid ready."""
         self.decided.append((payload, now))
+        self.clock.advance(self.cost)
         mark = self.marks.pop(0) if self.marks else 1
         if isinstance(mark, Exception):
             raise mark
@@ -126,29 +129,64 @@ class QueuePortTests(QueuePortTestCase):
         self.assertEqual(self.reactor.getReaders(), [])
 
     def test_decides_about_so_many_packets_per_turn(self) -> None:
-        """Whatever waits: the others in the reactor have their turn, too."""
+        """Whatever waits: the others in the reactor have their turn, too. These have taken next to no time."""
         self.started(packets=10)
         for decided in (4, 8, 10, 10):
             self.port.doRead()
             self.assertEqual(len(self.decided), decided)
 
-    def test_reads_the_clock_once_per_turn(self) -> None:
-        """All packets of a turn have the same time."""
+    def test_takes_half_of_the_time_while_packets_wait(self) -> None:
+        """Others take 6 ms each time: so it is twelve packets in the end, and not four, since one takes 0.75 ms."""
+        self.cost = 0.00075
+        self.started(packets=100)
+        decided = [0]
+        for _ in range(5):
+            self.clock.advance(0.006)
+            self.port.doRead()
+            decided.append(len(self.decided))
+        self.assertEqual([later - sooner for sooner, later in pairwise(decided)], [4, 12, 12, 12, 12])
+
+    def test_takes_no_more_than_a_while_at_once(self) -> None:
+        """However long the others took: 5 ms, and the packets that are begun by then."""
+        self.cost = 0.001
+        self.started(packets=100)
+        self.port.doRead()
+        self.clock.advance(1.0)
+        self.port.doRead()
+        self.assertEqual(len(self.decided), 4 + 4 + 8)
+
+    def test_takes_what_waits_and_no_more(self) -> None:
+        """The turn ends with the queue, and the next full one is the first again."""
+        self.started(packets=9)
+        self.port.doRead()
+        self.clock.advance(1.0)
+        self.port.doRead()
+        self.assertEqual((len(self.decided), self.reactor.getReaders()), (9, [self.port]))
+        for number in range(9):
+            self.queue.arrive(datagram(b"%d" % number))
+        self.clock.advance(1.0)
+        self.port.doRead()
+        self.assertEqual(len(self.decided), 13)
+
+    def test_reads_the_clock_once_for_so_many_packets(self) -> None:
+        """All of them have the same time."""
+        self.cost = 1 / 256
         self.started(packets=5)
         self.clock.advance(3.0)
         self.port.doRead()
         self.clock.advance(1.0)
         self.port.doRead()
-        self.assertEqual([now for _, now in self.decided], [3.0] * 4 + [4.0])
+        self.assertEqual([now for _, now in self.decided], [3.0] * 4 + [4.015625])
 
     def test_tells_for_how_long_packets_wait(self) -> None:
         """When there are more and more of them; and that they wait no longer, when the last was taken."""
+        self.cost = 1 / 256
         self.started(packets=41)
         for _ in range(11):
             self.clock.advance(0.02)
             self.port.doRead()
         self.assertEqual(len(self.decided), 41)
-        self.assertAlmostEqual(max(self.behind)[0], 0.02 * 37 / 4)
+        self.assertAlmostEqual(max(self.behind)[0], (0.02 + 4 * self.cost) * 33 / 4)
         self.assertEqual(self.behind[-1], (0.0, -inf))
 
     def test_accepts_with_the_mark_and_drops_without(self) -> None:
