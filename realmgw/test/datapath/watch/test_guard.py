@@ -9,6 +9,7 @@ from realmgw.datapath.ruleset import Ruleset
 from realmgw.datapath.watch.guard import RETRY, Guard, guard_rules
 from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.test.config.test_schema import MINIMAL, settings
+from realmgw.test.datapath.test_proxied import settings as with_proxy
 
 RULESET = Ruleset.of(settings(MINIMAL), native_queue=True)
 
@@ -98,3 +99,16 @@ class GuardTests(SynchronousTestCase):
         rules = guard_rules(RULESET)
         self.assertEqual(rules.count("flags owner"), 2)
         self.assertLess(rules.index("flags owner"), rules.index("delete table inet realmgw_guard"))
+
+    def test_holds_the_web_proxy(self) -> None:
+        """Behind the table's own chain: what that has not marked begins nothing. Without a proxy nothing is said."""
+        ruleset = Ruleset.of(with_proxy(), native_queue=True)
+        self.assertIn(
+            "\tchain proxy_sends {\n"
+            "\t\ttype filter hook output priority filter + 1; policy accept;\n"
+            f"\t\tmeta skuid 108 oifname {ruleset.interfaces[1]} ct state new"
+            " meta mark and 0xf0000000 != 0x80000000 drop\n"
+            "\t}\n",
+            guard_rules(ruleset),
+        )
+        self.assertNotIn("proxy_sends", guard_rules(RULESET))
