@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import struct
@@ -85,20 +86,38 @@ def end_former(path: Path) -> None:
     """End whoever listens at a socket of ours: with the gateway before us gone, it hears of no change.
 
     Raises:
-        PlatformError: It does not end.
+        PlatformError: It does not end, or can not be told to from here.
     """
     with socket.socket(socket.AF_UNIX) as conversation:
         conversation.settimeout(FAREWELL)
         try:
             conversation.connect(str(path))
             peer = conversation.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-            os.kill(_CREDENTIALS.unpack(peer)[0], signal.SIGKILL)
+            _kill(_CREDENTIALS.unpack(peer)[0], conversation, path)
             while conversation.recv(4096):
                 pass
         except (FileNotFoundError, ConnectionError, ProcessLookupError):
             return  # nobody is there, or not any more
         except OSError as error:
             raise PlatformError(f"a HAProxy that has {path} does not end: {error.strerror or error}") from None
+
+
+def _kill(pid: int, conversation: socket.socket, path: Path) -> None:
+    """Kill whoever listens where a conversation leads to, and nobody who has got his number since; see `end_former`.
+
+    What is held is the process. He who listens is still there after that, if the conversation is; so it is he.
+    """
+    if not pid:
+        raise PlatformError(
+            f"{path} is had by a process of another PID namespace: end the gateway there, or its HAProxy"
+        )
+    process = os.pidfd_open(pid)
+    try:
+        is_over, _, _ = select.select([conversation], [], [], 0)
+        if not is_over:
+            signal.pidfd_send_signal(process, signal.SIGKILL)
+    finally:
+        os.close(process)
 
 
 class Child(ProcessProtocol):

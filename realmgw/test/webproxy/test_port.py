@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -82,6 +84,21 @@ class PrepareTests(SynchronousTestCase):
             former.bind(str(self.folder / self.place.socket))
         port.end_former(self.folder / self.place.socket)
         port.end_former(self.folder / "none")
+
+    def test_whoever_can_not_be_seen_is_told_of(self) -> None:
+        """In a container beside his his number is 0, by which all processes of our own group would be meant."""
+        path = self.folder / self.place.socket
+        ending = f"from pathlib import Path; from realmgw.webproxy.port import end_former; end_former(Path('{path}'))"
+        with socket.socket(socket.AF_UNIX) as former:
+            former.bind(str(path))
+            former.listen()
+            done = subprocess.run(
+                ["unshare", "--pid", "--fork", sys.executable, "-c", ending],
+                env={"PYTHONPATH": os.pathsep.join(sys.path)}, capture_output=True, text=True, start_new_session=True,
+                check=False,
+            )  # fmt: skip
+        self.assertIn("had by a process of another PID namespace", done.stderr)
+        self.assertEqual(done.returncode, 1)
 
     def test_the_user_is_found_once(self) -> None:
         """By his numbers, where the proxy is asked for."""
