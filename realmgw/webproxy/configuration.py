@@ -27,6 +27,8 @@ HTTP_UNKNOWN, TLS_UNKNOWN, TLS_NAMELESS = "http-unknown", "tls-unknown", "tls-na
 """Where those end whose name is none of ours, and those who say none."""
 CHALLENGES = "/.well-known/acme-challenge/"
 """What a host's certificate may depend on, by HTTP (RFC 8555, 8.3)."""
+TOLD_BY_PROXIES = "^(forwarded|x[-_]forwarded[-_].*|x[-_]real[-_]ip)$"
+"""Header fields that hosts believe of a proxy, in small letters. To CGI and its like an underscore is a hyphen."""
 PAGE = (
     "<!DOCTYPE html><html lang=en><meta charset=utf-8><title>Not here</title>"
     "<h1>Not here</h1><p>There is no web site of this name at this address."
@@ -134,7 +136,7 @@ def _http(how: Webproxy, listen: Iterable[Address], place: Place) -> Iterator[st
         f"http-request redirect location https://%[var(txn.name)]{port}%[pathq] code 308"
         f" if {_is_yes(names.REDIRECT)} !{{ path_beg {CHALLENGES} }}"
     )
-    yield "http-request del-header Forwarded"
+    yield f"http-request del-header {TOLD_BY_PROXIES} -m reg"
     yield "http-request set-header X-Forwarded-For %[src]"
     yield "http-request set-header X-Forwarded-Proto http"
     yield from _leading(HTTP_UNKNOWN, *HTTP_HOSTS)

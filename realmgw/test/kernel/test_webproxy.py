@@ -26,6 +26,25 @@ with contextlib.suppress(ImportError):  # installed without the testbed: then th
     from testbed.realm.gateway import ON_LINK_POOL, ROUTED_POOL, Subscriber
     from testbed.realm.topology import CLIENT, GATEWAY
 
+FORGED = (
+    "X-Forwarded-For",
+    "Forwarded",
+    "X_Forwarded_For",
+    "X-Forwarded_For",
+    "X-Forwarded-Host",
+    "X-Real-IP",
+    "x_real_ip",
+)
+AMBIGUOUS = (
+    "Content-Length: 4\r\nTransfer-Encoding: chunked", "Content-Length: 4\r\nContent-Length: 0",
+    "Content-Length: 4, 0", "Content-Length: +4", "Content-Length: 0x4", "Content-Length : 4", "Content-Length: -1",
+    "Transfer-Encoding: xchunked", "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
+    "Transfer-Encoding : chunked", "Transfer-Encoding\t: chunked", " Transfer-Encoding: chunked",
+    "Transfer-Encoding: chunked, identity", "Transfer-Encoding:\x0bchunked", "Transfer-Encoding: \"chunked\"",
+    "Transfer-Encoding:\r\n chunked", "X: y\rTransfer-Encoding: chunked", "X: y\nTransfer-Encoding: chunked",
+    "\0Transfer-Encoding: chunked", "Transfer_Encoding: chunked", "Expect: 100-continue\r\nTransfer-Encoding: cow",
+)  # fmt: skip
+"""Header fields of which two servers may think differently where the request ends (RFC 9112, 6.3 and 11.2)."""
 UNRECOGNIZED = b"\x15\x03\x03\x00\x02\x02\x70"
 """The alert `unrecognized_name`, fatal."""
 NAME = "www.one.gwa.demo"
@@ -192,6 +211,30 @@ class WebproxyTests(RealmTestCase):
         forged = ("X-Forwarded-For: 203.0.113.6", "Forwarded: for=203.0.113.6")
         _, _, body = self.get("told.one.gwa.demo", *forged)
         self.assertEqual(body.lower(), f"{FIRST}:8080 {CLIENT} x-forwarded-for={CLIENT}")
+
+    def test_what_only_proxies_may_say_is_no_clients_to_say(self) -> None:
+        """Nor with an underscore, which to CGI is a hyphen; nor is it of another host."""
+        heard = self.origins[0].heard
+        del heard[:]
+        self.get("told.one.gwa.demo", *(f"{name}: 203.0.113.6" for name in FORGED))
+        self.assertNotIn(b"203.0.113.6", heard)
+        self.assertIn(f"x-forwarded-for: {CLIENT}\r\nx-forwarded-proto: http\r\n".encode(), heard)
+
+    def test_where_a_request_ends_nobody_thinks_differently(self) -> None:
+        """What is ambiguous is refused, or said to the host in one way only; a request hidden in it is none."""
+        heard, refused = self.origins[0].heard, 0
+        for fields in AMBIGUOUS:
+            del heard[:]
+            with self.connect() as connection:
+                head = f"POST / HTTP/1.1\r\nHost: told.one.gwa.demo\r\n{fields}\r\n\r\n"
+                connection.sendall(f"{head}0\r\n\r\nGET /hidden HTTP/1.1\r\nHost: {OTHER}\r\n\r\n".encode())
+                refused += answer(connection)[0] == 400
+            head, _, body = bytes(heard).partition(b"\r\n\r\n")
+            lengths = re.findall(rb"(?im)^content-length: ([0-9]+)\r?$", head + b"\r")
+            is_chunked = b"transfer-encoding: chunked" in head.lower()
+            self.assertLessEqual(len(lengths) + is_chunked, 1, fields)
+            self.assertIn(body, (b"", b"0\r\n\r\n", b"0\r\n\r"[: int(lengths[0])] if lengths else b""), fields)
+        self.assertGreater(refused, len(AMBIGUOUS) // 2)
 
     def test_either_family_leads_to_either(self) -> None:
         """A client of IPv6 to a host of IPv4, and the other way round."""

@@ -25,10 +25,13 @@ class Origin:
         address: Where it listens.
         port: The same.
         certificate: The files of its certificate and key; None: no TLS.
+
+    Attributes:
+        heard: All octets of requests, in the order in which they came.
     """
 
     def __init__(self, address: str, port: int, certificate: tuple[Path, Path] | None = None) -> None:
-        self._where = f"{address}:{port}"
+        self._where, self.heard = f"{address}:{port}", bytearray()
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if certificate else None
         if self._context is not None and certificate is not None:
             self._context.load_cert_chain(*certificate)
@@ -56,9 +59,10 @@ class Origin:
             text = b""
             while more := connection.recv(65536):
                 text += more
+                self.heard += more
                 while b"\r\n\r\n" in text:
                     request, _, text = text.partition(b"\r\n\r\n")
-                    if request.split()[1] == UPGRADE.encode():
+                    if b" %s " % UPGRADE.encode() in request:
                         _echo(connection)
                     forwarded = re.findall(rb"(?i)\r\n(x-forwarded-for|forwarded): ([^\r]*)", request)
                     said = " ".join((self._where, told, *(f"{name.decode()}={by.decode()}" for name, by in forwarded)))
