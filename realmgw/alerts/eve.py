@@ -23,7 +23,8 @@ PROTOCOLS: Mapping[str, int] = {
 }  # fmt: skip
 """By their names in EVE, in small letters; others are written as numbers."""
 _MARK, _BEGIN = b'"alert"', b'{"timestamp":'
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
+"""What a terminal acts upon, what turns the order of others around (Unicode's Bidi_Control), halves of characters."""
 
 Flow = tuple[bytes, bytes, int, int, int]
 """Packed source, packed destination, protocol, source port, destination port."""

@@ -74,7 +74,7 @@ class DecodeTests(SynchronousTestCase):
 
     def test_texts_are_short_and_in_one_line(self) -> None:
         """Whoever writes signatures does not write to a terminal."""
-        told = decode(line(alert={"signature": "a\x1b[2J\nb" + "c" * 10_000, "category": "\ud800"}))
+        told = decode(line(alert={"signature": "a\x1b[2J\nb" + "c" * 10_000, "category": "\ud800\u202e\u2066"}))
         assert told is not None
         self.assertEqual((len(told.text), told.text[:8], told.category), (LONGEST_TEXT, "a [2J bc", " "))
 
