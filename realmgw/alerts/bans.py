@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
-from realmgw.config.addresses import overlap
+from realmgw.config.addresses import Inside, overlap
 from realmgw.config.alerts import Alerts
 from realmgw.config.settings import Network
 
@@ -28,18 +28,28 @@ class Bans:
     """
 
     def __init__(self, settings: Alerts, ours: Callable[[], Iterable[Network]]) -> None:
-        self.configure(settings)
         self._ours = ours
         self._until: dict[bytes, float] = {}
+        self.configure(settings)
         self._lately: deque[float] = deque()
 
     def __len__(self) -> int:
         """How many are in force."""
         return len(self._until)
 
-    def configure(self, settings: Alerts) -> None:
-        """From now on, ban by these; who is banned stays so, unless he is never to be."""
-        self._settings = settings
+    def configure(self, settings: Alerts) -> list[bytes]:
+        """From now on, ban by these; who is banned stays so, unless he is never to be.
+
+        Returns:
+            Who is not banned any more, by the first address of what was.
+        """
+        self._settings, self._never = settings, Inside()
+        for number, network in enumerate(settings.never_ban):
+            self._never.add(number, _around(network))
+        lifted = [packed for packed in self._until if self._is_never(packed)]
+        for packed in lifted:
+            del self._until[packed]
+        return lifted
 
     def refuses(self, source: bytes, now: float) -> str | None:
         """Why somebody is not banned now; None: he may be.
@@ -53,7 +63,7 @@ class Bans:
             return f"{shown(meant)} is banned already"
         if ip_address(source).is_loopback:
             return f"{shown(meant)} is this machine"
-        if any(overlap(meant, each) for each in self._settings.never_ban):
+        if self._is_never(meant.network_address.packed):
             return f"{shown(meant)} is never to be banned (alerts.never_ban)"
         if any(overlap(meant, each) for each in self._ours()):
             return f"{shown(meant)} is ours, or a host's"
@@ -79,6 +89,9 @@ class Bans:
         """Somebody could not be banned."""
         self._until.pop(packed, None)
 
+    def _is_never(self, packed: bytes) -> bool:
+        return any(True for _ in self._never.having(ip_address(packed)))
+
     def left(self, now: float) -> dict[bytes, float]:
         """For how many seconds each is banned still, by the first address of what is."""
         return {packed: until - now for packed, until in self._until.items() if until > now}
@@ -89,6 +102,13 @@ def who(source: bytes) -> Network:
     if len(source) == 4:
         return IPv4Network(source)
     return IPv6Network((source[:_PREFIX] + bytes(_PREFIX), 8 * _PREFIX))
+
+
+def _around(network: Network) -> Network:
+    """What no ban may be of, so that none is of the network: itself, or the /64 that it is in."""
+    if isinstance(network, IPv6Network) and network.prefixlen > 8 * _PREFIX:
+        return network.supernet(new_prefix=8 * _PREFIX)
+    return network
 
 
 def shown(network: Network) -> str:

@@ -100,10 +100,10 @@ class Response:
         self._bans, self._means = bans, means
         self.configure(settings)
 
-    def configure(self, settings: Alerts) -> None:
-        """From now on, these rules."""
+    def configure(self, settings: Alerts) -> list[bytes]:
+        """From now on, these rules; returns what `Bans.configure` does."""
         self._settings, self._rules = settings, Rules(settings.rules)
-        self._bans.configure(settings)
+        return self._bans.configure(settings)
 
     def take(self, alert: Alert, now: float, at: float) -> None:
         """Do what is to be done about an alert.

@@ -157,11 +157,11 @@ class AlertsService(Service):
         self._ours.settings = settings
         if settings.alerts is not None and self._is_on:
             self._alerts = settings.alerts
-            self._response.configure(settings.alerts)
+            lifted = self._response.configure(settings.alerts)
             if self.running:
                 self._watch(on=settings.alerts.has(Action.BLAME))
             self._sources.configure(settings.alerts)
-            self._restore()
+            self._place({**dict.fromkeys(lifted, 0.0), **self._left()})
 
     def _take(self, lines: Iterable[bytes]) -> None:
         """Lines have come; they are looked at soon."""
@@ -216,7 +216,10 @@ class AlertsService(Service):
 
     def _restore(self) -> None:
         """The table may be another one: who is banned is told to the kernel again."""
-        self._place(self._bans.left(self._clocks.monotonic()))
+        self._place(self._left())
+
+    def _left(self) -> dict[bytes, float]:
+        return self._bans.left(self._clocks.monotonic())
 
     # How it is
 

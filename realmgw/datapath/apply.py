@@ -258,7 +258,7 @@ class Kernel:
         client.add_senders(self._own.filling, elements.strays(sources, ipv6=self._ruleset(self._settings).ipv6))
 
     def ban(self, left: Mapping[bytes, float]) -> None:
-        """Let nothing of senders (packed addresses) reach a host for so many seconds; who is banned keeps his time.
+        """Let nothing of senders (packed addresses) reach a host for so many seconds; see `bans.elements`.
 
         Raises:
             RealmGatewayError: It was refused, most likely because the set is full; none of these was added.

@@ -9,7 +9,7 @@ Family: each has a set of its own; of IPv6 it is the /64.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from realmgw.datapath.batches import Elements
 from realmgw.datapath.elements import address
@@ -58,7 +58,8 @@ def elements(left: Mapping[bytes, float], *, ipv6: bool) -> tuple[Elements, ...]
     """What bans; who is banned already keeps his time.
 
     Args:
-        left: For how many seconds, by packed addresses; those of IPv6 stand for their /64.
+        left: For how many seconds, by packed addresses; those of IPv6 stand for their /64. For none: who is banned is
+            so no more, and who is not is no error.
         ipv6: Whether there is a set for those of IPv6; they are left out otherwise.
     """
     found = dict[tuple[str, int], dict[bytes, None]]()
@@ -67,7 +68,12 @@ def elements(left: Mapping[bytes, float], *, ipv6: bool) -> tuple[Elements, ...]
         if ipv6 or not is_ipv6:
             whose = packed[:_PREFIX] + bytes(_PREFIX) if is_ipv6 else packed
             found.setdefault((BANNED[is_ipv6], math.ceil(seconds)), {})[whose] = None
-    return tuple(
-        Elements("add", name, tuple((address(each), None) for each in some), 1000 * seconds)
-        for (name, seconds), some in found.items()
-    )
+    return tuple(_elements(found))
+
+
+def _elements(found: Mapping[tuple[str, int], Iterable[bytes]]) -> Iterator[Elements]:
+    for (name, seconds), some in found.items():
+        pairs = tuple((address(each), None) for each in some)
+        yield Elements("add", name, pairs, 1000 * max(1, seconds))
+        if not seconds:  # one that is not there could not be deleted; in one transaction nobody meets it
+            yield Elements("delete", name, pairs)

@@ -214,7 +214,7 @@ class DatapathService(service.Service):
         """Let nothing of senders reach a host for a while.
 
         Args:
-            left: For how many seconds, by packed addresses; those of IPv6 stand for their /64.
+            left: For how many seconds, by packed addresses; those of IPv6 stand for their /64. For none: not any more.
 
         Returns:
             A Deferred that fires when the kernel has them; it fails with `RealmGatewayError` if it refused.

@@ -172,6 +172,7 @@ class ResponseTests(ResponseTestCase):
             (POOL, OURS, (), "ours"), (CLIENT, (ip_network("203.0.113.5/32"),), (), "ours"),
             (CLIENT, OURS, (ip_network("203.0.113.0/24"),), "never_ban"),
             (CLIENT6, OURS, (ip_network("2001:db8::77/128"),), "never_ban"),
+            (CLIENT6, OURS, (ip_network("192.0.2.0/24"), ip_network("2001:db8::/32")), "never_ban"),
             (bytes((127, 0, 0, 1)), (), (), "this machine"),
         ):  # fmt: skip
             self.setUp()

@@ -338,6 +338,20 @@ class BanTests(ServiceTestCase):
         self.assertEqual((len(self.kernel.banned), self.counts()["bans"]), (3, 0))
         self.successResultOf(self.service.stopService())
 
+    def test_whom_a_reload_finds_in_the_white_list_is_banned_no_more(self) -> None:
+        """Nor again, while he is there."""
+        self.ban()
+        names = {"udp": UDP, "rules": (BANS,), "ban_time": 100.0}
+        self.service.configure(self.settings(**names, never_ban=(ip_network("203.0.113.0/24"),)))
+        self.assertEqual((self.kernel.banned[-1], self.counts()["bans"]), ({CLIENT: 0.0}, 0))
+        self.pass_time(2.0)
+        self.reactor.udp.datagramReceived(self.alert(), ("127.0.0.1", 5))
+        self.pass_time()
+        self.assertEqual((self.counts()["bans"], self.counts()["not_banned"]), (0, 1))
+        self.service.configure(self.settings(**names))
+        self.assertEqual(len(self.kernel.banned), 2)
+        self.successResultOf(self.service.stopService())
+
     def test_a_kernel_that_refuses(self) -> None:
         """It is told and counted, and he may be banned at another time."""
         self.kernel.refusal = RealmGatewayError("the set is full")

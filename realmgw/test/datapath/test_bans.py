@@ -29,6 +29,14 @@ class ElementsTests(SynchronousTestCase):
             self.assertEqual([line for each in made for line in each.commands("t")], expected)
         self.assertEqual(bans.elements({}, ipv6=True), ())
 
+    def test_who_is_lifted_may_be_there_or_not(self) -> None:
+        """Added, which changes nothing of one that is there, then deleted: neither is refused."""
+        made = bans.elements({STRAY: 0.0}, ipv6=True)
+        self.assertEqual([line for each in made for line in each.commands("t")], [
+            "add element inet t banned { 198.51.100.1 timeout 1000ms }",
+            "delete element inet t banned { 198.51.100.1 }",
+        ])  # fmt: skip
+
 
 class ServiceTests(DatapathServiceTestCase):
     """`DatapathService.ban`."""

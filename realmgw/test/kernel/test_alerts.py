@@ -119,6 +119,11 @@ class AlertTests(RealmTestCase):
         self.client("one.gwa.demo", good)
         self.testbed.run("gwa", ["nft", "flush", "ruleset"])
         self.assertTrue(until(lambda: bad in self.banned()), "after the table was placed anew")
+        main = self.gateway.config.read_text()
+        self.gateway.config.write_text(main.replace("ban_time: 60", f"ban_time: 60\n  never_ban: [{bad}]"))
+        self.assertEqual(ask(self.gateway.control, "reload")["status"], "applied")
+        self.assertTrue(until(lambda: bad not in self.banned()), "when a reload finds him in the white list")
+        self.client("one.gwa.demo", bad)
 
     def test_forged_sources_ban_nobody(self) -> None:
         """Whom conntrack has never seen; a SYN that was not answered to; and a flow that was begun inside."""
