@@ -229,9 +229,9 @@ class WebproxyTests(RealmTestCase):
                 head = f"POST / HTTP/1.1\r\nHost: told.one.gwa.demo\r\n{fields}\r\n\r\n"
                 connection.sendall(f"{head}0\r\n\r\nGET /hidden HTTP/1.1\r\nHost: {OTHER}\r\n\r\n".encode())
                 refused += answer(connection)[0] == 400
-            head, _, body = bytes(heard).partition(b"\r\n\r\n")
-            lengths = re.findall(rb"(?im)^content-length: ([0-9]+)\r?$", head + b"\r")
-            is_chunked = b"transfer-encoding: chunked" in head.lower()
+            said, _, body = bytes(heard).partition(b"\r\n\r\n")
+            lengths = re.findall(rb"(?im)^content-length: ([0-9]+)\r?$", said + b"\r")
+            is_chunked = b"transfer-encoding: chunked" in said.lower()
             self.assertLessEqual(len(lengths) + is_chunked, 1, fields)
             self.assertIn(body, (b"", b"0\r\n\r\n", b"0\r\n\r"[: int(lengths[0])] if lengths else b""), fields)
         self.assertGreater(refused, len(AMBIGUOUS) // 2)
