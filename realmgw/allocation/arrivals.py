@@ -196,6 +196,11 @@ class Arrivals:
             self._young[flow] = where
         return where.service.host.index
 
+    @property
+    def remembered(self) -> tuple[Admitted, Admitted]:
+        """The flows that were admitted a moment ago, in order: those before the last turn, and those since."""
+        return self._old, self._young
+
     def forget(self, *, now: float) -> None:
         """Forget the flows that were admitted long enough ago; some of them each time, or packets would wait for it."""
         if now >= self._turn_at:

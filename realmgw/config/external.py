@@ -126,7 +126,7 @@ class LogFormat(enum.Enum):
 
 LOG_PARTS = (
     "admission", "alerts", "allocation", "config", "control", "daemon", "datapath", "dns", "log", "metrics", "portal",
-    "repository", "subscribers", "synnode", "synproxy", "tap", "twisted", "webproxy",
+    "records", "repository", "subscribers", "synnode", "synproxy", "tap", "twisted", "webproxy",
 )  # fmt: skip
 """Who tells events: what the names of parts in `logging.levels` begin with."""
 _SPELLING = re.compile(r"[a-z]+(\.[A-Za-z0-9_]+)*")

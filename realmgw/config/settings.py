@@ -37,6 +37,7 @@ from realmgw.config.external import Reload as Reload
 from realmgw.config.external import Repository as Repository
 from realmgw.config.external import Synproxy as Synproxy
 from realmgw.config.external import Watch as Watch
+from realmgw.config.flow_records import FlowRecords as FlowRecords
 from realmgw.config.ipv6 import Ipv6 as Ipv6
 from realmgw.config.ipv6 import Ipv6Mode as Ipv6Mode
 from realmgw.config.ipv6 import Leave6 as Leave6
@@ -373,6 +374,8 @@ class Settings:
     """The reverse proxy of the service pool."""
     alerts: Alerts | None = key(ALERTS, None)
     """What an intrusion detection system tells; None: nobody listens."""
+    flow_records: FlowRecords = key(Section(FlowRecords), FlowRecords())
+    """What is written down of flows."""
     control: Control = key(Section(Control), Control())
     """How operators reach it."""
     metrics: Metrics = key(Section(Metrics), Metrics())

@@ -133,7 +133,8 @@ class DualStack:
 
     def needs(self, settings: Settings) -> Needs:
         """What kernel settings are needed for."""
-        return Needs(forwards=self.exists and (self.pinholes or wants_ipv6(settings)), advertised=self.advertised)
+        forwards = self.exists and (self.pinholes or wants_ipv6(settings))
+        return Needs(forwards=forwards, advertised=self.advertised, counts=settings.flow_records.enabled)
 
     def doubts(self, given: Settings) -> tuple[str, ...]:
         """What can not be served of what was written, in a line."""

@@ -8,9 +8,7 @@ Edge: files, standard output, the clock.
 
 from __future__ import annotations
 
-import itertools
 import os
-import stat
 import sys
 import threading
 import time
@@ -25,14 +23,13 @@ from twisted.python.components import Componentized
 from zope.interface import implementer
 
 from realmgw.config.external import LogFormat, Logging
+from realmgw.config.rotating import RotatingFile
 from realmgw.errors import PlatformError
 from realmgw.log import levels
 from realmgw.log.client import Stream, Syslog
 from realmgw.log.lines import Line, one_line, part
 from realmgw.log.storms import Storms, Untold
 
-MODE = 0o640
-"""Of a log file: nobody but its owner and group can read it."""
 DEFAULT = "twistd.log"
 """Where a daemon's log is, when the command line does not say."""
 CALM = 3
@@ -53,7 +50,7 @@ class Outlet(Protocol):
 
 
 class LogFile:
-    """A file that is begun anew when somebody has moved or removed it, and moved aside by ourselves when it is long.
+    """A file; see `RotatingFile`.
 
     Args:
         path: It; the folder must be there.
@@ -64,55 +61,15 @@ class LogFile:
     """
 
     def __init__(self, path: Path, settings: Logging) -> None:
-        self._path = path
-        self.settings = settings
-        self._file = -1
-        try:
-            self._open()
-        except OSError as error:
-            raise PlatformError(
-                f"the log {path} can not be opened: {error.strerror}: write another --logfile"
-            ) from error
+        self._file = RotatingFile(path, settings, "the log", "write another --logfile")
+
+    def configure(self, settings: Logging) -> None:
+        """From now on, these are the bounds."""
+        self._file.bounds = settings
 
     def write(self, line: Line, form: LogFormat) -> None:
         """See `Outlet.write`."""
-        text = (line.json() if form is LogFormat.JSON else line.plain()).encode(errors="replace")
-        self._look(len(text))
-        while text:
-            text = text[os.write(self._file, text) :]
-
-    def _look(self, coming: int) -> None:
-        """Open the path again if it leads elsewhere by now, and begin a new file if this one would be too long."""
-        try:
-            there: os.stat_result | None = self._path.stat()
-        except OSError:
-            there = None
-        ours = os.fstat(self._file)
-        if there is None or (there.st_dev, there.st_ino) != (ours.st_dev, ours.st_ino):
-            self._open()
-        elif self.settings.size and there.st_size and there.st_size + coming > self.settings.size:
-            self._move_aside()
-            self._open()
-
-    def _move_aside(self) -> None:
-        """Former files are called .1, .2 and so on, the youngest first; the oldest makes room."""
-        names = [f"{self._path.name}.{number}" for number in range(1, self.settings.files + 1)]
-        places = [self._path, *map(self._path.with_name, names)]
-        for younger, older in reversed(list(itertools.pairwise(places))):
-            if younger.exists():
-                younger.replace(older)
-        if len(places) == 1:
-            self._path.unlink()
-
-    def _open(self) -> None:
-        """What is no plain file (a FIFO, a device) is not waited for; the former file stays open if this fails."""
-        opened = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, MODE)
-        if not stat.S_ISREG(os.fstat(opened).st_mode):
-            os.close(opened)
-            raise PlatformError(f"the log {self._path} is no file: write another --logfile")
-        if self._file >= 0:
-            os.close(self._file)
-        self._file = opened
+        self._file.write((line.json() if form is LogFormat.JSON else line.plain()).encode(errors="replace"))
 
 
 @implementer(ILogObserver)
@@ -151,7 +108,7 @@ class Log:
             self._settings = settings
             self._predicate = predicate
             if isinstance(self._outlet, LogFile):
-                self._outlet.settings = settings
+                self._outlet.configure(settings)
 
     def join(self, application: object) -> None:
         """Be what an application logs to, unless twistd's command line names a logger.

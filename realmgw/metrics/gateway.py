@@ -7,6 +7,7 @@ from realmgw.metrics.allocation import ALLOCATION
 from realmgw.metrics.common import COMMON
 from realmgw.metrics.declared import Metric, at, by, counter, gauge, info, state
 from realmgw.metrics.names import FACE, NAMES, OF_QUERIES
+from realmgw.metrics.records import RECORDS
 
 DATAPATH = (
     counter(
@@ -206,7 +207,7 @@ WHOLE = (
 )
 """Of the gateway as a whole."""
 
-GATEWAY: tuple[Metric, ...] = (*COMMON, *WHOLE, *NAMES, *ALLOCATION, *DATAPATH, *AROUND, *ALERTS)
+GATEWAY: tuple[Metric, ...] = (*COMMON, *WHOLE, *NAMES, *ALLOCATION, *DATAPATH, *AROUND, *ALERTS, *RECORDS)
 """All metrics of a gateway."""
 UNTOLD = {
     at("repository.{text:url|fault|version|identity|not_in_force}"): "texts: in `realmgw status`",

@@ -16,9 +16,11 @@ from typing import Any
 from realmgw.admission.conntrack import Conntrack
 from realmgw.alerts.service import AlertsService, Clocks, Known
 from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.opened import Opened
 from realmgw.allocation.openers import Openers
 from realmgw.config.port import group_number
 from realmgw.config.settings import Settings
+from realmgw.config.steps import Steps
 from realmgw.control.commands import MOST, number
 from realmgw.control.degrading import looked_at_neighbours
 from realmgw.control.present import Present
@@ -28,6 +30,8 @@ from realmgw.datapath.service import DatapathService
 from realmgw.metrics.gateway import GATEWAY
 from realmgw.metrics.service import MetricsService, built
 from realmgw.portal.service import PortalService
+from realmgw.records.service import RecordsService, Sources
+from realmgw.subscribers.registry import Changes
 from realmgw.synproxy.service import SynproxyService
 from realmgw.tap import kept
 from realmgw.tap.ground import Ground
@@ -54,11 +58,13 @@ class Companions:
     def __init__(self, ground: Ground, allocator: Allocator, conntrack: Conntrack, datapath: DatapathService) -> None:
         self.portal = _portal(ground)
         self.proxy = webproxy = _webproxy(ground)
+        records = _records(ground, allocator)
+        ground.running.registry.told = partial(_in_turn, webproxy.noting, records.noting)
         alerts = _alerts(ground, allocator, conntrack, datapath)
         synproxy = _synproxy(ground, allocator)
         self.present = Present(synproxy.show, ground.wall, built(ground.wall()))
         metrics = MetricsService(ground.settings.metrics, GATEWAY, self.present.read, ground.reactor, ground.present)
-        self.before_dns = (synproxy, _neighbours(ground, allocator), webproxy)
+        self.before_dns = (synproxy, _neighbours(ground, allocator), webproxy, records)
         self.after_dns = (alerts, self.portal, metrics)
         self.commands: Mapping[str, Callable[..., Any]] = {
             "synproxy/show": lambda: {"proxies": synproxy.show()},
@@ -80,11 +86,26 @@ def _synproxy(ground: Ground, allocator: Allocator) -> SynproxyService:
 
 def _webproxy(ground: Ground) -> WebproxyService:
     """Runs the reverse proxy of the service pool, which hears of whatever becomes of subscribers."""
-    registry, path = ground.running.registry, kept.web_proxy(ground.running)
-    tell = ground.telling("webproxy")
-    webproxy = WebproxyService(ground.settings, registry.directory, path, ground.reactor, ground.elsewhere, tell)
-    registry.told = webproxy.noting
-    return webproxy
+    directory, path = ground.running.registry.directory, kept.web_proxy(ground.running)
+    return WebproxyService(
+        ground.settings, directory, path, ground.reactor, ground.elsewhere, ground.telling("webproxy")
+    )
+
+
+def _records(ground: Ground, allocator: Allocator) -> RecordsService:
+    """Writes down what becomes of flows, and hears of whatever becomes of subscribers as well."""
+    running, opened = ground.running, Opened(allocator)
+    sources = Sources(running.registry, lambda: running.around, opened.take, opened.watch)
+    path, tell = kept.flow_records(running), ground.telling("records")
+    return RecordsService(ground.settings, path, sources, ground.reactor, tell, ground.wall)
+
+
+def _in_turn(
+    one: Callable[[Changes], Steps[None]], other: Callable[[Changes], Steps[None]], of: Changes
+) -> Steps[None]:
+    """Goes through changes for both."""
+    yield from one(of)
+    yield from other(of)
 
 
 def _neighbours(ground: Ground, allocator: Allocator) -> NeighboursService:

@@ -67,6 +67,11 @@ def web_proxy(running: Running) -> Path:
     return config.state_file(running.path, running.settings.state, "webproxy")
 
 
+def flow_records(running: Running) -> Path:
+    """The file of records of flows, where the settings name none."""
+    return config.state_file(running.path, running.settings.state, "flows").with_suffix(".jsonl")
+
+
 def reputations(ground: Ground, book: Book) -> ReputationService:
     """Keeps what the book has; the disk has a thread of its own, so that the kernel need not wait for it."""
     settings, reactor = ground.settings, ground.reactor

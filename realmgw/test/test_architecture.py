@@ -33,6 +33,7 @@ MAY_IMPORT = {
     "synnode": {"synproxy", "datapath", "daemon", "metrics", "log", *BASE},
     "webproxy": {"allocation", "datapath", *BASE},
     "synproxy": {"allocation", "datapath", *BASE},
+    "records": {"datapath", *BASE},
     "dns": {"allocation", "datapath", *BASE},
     "alerts": {"allocation", "datapath", *BASE},
     "admission": {"allocation", "datapath", *BASE},

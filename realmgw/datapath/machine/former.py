@@ -81,7 +81,7 @@ def remembering(former: Mapping[str, int], present: Mapping[str, int], *, standi
 def _is_ours(key: str, value: int) -> bool:
     if sysctls.ACCEPT_RA.fullmatch(key):
         return value == sysctls.ALSO_ROUTERS
-    return value == {**sysctls.REQUIRED, **sysctls.REQUIRED6}.get(key)
+    return value == {**sysctls.REQUIRED, **sysctls.COUNTED, **sysctls.REQUIRED6}.get(key)
 
 
 def restoring(former: Mapping[str, int], present: Mapping[str, int], *, found: bool, found6: bool = False) -> Restoring:
@@ -95,7 +95,8 @@ def restoring(former: Mapping[str, int], present: Mapping[str, int], *, found: b
     """
     changes: dict[str, int] = {}
     notes: list[str] = []
-    for key, ours in sysctls.REQUIRED.items():
+    counted = {key: ours for key, ours in sysctls.COUNTED.items() if key in former}
+    for key, ours in {**sysctls.REQUIRED, **counted}.items():
         name, value, before = sysctls.dotted(key), present.get(key), former.get(key)
         if value is None or (before is None and not found):
             continue

@@ -35,7 +35,12 @@ REQUIRED: Mapping[str, int] = {
 }
 """What is set if it is not so already, and stays so after a stop; a purge puts back what was before (`former`)."""
 
-
+COUNTED: Mapping[str, int] = {
+    "net/netfilter/nf_conntrack_acct": 1,
+    "net/netfilter/nf_conntrack_timestamp": 1,
+}
+"""What is set as well where flows are recorded: packets and octets are counted, and it is noted when each began. Flows
+that there were before have neither."""
 REQUIRED6: Mapping[str, int] = {FORWARDING6: 1}
 """The same where IPv6 is in use; of what is not remembered nothing is put back."""
 
@@ -51,28 +56,31 @@ ALSO_ROUTERS = 2
 
 @attrs.frozen
 class Needs:
-    """What of IPv6 there is to need kernel settings."""
+    """What there is to need further kernel settings."""
 
     forwards: bool = False
     """Whether anything of IPv6 is to be forwarded."""
     advertised: bool = False
     """Whether the way out was advertised by a router: with forwarding it goes, unless the WAN interface goes on heeding
     such advertisements."""
+    counts: bool = False
+    """Whether flows are recorded."""
 
 
-def required(interfaces: Interfaces, ipv6: Needs) -> dict[str, int]:
+def required(interfaces: Interfaces, needs: Needs) -> dict[str, int]:
     """All that is needed while the gateway runs: `REQUIRED`, and that its interfaces take part in forwarding.
 
     Args:
         interfaces: Of the gateway.
-        ipv6: What there is of it.
+        needs: What there is to need more.
     """
     return {
         **REQUIRED,
+        **(COUNTED if needs.counts else {}),
         **dict.fromkeys(forwarding(interfaces), 1),
         # Before forwarding is switched on, since routes go at that moment.
-        **({accept_ra(interfaces.wan): ALSO_ROUTERS} if ipv6.forwards and ipv6.advertised else {}),
-        **({**REQUIRED6, **dict.fromkeys(forwarding(interfaces, 6), 1)} if ipv6.forwards else {}),
+        **({accept_ra(interfaces.wan): ALSO_ROUTERS} if needs.forwards and needs.advertised else {}),
+        **({**REQUIRED6, **dict.fromkeys(forwarding(interfaces, 6), 1)} if needs.forwards else {}),
     }
 
 

@@ -128,13 +128,13 @@ class Own:
 
         Args:
             interfaces: The gateway's, which are to take part in forwarding.
-            needs6: What there is of IPv6.
+            needs6: What there is to need further settings, of IPv6 for the most part.
             standing: Whether the table stood before this start.
 
         Returns:
             Why that can not be done; nothing when it was.
         """
-        present = _settings(sysctls.REQUIRED)
+        present = _settings(sysctls.COUNTED if needs6.counts else ())
         present |= _following(interfaces, 4, is_off=present.get(sysctls.FORWARDING) == 0)
         if needs6.forwards:
             heeding = (sysctls.accept_ra(interfaces.wan),) if needs6.advertised else ()

@@ -134,7 +134,7 @@ def _ways(settings: Settings, ipv6: Needs) -> Iterator[Thing]:
     for route in sorted(links.wanted_routes(settings.pools.circular), key=route_name):
         yield Thing(Kind.ROUTE, route_name(route), THERE, needed=True)
     for key, value in sysctls.required(settings.interfaces, ipv6).items():
-        yield Thing(Kind.SETTING, sysctls.dotted(key), str(value), needed=key != sysctls.LOOSE)
+        yield Thing(Kind.SETTING, sysctls.dotted(key), str(value), needed=key not in (sysctls.LOOSE, *sysctls.COUNTED))
 
 
 def _not_ours(settings: Settings) -> Iterator[Thing]:

@@ -246,9 +246,9 @@ class OutletTests(SynchronousTestCase):
 
     def test_json_is_json_everywhere(self) -> None:
         """In files and streams."""
-        file = LogFile(Path(self.mktemp()).absolute(), Logging())
-        file.write(LINE, LogFormat.JSON)
-        self.assertEqual(json.loads(file._path.read_text())["text"], LINE.text)
+        path = Path(self.mktemp()).absolute()
+        LogFile(path, Logging()).write(LINE, LogFormat.JSON)
+        self.assertEqual(json.loads(path.read_text())["text"], LINE.text)
 
 
 class JoinTests(SynchronousTestCase):

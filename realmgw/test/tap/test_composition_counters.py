@@ -37,6 +37,7 @@ NO_TOTALS = {
 
 PORTAL = """portal: {listen: [192.168.0.1]}
 metrics: {listen: [127.0.0.1]}
+flow_records: {enabled: true}
 alerts: {file: /var/log/suricata/eve.json}
 """
 HOLDERS = {"Counters", "Counts"}

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.datapath.machine.disk import KEPT, FormerValues
 from realmgw.datapath.machine.former import Former, NetworkNamespace, remembering, restoring
-from realmgw.datapath.machine.sysctls import FORWARDING, FORWARDING6, LOOSE, REQUIRED
+from realmgw.datapath.machine.sysctls import COUNTED, FORWARDING, FORWARDING6, LOOSE, REQUIRED
 from realmgw.errors import MalformedError, RealmGatewayError
 
 HERE = NetworkNamespace("boot-1", "0100")
@@ -67,6 +67,14 @@ class RestoringTests(SynchronousTestCase):
         found = restoring(AS_WE_WANT, AS_WE_WANT, found=True)
         self.assertEqual((found.first, found.last), ({}, {}))
         self.assertIn("net.ipv4.ip_forward stays 1, as it was before", found.notes[0])
+
+    def test_what_was_set_for_records_goes_back(self) -> None:
+        """Where it was set; where nothing is remembered of it, it is somebody else's."""
+        account, times = COUNTED
+        present = {**AS_WE_WANT, account: 1, times: 1}
+        found = restoring({**AS_WE_WANT, account: 0, times: 1}, present, found=True)
+        self.assertEqual(found.last, {account: 0})
+        self.assertEqual(restoring(AS_WE_WANT, present, found=True).last, {})
 
     def test_what_others_have_set_since_stays(self) -> None:
         """It is theirs."""

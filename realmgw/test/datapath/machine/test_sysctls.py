@@ -38,6 +38,12 @@ class ReviewTests(SynchronousTestCase):
         forwarding = {f"net/ipv4/conf/{name}/forwarding": 1 for name in "wl"}
         self.assertEqual(found, {sysctls.FORWARDING: 1, sysctls.LOOSE: 0, **forwarding})
 
+    def test_flows_are_counted_where_they_are_recorded(self) -> None:
+        """Packets, octets and times; nowhere else, since it costs a little for each packet."""
+        interfaces = Interfaces(wan="w", lan=("l",))
+        more = sysctls.required(interfaces, Needs(counts=True)).items() - sysctls.required(interfaces, Needs()).items()
+        self.assertEqual(dict(more), dict(sysctls.COUNTED))
+
     def test_ipv6_is_forwarded_where_it_is_in_use(self) -> None:
         """A default route that was advertised stays: its interface heeds routers before forwarding is switched on."""
         interfaces, before = Interfaces(wan="w", lan=("l",)), "net/ipv6/conf/w/accept_ra"

@@ -1,0 +1,134 @@
+"""A file that is only written at its end, and moved aside when it is long. Edge: files."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from realmgw.errors import PlatformError
+
+MODE = 0o640
+"""Nobody but its owner and group can read it."""
+_PIECE = 1 << 16  # octets
+
+
+class Bounds(Protocol):
+    """How much there may be of it."""
+
+    @property
+    def size(self) -> int:
+        """A file that would become longer is moved aside, in octets; 0: never."""
+
+    @property
+    def files(self) -> int:
+        """So many of those that were moved aside are kept."""
+
+
+class RotatingFile:
+    """A file that is begun anew when somebody has moved or removed it, and moved aside by ourselves when it is long.
+
+    Args:
+        path: It; the folder must be there.
+        bounds: How long it may become, and how many former ones are kept.
+        what: What it is, for messages: `the log`.
+        instead: What to do where it can not be had.
+
+    Raises:
+        PlatformError: It can not be opened, or is no file; one line says what to do.
+    """
+
+    def __init__(self, path: Path, bounds: Bounds, what: str, instead: str) -> None:
+        self.path = path
+        self.bounds = bounds
+        self._what, self._instead = f"{what} {path}", instead
+        self._file = -1
+        try:
+            self._open()
+        except OSError as error:
+            raise PlatformError(f"{self._what} can not be opened: {error.strerror}: {instead}") from error
+
+    def write(self, text: bytes) -> None:
+        """Write whole lines; where not all of them can be, none is there.
+
+        Raises:
+            OSError: They could not be written.
+            PlatformError: The path leads to no file any more.
+        """
+        self._look(len(text))
+        before = os.fstat(self._file).st_size
+        try:
+            while text:
+                text = text[os.write(self._file, text) :]
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(self._file, before)
+            raise
+
+    def end_line(self) -> int:
+        """Take away what somebody who was killed has begun to write: a line without an end.
+
+        Returns:
+            How many octets that were.
+        """
+        size = at = os.fstat(self._file).st_size
+        with self.path.open("rb") as file:
+            while at:
+                begin = max(0, at - _PIECE)
+                file.seek(begin)
+                end = file.read(at - begin).rfind(b"\n")
+                at = begin
+                if end >= 0:
+                    at += end + 1
+                    break
+        if at != size:
+            os.ftruncate(self._file, at)
+        return size - at
+
+    def move_aside(self) -> None:
+        """Begin a new file. Former ones are called .1, .2 and so on, the youngest first; the oldest makes room."""
+        places = [self.path, *self._places()]
+        for younger, older in reversed(list(itertools.pairwise(places))):
+            if younger.exists():
+                younger.replace(older)
+        if len(places) == 1:
+            self.path.unlink()
+        self._open()
+
+    def former(self) -> Iterator[Path]:
+        """Those that were moved aside and are there still."""
+        return (each for each in self._places() if each.exists())
+
+    def close(self) -> None:
+        """Let go of it."""
+        os.close(self._file)
+        self._file = -1
+
+    def _places(self) -> list[Path]:
+        return [self.path.with_name(f"{self.path.name}.{number}") for number in range(1, self.bounds.files + 1)]
+
+    def _look(self, coming: int) -> None:
+        """Open the path again if it leads elsewhere by now, and begin a new file if this one would be too long."""
+        try:
+            there: os.stat_result | None = self.path.stat()
+        except OSError:
+            there = None
+        ours = os.fstat(self._file)
+        if there is None or (there.st_dev, there.st_ino) != (ours.st_dev, ours.st_ino):
+            self._open()
+        elif self.bounds.size and there.st_size and there.st_size + coming > self.bounds.size:
+            self.move_aside()
+
+    def _open(self) -> None:
+        """What is no plain file (a FIFO, a device) is not waited for; the former file stays open if this fails."""
+        opened = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, MODE)
+        if not stat.S_ISREG(os.fstat(opened).st_mode):
+            os.close(opened)
+            raise PlatformError(f"{self._what} is no file: {self._instead}")
+        if self._file >= 0:
+            os.close(self._file)
+        self._file = opened

@@ -1,0 +1,126 @@
+"""The recorder as the gateway has it: begun, told, listened to, ended. Edge: processes, the reactor."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.protocol import ProcessProtocol
+from twisted.python.failure import Failure
+
+from realmgw.records.frames import CHANNEL
+
+FAREWELL = 5.0  # seconds
+"""How long it may take to write what it has heard."""
+MOST_SAID = 4000  # octets
+"""So much is kept of what it says when something is wrong with it."""
+LONGEST = 65_536  # octets
+"""Of a report."""
+_CODE = "import sys; sys.path[:] = {path!r}; from realmgw.records.recorder import main; main()"
+
+
+class Child(ProcessProtocol):
+    """A recorder, as long as it runs.
+
+    Args:
+        reactor: Twisted's.
+        report: Told of each report.
+        ended: Called once, when it does not run any more, with why, in a line.
+
+    Attributes:
+        pid: Its process id.
+        has_room: Whether it takes what it is told; else that waits here.
+    """
+
+    def __init__(
+        self, reactor: Any, report: Callable[[dict[str, Any]], object], ended: Callable[[Child, str], object]
+    ) -> None:
+        self._reactor = reactor
+        self._report = report
+        self._ended = ended
+        self._said, self._begun = b"", b""
+        self._gone: Deferred[None] | None = None
+        self._is_over = False
+        self._kill: Any = None
+        self.pid, self.has_room = 0, True
+
+    def begin(self, first: bytes, channel: int) -> None:
+        """Start it, and tell it what to do; raises `OSError` if that is refused.
+
+        It is the same interpreter with the same packages, and nothing that the environment or the folder says.
+
+        Args:
+            first: That.
+            channel: The file of the socket at which ends are told.
+        """
+        files = {0: "w", 1: "r", 2: "r", CHANNEL: channel}
+        command = [sys.executable, "-I", "-c", _CODE.format(path=sys.path)]
+        self.pid = self._reactor.spawnProcess(self, command[0], command, env={}, childFDs=files).pid
+        self._transport.registerProducer(self, streaming=True)
+        self.tell(first)
+
+    def tell(self, news: bytes) -> None:
+        """Tell it something."""
+        if not self._is_over:
+            self._transport.write(news)
+
+    def end(self) -> Deferred[None]:
+        """Have it end when it has written what it has heard; fires when it does not run any more."""
+        if self._is_over:
+            return succeed(None)
+        if self._gone is None:
+            self._gone = Deferred()
+            self._transport.unregisterProducer()
+            self._transport.closeStdin()
+            self._kill = self._reactor.callLater(FAREWELL, self._signal)
+        return self._gone
+
+    @property
+    def _transport(self) -> Any:
+        return self.transport
+
+    def _signal(self) -> None:
+        if self._transport.pid:
+            self._transport.signalProcess("KILL")
+
+    # Where it does not read, what it is told is kept back
+
+    def pauseProducing(self) -> None:
+        """See `IPushProducer`."""
+        self.has_room = False
+
+    def resumeProducing(self) -> None:
+        """See `IPushProducer`."""
+        self.has_room = True
+
+    def stopProducing(self) -> None:
+        """See `IPushProducer`."""
+        self.has_room = False
+
+    # What it says
+
+    def outReceived(self, data: bytes) -> None:
+        """Reports, a line each."""
+        *lines, self._begun = (self._begun + data).split(b"\n")
+        self._begun = self._begun[:LONGEST]
+        if lines:
+            self._report(json.loads(lines[-1]))
+
+    def errReceived(self, data: bytes) -> None:
+        """What is wrong with it, the last of that."""
+        self._said = (self._said + data)[-MOST_SAID:]
+
+    def processEnded(self, reason: Failure) -> None:
+        """It does not run any more."""
+        self._is_over, self.has_room = True, False
+        if self._kill is not None and self._kill.active():
+            self._kill.cancel()
+        how: Any = reason.value
+        by = f"by signal {how.signal}" if how.signal else f"with status {how.exitCode}"
+        last = self._said.decode(errors="replace").strip().rpartition("\n")[2]
+        self._ended(self, f"the recorder has ended {by}" + (f": {last}" if last else ""))
+        if self._gone is not None:
+            self._gone.callback(None)

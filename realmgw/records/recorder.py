@@ -1,0 +1,208 @@
+"""The recorder: a process beside the gateway that hears of flows that have ended, and writes records of them.
+
+It is one loop without threads. What waits meanwhile waits in the kernel; what finds no room there is lost, and the
+kernel counts it. So a disk that does not answer holds up nobody but the recorder. The socket is the gateway's: what
+comes while there is no recorder waits for the next one.
+
+It ends with the pipe that the gateway tells it news by, after all that it has heard is written.
+
+Edge: a process, netlink, pipes, the clock.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from realmgw.datapath.netlink import accounted
+from realmgw.datapath.netlink.accounted import Ended
+from realmgw.errors import RealmGatewayError
+from realmgw.records.frames import CHANNEL, HOSTS, OPENED, Frames
+from realmgw.records.known import Known, Subscriber
+from realmgw.records.record import SECOND, Record, record
+from realmgw.records.writing import Kept, Writing
+
+REST = 0.05  # seconds
+"""So long it rests when it has taken what there was: what comes meanwhile is taken in one go."""
+PORTION = 1024
+"""So many ends are taken, and written, in one go."""
+PATIENCE = 2.0  # seconds
+"""So young a flow may be at its end that its name is told later: so long it is waited for."""
+MOST_WAITING = 1 << 16
+"""So many ends may wait for names; more are written without."""
+REPORT = 1.0  # seconds
+"""How often the gateway is told how it is."""
+_NEWS, _REPORTS = 0, 1
+_PIECE = 1 << 18  # octets
+_SO_MEMINFO, _MEMINFO = 55, struct.Struct("=9I")
+
+
+class Recorder:
+    """Makes records of ends.
+
+    Args:
+        channel: Where conntrack tells of ends; it does not block.
+        writing: Where records go.
+        dropped: How much of it was known to be lost before.
+        clock: The present, in seconds since 1970.
+    """
+
+    def __init__(
+        self, channel: socket.socket, writing: Writing, dropped: int = 0, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._channel = channel
+        self._writing = writing
+        self._clock = clock
+        self._waiting = deque[tuple[float, Ended]]()
+        self._has_news = False
+        self.dropped = dropped
+        self.known = Known()
+        self.others = self.malformed = self.unnamed = self.overruns = self.lost = 0
+
+    def hear(self, news: Any) -> None:
+        """The gateway has told something."""
+        kind, *told = news
+        if kind == HOSTS:
+            since, hosts = told
+            for address, name, groups in hosts:
+                self.known.put(address, None if name is None else Subscriber(name, groups), since)
+        elif kind == OPENED:
+            [flows] = told
+            self.known.open(flows)
+            self._has_news = True
+
+    def take(self) -> bool:
+        """Take a portion of what has ended; returns whether there may be more."""
+        ends, receive = list[Ended](), self._channel.recv
+        has_more = True
+        for _ in range(PORTION):
+            try:
+                ends.append(accounted.parse(receive(_PIECE)))
+            except BlockingIOError:  # noqa: PERF203 - one read fails, and the next may not
+                has_more = False
+                break
+            except RealmGatewayError:
+                self.malformed += 1
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                self.overruns += 1
+        now = self._clock()
+        records = [*self._late(now), *(each for each in map(self._made, ends) if each is not None)]
+        self._writing.write((each.line() for each in records), self._loss())
+        self._writing.look()
+        return has_more
+
+    def finish(self) -> None:
+        """Write all that was heard, with names or without."""
+        while self.take():
+            pass
+        self._writing.write(each.line() for each in self._late(float("inf")))
+        self._writing.close()
+
+    def counts(self) -> dict[str, object]:
+        """What was counted since the start."""
+        writing = self._writing
+        return {
+            "written": writing.written, "unwritten": writing.unwritten, "cut": writing.cut, "lost": self.lost,
+            "overruns": self.overruns, "malformed": self.malformed, "others": self.others, "unnamed": self.unnamed,
+            "waiting": len(self._waiting), "open": len(self.known.opened),
+        }  # fmt: skip
+
+    def _made(self, end: Ended) -> Record | None:
+        """The record of an end, unless it waits for its name, or is nobody's."""
+        now = self._clock()
+        if self._may_be_named(end, now) and len(self._waiting) < MOST_WAITING:
+            self._waiting.append((now + PATIENCE, end))
+            return None
+        return self._recorded(end, now)
+
+    def _may_be_named(self, end: Ended, now: float) -> bool:
+        is_young = end.began is not None and end.began / SECOND > now - PATIENCE
+        return is_young and end[:5] not in self.known.opened and self.known.is_inside(end.answers_source)
+
+    def _late(self, now: float) -> list[Record]:
+        """Those that have waited for long enough, or whose names have come."""
+        over = list[Ended]()
+        while self._waiting and self._waiting[0][0] <= now:
+            over.append(self._waiting.popleft()[1])
+        if self._has_news:
+            self._has_news, opened = False, self.known.opened
+            over += (end for _, end in self._waiting if end[:5] in opened)
+            self._waiting = deque(each for each in self._waiting if each[1][:5] not in opened)
+        return [made for end in over if (made := self._recorded(end, now)) is not None]
+
+    def _recorded(self, end: Ended, now: float) -> Record | None:
+        made = record(end, self.known, now)
+        if made is None:
+            self.others += 1
+        elif made.name is None and made.direction == "in":
+            self.unnamed += 1
+        return made
+
+    def _loss(self) -> int:
+        """How many ends the kernel has had no room for since it was asked last."""
+        dropped: int = _MEMINFO.unpack(self._channel.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))[-1]
+        lost, self.dropped = dropped - self.dropped & 0xFFFF_FFFF, dropped
+        self.lost += lost
+        return lost
+
+
+def run(recorder: Recorder, writing: Writing, frames: Frames) -> None:
+    """Record until the gateway closes the pipe."""
+    waiting = select.poll()
+    waiting.register(_NEWS, select.POLLIN)
+    report_at = 0.0
+    while True:
+        has_more = recorder.take()
+        if (now := time.monotonic()) >= report_at:
+            report_at = now + REPORT
+            _report(recorder, writing)
+        if waiting.poll(0 if has_more else 1000 * REST):
+            data = os.read(_NEWS, _PIECE)
+            if not data:
+                break
+            for news in frames.take(data):
+                recorder.hear(news)
+    recorder.finish()
+    _report(recorder, writing)
+
+
+def _report(recorder: Recorder, writing: Writing) -> None:
+    said = {"counts": recorder.counts(), "problem": writing.problem, "dropped": recorder.dropped}
+    with suppress(BlockingIOError):  # the gateway has not read the last ones yet
+        os.write(_REPORTS, json.dumps(said).encode() + b"\n")
+
+
+def main() -> None:
+    """The process: what to do is the first that the gateway tells."""
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)  # the gateway, which gets them as well, says when it is over
+    with suppress(OSError):
+        os.nice(5)
+    os.set_blocking(_REPORTS, False)
+    frames, begun = Frames(), list[Any]()
+    while not begun:
+        data = os.read(_NEWS, _PIECE)
+        if not data:
+            return
+        begun += frames.take(data)
+    [todo, inside, own], *more = begun
+    writing = Writing(Kept(Path(todo["path"]), todo["size"], todo["files"], todo["days"]))
+    recorder = Recorder(socket.socket(fileno=CHANNEL), writing, todo["dropped"])
+    recorder.known.be_around(inside, own)
+    writing.begin()
+    for news in more:
+        recorder.hear(news)
+    run(recorder, writing, frames)

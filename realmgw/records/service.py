@@ -1,0 +1,261 @@
+"""The recorder's part of the gateway: it runs, and is told of hosts and of the names that flows are opened by.
+
+What a flow costs here is that it is handed on, with a thousand others at once, some time after it was let in. News that
+the recorder does not take are not kept: it writes those flows without their names, and when it listens again it is told
+of all hosts.
+
+Edge: the reactor, the clock.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from realmgw.config.settings import Settings
+from realmgw.config.steps import Steps, portions
+from realmgw.datapath.netlink import accounted
+from realmgw.datapath.netlink.client import open_socket
+from realmgw.records.frames import HOSTS, OPENED, frame
+from realmgw.records.known import Flow
+from realmgw.records.process import Child
+from realmgw.subscribers.model import Host
+from realmgw.subscribers.reach import Around
+from realmgw.subscribers.registry import Changes, Registry
+from realmgw.subscribers.review import addresses_of
+
+EVERY = 0.5  # seconds
+"""How often the recorder is told which flows were let in."""
+AT_ONCE = 256
+"""So many flows, or hosts, are told in one turn of the reactor."""
+FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds
+"""How soon a recorder that has ended is begun anew."""
+BUFFER = 1 << 26  # octets
+"""So much may wait in the kernel, some 50 000 ends, also while there is no recorder."""
+AFTER_LOSS = 60.0  # seconds
+"""So long after ends were lost it is told."""
+
+_log = Logger()
+
+
+@attrs.frozen
+class Sources:
+    """Where the recorder's news come from."""
+
+    registry: Registry
+    """Subscribers."""
+    around: Callable[[], Around]
+    """The machine's addresses and networks."""
+    opened: Callable[[], Iterable[tuple[Flow, str]]]
+    """Flows that were let in since it was asked last, each with the name that it was opened by."""
+    watch: Callable[..., object]
+    """Told whether these are wanted (`on`)."""
+
+
+class RecordsService(Service):
+    """Runs the recorder, if flows are to be recorded.
+
+    Args:
+        settings: The gateway's.
+        path: The file of records, if the settings name none.
+        sources: Where its news come from.
+        reactor: Twisted's.
+        tell: Told what is wrong, a line each, whenever that may have changed.
+        wall: The present, in seconds since 1970.
+        open_channel: Opens the socket at which conntrack tells of ends.
+    """
+
+    name = "records"
+
+    def __init__(
+        self,
+        settings: Settings,
+        path: Path,
+        sources: Sources,
+        reactor: Any,
+        tell: Callable[[Iterable[str]], object],
+        wall: Callable[[], float] = time.time,
+        open_channel: Callable[..., Any] = open_socket,
+    ) -> None:
+        self._how = settings.flow_records
+        self._path = Path(self._how.file or path)
+        self._sources, self._reactor, self._tell, self._wall = sources, reactor, tell, wall
+        self._open = open_channel
+        self._channel: Any = None
+        self._child: Child | None = None
+        self._again: Any = None
+        self._wait = FIRST_WAIT
+        self._hosts: Iterator[Host] = iter(())
+        self._is_behind = False
+        self._counts: Mapping[str, int] = {}
+        self._before = dict[str, int]()
+        self._error, self._lost_until, self._lost, self._dropped = "", 0.0, 0, 0
+        self._telling = LoopingCall(self._tell_more)
+        self._telling.clock = reactor
+        self.begun = self.untold = 0
+
+    # Its beginning and end
+
+    def startService(self) -> None:
+        """Begin; that it does not succeed holds up nothing.
+
+        Raises:
+            RealmGatewayError: The kernel does not let us hear of ends.
+        """
+        super().startService()  # type: ignore[no-untyped-call]  # Twisted does not say
+        if self._how.enabled:
+            self._channel = self._open(timeout=0.0, groups=(accounted.GROUP,), buffer=BUFFER)
+            self._sources.watch(on=True)
+            self._begin()
+            self._telling.start(EVERY, now=False)
+
+    @inlineCallbacks
+    def stopService(self) -> Generator[Deferred[Any], Any, None]:
+        """End it; fires when all that it has heard is written."""
+        super().stopService()  # type: ignore[no-untyped-call]  # Twisted does not say
+        if self._again is not None and self._again.active():
+            self._again.cancel()
+        if self._telling.running:
+            self._tell_opened()
+            self._telling.stop()
+            self._sources.watch(on=False)
+        if self._child is not None:
+            yield self._child.end()
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+        self._tell(())
+
+    def configure(self, settings: Settings) -> None:
+        """Nothing: what is recorded, and where, is changed by a restart."""
+
+    def _begin(self) -> None:
+        how, around = self._how, self._sources.around()
+        todo = {
+            "path": str(self._path),
+            "size": how.size,
+            "files": how.files,
+            "days": how.days,
+            "dropped": self._dropped,
+        }
+        inside = [str(each) for each in (*around.links, *around.reached)]
+        self._child = Child(self._reactor, self._reported, self._ended)
+        try:
+            self._child.begin(frame(todo, inside, [each.packed for each in around.own]), self._channel.fileno())
+        except OSError as error:
+            self._ended(self._child, f"the recorder can not be started: {error.strerror}")
+            return
+        self.begun += 1
+        self._all_hosts()
+
+    def _ended(self, child: Child, why: str) -> None:
+        if child is not self._child:
+            return
+        self._child = None
+        for name, count in self._counts.items():
+            self._before[name] = self._before.get(name, 0) + count
+        self._counts = {}
+        if self.running:
+            _log.warn("{why}: begun anew in {wait} s", why=why, wait=self._wait)
+            self._error = why
+            self._look()
+            self._again = self._reactor.callLater(self._wait, self._begin)
+            self._wait = min(2 * self._wait, LONGEST_WAIT)
+
+    # What it is told
+
+    def noting(self, changes: Changes) -> Steps[None]:
+        """Subscribers are different; they are in force. In steps, of which each is short."""
+        if self._child is None:
+            return
+        gone = (each for each in changes.addresses_gone if self._sources.registry.host_at(each) is None)
+        for some in portions(gone):
+            self._tell_hosts([(each, None, ()) for each in some])
+            yield None
+        for hosts in portions((*changes.added, *(after for _, after in changes.changed))):
+            self._tell_hosts([row for host in hosts for row in _rows(host)])
+            yield None
+
+    def _tell_more(self) -> None:
+        """What has happened since; as long as the recorder listens."""
+        if self._child is not None and self._is_behind and self._child.has_room:
+            self._all_hosts()
+        self._tell_opened()
+        self._look()
+
+    def _tell_opened(self) -> None:
+        opened = list(self._sources.opened())
+        if opened and not self._say(OPENED, opened):
+            self.untold += len(opened)
+
+    def _all_hosts(self) -> None:
+        self._is_behind = False
+        self._hosts = iter(tuple(self._sources.registry.directory.hosts.values()))
+        self._reactor.callLater(0, self._some_hosts, self._hosts)
+
+    def _some_hosts(self, hosts: Iterator[Host]) -> None:
+        """Tell some hosts, and the others later, unless that was begun anew meanwhile."""
+        if hosts is not self._hosts or self._child is None:
+            return
+        some = [host for host, _ in zip(hosts, range(AT_ONCE), strict=False)]
+        there = self._sources.registry.host_at
+        rows = [row for host in some for row in _rows(host) if there(row[0]) is host]
+        if some and self._say(HOSTS, 0.0, rows):
+            self._reactor.callLater(0.001, self._some_hosts, hosts)
+        elif some:
+            self._is_behind = True
+
+    def _tell_hosts(self, rows: list[tuple[bytes, str | None, tuple[str, ...]]]) -> None:
+        if not self._say(HOSTS, self._wall(), rows):
+            self._is_behind = True
+
+    def _say(self, *news: Any) -> bool:
+        """Returns whether it is told."""
+        if self._child is None or not self._child.has_room:
+            return False
+        self._child.tell(frame(*news))
+        return True
+
+    # How it is
+
+    def _reported(self, report: dict[str, Any]) -> None:
+        self._counts, self._error, self._wait = report["counts"], report["problem"], FIRST_WAIT
+        self._dropped, lost = report["dropped"], self._total("lost")
+        if lost != self._lost:
+            self._lost, self._lost_until = lost, self._reactor.seconds() + AFTER_LOSS
+        self._look()
+
+    def _look(self) -> None:
+        is_losing = self._reactor.seconds() < self._lost_until
+        lost = ("more flows end than can be recorded: some are lost",) if is_losing else ()
+        self._tell(tuple(f"flow records: {each}" for each in (self._error, *lost) if each))
+
+    def _total(self, name: str) -> int:
+        return self._before.get(name, 0) + self._counts.get(name, 0)
+
+    def counts(self) -> dict[str, object]:
+        """What was counted, by all recorders since the start; empty where flows are not recorded."""
+        if not self._how.enabled:
+            return {}
+        totals = {name: self._total(name) for name in TOTALS}
+        now = {name: self._counts.get(name, 0) for name in NOW}
+        return {"begun": self.begun, "untold": self.untold, **totals, **now}
+
+
+TOTALS = ("written", "unwritten", "cut", "lost", "overruns", "malformed", "others", "unnamed")
+"""What recorders count."""
+NOW = ("waiting", "open")
+"""How many there are of something at present."""
+
+
+def _rows(host: Host) -> Iterator[tuple[bytes, str, tuple[str, ...]]]:
+    """What is told of a host."""
+    return ((address, host.name, host.profile.groups) for address in addresses_of(host))

@@ -1,0 +1,246 @@
+"""The recorder's part of the gateway: a process that ends, does not listen, or says what is wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+from twisted.internet.error import ProcessDone, ProcessTerminated
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.config.settings import FlowRecords, Interfaces, Pools, Settings
+from realmgw.config.steps import finish
+from realmgw.records import service as module
+from realmgw.records.frames import HOSTS, OPENED, Frames
+from realmgw.records.known import Flow
+from realmgw.records.process import FAREWELL
+from realmgw.records.service import EVERY, FIRST_WAIT, RecordsService, Sources
+from realmgw.subscribers.model import Host, Profile
+from realmgw.subscribers.reach import NOWHERE
+from realmgw.subscribers.registry import Changes, Registry
+
+FLOW: Flow = (b"\xcb\0\x71\5", b"\xc0\0\2\3", 6, 40112, 80)
+ONE = Host(1, "one.example.org.", b"\xc0\xa8\0\x0a", Profile(groups=("gold",)))
+SETTINGS = Settings("gwa.example.org.", (), Interfaces("wan0", ("lan0",)), Pools(()))
+COUNTS = dict.fromkeys((*module.TOTALS, *module.NOW), 0)
+
+
+class MemoryProcess:
+    """A process that is told things, as its transport."""
+
+    def __init__(self, protocol: Any) -> None:
+        self.protocol, self.pid = protocol, 7
+        self.written, self.signals = b"", list[str]()
+        self.is_closed = False
+
+    def write(self, data: bytes) -> None:
+        """It is told something."""
+        self.written += data
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """Who is told to pause."""
+        assert producer is self.protocol
+        assert streaming
+
+    def unregisterProducer(self) -> None:
+        """Not any more."""
+
+    def closeStdin(self) -> None:
+        """It is told that it is over."""
+        self.is_closed = True
+
+    def signalProcess(self, name: str) -> None:
+        """It gets a signal."""
+        self.signals.append(name)
+
+    @property
+    def news(self) -> list[Any]:
+        """What it was told, from the second on."""
+        return list(Frames().take(self.written))[1:]
+
+    def say(self, problem: str = "", **counts: int) -> None:
+        """It reports."""
+        said = {"counts": {**COUNTS, **counts}, "problem": problem, "dropped": counts.get("lost", 0)}
+        self.protocol.outReceived(json.dumps(said).encode() + b"\n")
+
+    def die(self, status: int | None = None) -> None:
+        """It ends."""
+        self.protocol.processEnded(Failure(ProcessTerminated(status) if status else ProcessDone(0)))
+
+
+class ProcessReactor(Clock):
+    """A clock that begins processes, or can not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.processes = list[MemoryProcess]()
+        self.refusal: OSError | None = None
+
+    def spawnProcess(self, protocol: Any, *_arguments: Any, **_more: Any) -> MemoryProcess:
+        """Begin one."""
+        if self.refusal is not None:
+            raise self.refusal
+        protocol.transport = made = MemoryProcess(protocol)
+        self.processes.append(made)
+        return made
+
+
+class MemorySocket:
+    """A socket that nobody reads."""
+
+    is_closed = False
+
+    def fileno(self) -> int:
+        """Its number."""
+        return 9
+
+    def close(self) -> None:
+        """It is given back."""
+        self.is_closed = True
+
+
+class RecordsServiceTests(SynchronousTestCase):
+    """With one host and flows."""
+
+    def setUp(self) -> None:
+        """Started."""
+        self.reactor, self.socket, self.registry = ProcessReactor(), MemorySocket(), Registry()
+        self.opened = list[tuple[Flow, str]]()
+        self.told: tuple[str, ...] = ()
+        self.watched = list[bool]()
+        self.registry.directory.hosts[1] = ONE
+        self.registry._by_address[ONE.address] = ONE
+        self.service = self.make(enabled=True)
+        self.service.startService()
+        self.addCleanup(self.end)
+
+    def make(self, *, enabled: bool) -> RecordsService:
+        """A service."""
+
+        def taken() -> list[tuple[Flow, str]]:
+            found, self.opened = self.opened, []
+            return found
+
+        def tell(lines: Any) -> None:
+            self.told = tuple(lines)
+
+        watch: Callable[..., object] = lambda *, on: self.watched.append(on)  # noqa: E731 - it is one
+        sources = Sources(self.registry, lambda: NOWHERE, taken, watch)
+        how = attrs.evolve(SETTINGS, flow_records=FlowRecords(enabled=enabled))
+        reactor: Any = self.reactor
+        return RecordsService(how, Path("flows"), sources, reactor, tell, lambda: 5.0, lambda **_: self.socket)
+
+    def end(self) -> None:
+        """Stopped."""
+        if self.service.running:
+            self.service.stopService()
+            self.child.die()
+
+    @property
+    def child(self) -> MemoryProcess:
+        """The process that was begun last."""
+        return self.reactor.processes[-1]
+
+    def advance(self, seconds: float) -> None:
+        """Time goes on."""
+        for _ in range(round(seconds / 0.125) or 1):
+            self.reactor.advance(0.125)
+
+    def test_it_is_told_of_hosts_and_flows(self) -> None:
+        """Flows all at once, some time later."""
+        self.opened.append((FLOW, "one.example.org."))
+        self.advance(EVERY)
+        rows = [(ONE.address, "one.example.org.", ("gold",))]
+        self.assertEqual(self.child.news, [(HOSTS, 0.0, rows), (OPENED, [(FLOW, "one.example.org.")])])
+
+    def test_changes_are_told_with_their_time(self) -> None:
+        """Who is gone is nobody; an address that is another's by now is told once, as his."""
+        moved = attrs.evolve(ONE, name="two.example.org.")
+        self.registry._by_address[ONE.address] = moved
+        gone = b"\xc0\xa8\0\x0b"
+        changes = Changes(changed=[(ONE, moved)], addresses_gone={ONE.address, gone})
+        self.advance(0.1)
+        before = len(self.child.news)
+        finish(self.service.noting(changes))
+        rows = [(gone, None, ())], [(ONE.address, "two.example.org.", ("gold",))]
+        self.assertEqual(self.child.news[before:], [(HOSTS, 5.0, each) for each in rows])
+
+    def test_a_recorder_that_does_not_listen_is_told_of_all_hosts_later(self) -> None:
+        """Flows are counted meanwhile, and nothing is kept for it."""
+        self.advance(0.1)
+        protocol, before = self.child.protocol, len(self.child.news)
+        protocol.pauseProducing()
+        finish(self.service.noting(Changes(added=[ONE])))
+        self.opened.append((FLOW, "one.example.org."))
+        self.advance(EVERY)
+        self.assertEqual((len(self.child.news), self.service.counts()["untold"]), (before, 1))
+        protocol.resumeProducing()
+        self.advance(2 * EVERY)
+        self.assertEqual(self.child.news[before:], [(HOSTS, 0.0, [(ONE.address, ONE.name, ("gold",))])])
+
+    def test_one_that_ends_is_begun_anew(self) -> None:
+        """Later each time, until one has something to report; counts go on."""
+        self.child.say(written=5, waiting=2)
+        self.child.protocol.errReceived(b"Traceback\nBad: luck\n")
+        self.child.die(1)
+        self.assertEqual(self.told, ("flow records: the recorder has ended with status 1: Bad: luck",))
+        self.advance(FIRST_WAIT)
+        self.assertEqual(len(self.reactor.processes), 2)
+        self.child.die(1)
+        self.advance(FIRST_WAIT)
+        self.assertEqual(len(self.reactor.processes), 2)
+        self.advance(FIRST_WAIT)
+        self.child.say(written=2, waiting=1)
+        self.assertEqual(self.told, ())
+        counts = self.service.counts()
+        self.assertEqual((counts["begun"], counts["written"], counts["waiting"]), (3, 7, 1))
+
+    def test_one_that_can_not_be_begun_is_tried_again(self) -> None:
+        """And said so."""
+        self.reactor.refusal = OSError(11, "Resource temporarily unavailable")
+        self.child.die(1)
+        self.advance(FIRST_WAIT)
+        self.assertIn("can not be started: Resource", self.told[0])
+        self.reactor.refusal = None
+        self.advance(2 * FIRST_WAIT)
+        self.assertEqual(self.service.counts()["begun"], 2)
+
+    def test_what_is_wrong_is_told(self) -> None:
+        """A full disk while it is full, a loss for a while; the next recorder knows what was counted as lost."""
+        self.child.say("flows: No space left on device", lost=3)
+        self.assertEqual(len(self.told), 2)
+        self.child.say(lost=3)
+        self.assertEqual(self.told, ("flow records: more flows end than can be recorded: some are lost",))
+        self.advance(module.AFTER_LOSS + 1.0)
+        self.assertEqual(self.told, ())
+        self.child.die(1)
+        self.advance(FIRST_WAIT)
+        self.assertEqual(next(Frames().take(self.child.written))[0]["dropped"], 3)
+
+    def test_the_end_waits_for_it(self) -> None:
+        """What was let in last is told; one that does not end is ended."""
+        self.opened.append((FLOW, "one.example.org."))
+        done = self.service.stopService()
+        self.assertTrue(self.child.is_closed)
+        self.assertEqual(self.child.news[-1][0], OPENED)
+        self.assertNoResult(done)
+        self.advance(FAREWELL)
+        self.assertEqual(self.child.signals, ["KILL"])
+        self.child.die(9)
+        self.successResultOf(done)
+        self.assertTrue(self.socket.is_closed)
+        self.assertEqual((self.watched, self.reactor.getDelayedCalls()), ([True, False], []))
+
+    def test_without_it_nothing_is_done(self) -> None:
+        """As it is by default."""
+        service = self.make(enabled=False)
+        before = len(self.reactor.processes)
+        service.startService()
+        self.assertEqual((len(self.reactor.processes), service.counts()), (before, {}))
+        finish(service.noting(Changes(added=[ONE])))
+        self.successResultOf(service.stopService())
