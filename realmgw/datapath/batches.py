@@ -19,7 +19,8 @@ class Word:
     text: str
     """As nft has it."""
     packed: bytes
-    """As the kernel has it: addresses in network order, marks and class numbers in that of the machine."""
+    """As the kernel has it: addresses and ports in network order, marks and class numbers in that of the machine, names
+    with a 0 behind them."""
 
 
 @attrs.frozen
@@ -34,6 +35,8 @@ class Elements:
     """Keys, and what stands for each in a map; to delete one the key is enough."""
     timeout: int = 0  # milliseconds
     """For how long those stay that are added; 0: as the set has it."""
+    are_objects: bool = False
+    """What stands for keys is the name of an object of the table: a counter, a SYN proxy."""
 
     def commands(self, table: str) -> Iterator[str]:
         """The same as commands of nft, to be run with others in one transaction."""
@@ -44,6 +47,23 @@ class Elements:
             for key, value in self.elements
         )
         yield from commands(self.verb, table, self.name, written)
+
+
+@attrs.frozen
+class InSteps:
+    """A change in three transactions; what becomes of packets is the business of the second one alone."""
+
+    before: str
+    """Commands that make what is new; may be nothing."""
+    elements: tuple[Elements, ...]
+    """What leads there."""
+    after: str
+    """Commands that remove what nothing leads to any more; may be nothing."""
+
+
+def named(name: str) -> Word:
+    """An object of the table."""
+    return Word(f'"{name}"', name.encode() + b"\0")
 
 
 def number(value: int, text: str = "") -> Word:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Collection
 
-from realmgw.datapath.batches import Elements
+from realmgw.datapath.batches import Elements, InSteps
 from realmgw.datapath.netlink import codec, elements
 from realmgw.datapath.netlink.client import open_socket
 from realmgw.datapath.netlink.codec import RefusedError
@@ -72,6 +72,22 @@ class Filling:
             if error.number == _FULL:
                 raise FullError(f"there is no room for further {what}") from error
             raise
+
+    def lead(self, steps: InSteps, run: Callable[[str], object]) -> None:
+        """Make a change that is more than elements.
+
+        Args:
+            steps: It.
+            run: Runs commands of nft.
+
+        Raises:
+            RealmGatewayError: One of its transactions was refused, as `run` says; those before it were not.
+        """
+        if steps.before:
+            run(steps.before)
+        self.run(steps.elements)
+        if steps.after:
+            run(steps.after)
 
     def close(self) -> None:
         """Give the socket back; the next call opens another one."""

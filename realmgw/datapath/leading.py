@@ -8,9 +8,10 @@ import attrs
 
 from realmgw.config.settings import Dnat, Settings
 from realmgw.datapath import ruleset, translation
+from realmgw.datapath.batches import InSteps
 from realmgw.datapath.hosts import HostChange
 from realmgw.datapath.policy.classes import Classes
-from realmgw.datapath.ruleset import InSteps, Ruleset
+from realmgw.datapath.ruleset import Ruleset
 
 
 @attrs.frozen

@@ -20,7 +20,7 @@ from realmgw.config.ipv6 import Ipv6, Ipv6Mode
 from realmgw.config.pipeline import Refused
 from realmgw.config.settings import Address, Dnat, Forward, Network, Nflog, Settings
 from realmgw.datapath import bans, elements, forwarding, incoming, marks, outbound6, proxied, translation
-from realmgw.datapath.batches import Elements
+from realmgw.datapath.batches import Elements, InSteps
 from realmgw.datapath.elements import STRAYS_KEPT
 from realmgw.datapath.guests import Guests
 from realmgw.datapath.hosts import HostChange
@@ -238,18 +238,6 @@ def changes(before: Ruleset, after: Ruleset, hosts: HostChange) -> str:
         lines += _refilled(after, forwarding.CHAIN)
     lines += parts.changes(after.table, before.stages, after.stages)
     return "".join(line + "\n" for line in lines)
-
-
-@attrs.frozen
-class InSteps:
-    """A change of hosts in three transactions; what becomes of flows is the business of the second one alone."""
-
-    before: str
-    """Commands that make what is new; may be nothing."""
-    elements: tuple[Elements, ...]
-    """What leads there."""
-    after: str
-    """Commands that remove what nothing leads to any more; may be nothing."""
 
 
 def in_steps(before: Ruleset, after: Ruleset, hosts: HostChange) -> InSteps | None:

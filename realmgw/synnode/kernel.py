@@ -12,6 +12,7 @@ from pathlib import Path
 import attrs
 
 from realmgw.datapath import client
+from realmgw.datapath.filling import Filling
 from realmgw.datapath.machine import interfaces, seeing, sysctls
 from realmgw.datapath.machine.disk import FormerValues
 from realmgw.datapath.machine.former import restoring
@@ -65,6 +66,7 @@ class NodeKernel:
         self._guarding = settings.guarding
         self._open_nft = open_nft
         self._nft: Nft | None = None
+        self._filling = Filling(settings.table)
         self._reader = RulesetReader()
         self._generations = Generations(self._reader.generation)
         self._former = FormerValues(settings.state, settings.table)
@@ -85,10 +87,9 @@ class NodeKernel:
     def own_ports(self) -> frozenset[int]:
         """Netlink ports that our transactions come from, until this is closed; not all of them may be known."""
         hello = rules.removal(f"{self._guarding.table}_probe")
-        if not isinstance(self.nft, Libnftables):
-            return frozenset()
         with suppress(RealmGatewayError):  # what stands against it is told by `apply`
-            return self._reader.ports_of(lambda: self.nft.run(hello))
+            ours, is_library = frozenset((self._filling.port,)), isinstance(self.nft, Libnftables)
+            return ours | self._reader.ports_of(lambda: self.nft.run(hello)) if is_library else ours
         return frozenset()
 
     def problems(self) -> Iterator[str]:
@@ -152,23 +153,24 @@ class NodeKernel:
         return Placed(adopted, (*changes, *([] if unknown is None else [unknown])))
 
     def change(self, wanted: Mapping[Target, TcpOptions | None]) -> None:
-        """Lead the kernel to these entries, in one transaction.
+        """Lead the kernel to these entries, in one transaction; by others before and behind it, objects come and go.
 
         Args:
             wanted: What becomes of some targets; None: no entry.
 
         Raises:
-            RealmGatewayError: It was refused. The kernel has what it had, and the next `look` places the whole table.
+            RealmGatewayError: It was refused. SYNs are answered as before, or as they shall be, and the next `look`
+                places the whole table.
         """
-        commands = rules.changes(self._guarding, self._entries, self._uses, wanted)
+        steps = rules.changes(self._guarding, self._entries, self._uses, wanted)
         for target, options in wanted.items():
             self._set(target, options)
-        if not commands or self._owed:
+        if not steps.elements or self._owed:
             return
         self._owed = True
-        self.nft.run(commands)
+        self._filling.lead(steps, self.nft.run)
         self._owed = False
-        if "synproxy inet" in commands:
+        if steps.before or steps.after:
             self._contents = self._read()
 
     def replace(self, wanted: Mapping[Target, TcpOptions]) -> None:
@@ -241,6 +243,7 @@ class NodeKernel:
     def close(self) -> None:
         """Give back what is held; the kernel keeps what it has."""
         self._reader.close()
+        self._filling.close()
         if self._nft is not None:
             self._nft.close()
             self._nft = None

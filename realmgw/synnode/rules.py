@@ -1,4 +1,4 @@
-"""The node's table of nftables as text: what answers SYNs, and the commands that lead from some entries to others.
+"""The node's table of nftables: what answers SYNs, as text, and what leads from some entries to others.
 
 A SYN from outside to a guarded address is kept out of conntrack. In the forward hook the kernel's SYN proxy answers it
 with the options of the first map that has them: address and port, address, port, default. The client's ACK is invalid
@@ -22,7 +22,7 @@ from ipaddress import ip_address
 import attrs
 
 from realmgw.config.values import Network
-from realmgw.datapath import batches
+from realmgw.datapath.batches import Elements, InSteps, Word, named
 from realmgw.synnode.entries import Target
 from realmgw.synproxy.codec import ANY_ADDRESS, ANY_ADDRESS6, TcpOptions
 
@@ -35,8 +35,10 @@ COUNTERS: Mapping[str, str] = {
     "completed": "connections that were completed and begun to the server",
 }
 """Every named counter of the table, and what it counts."""
-DEFAULTS: Mapping[Target, str] = {(ANY_ADDRESS, 0): "ipv4", (ANY_ADDRESS6, 0): "ipv6"}
-"""The targets that always have options, and what they are in the map of defaults."""
+DEFAULTS: Mapping[Target, Word] = {
+    (ANY_ADDRESS, 0): Word("ipv4", bytes([2])), (ANY_ADDRESS6, 0): Word("ipv6", bytes([10])),
+}  # fmt: skip
+"""The targets that always have options, and what they are in the map of defaults (`linux/netfilter.h`)."""
 LAST = 2**31 - 1
 """The priority of a hook that comes after all others."""
 _IP = {4: "ip", 6: "ip6"}
@@ -63,17 +65,17 @@ def object_name(options: TcpOptions) -> str:
     return f"m{options.mss}w{options.window_scale}{'s' if options.sack else ''}"
 
 
-def place(target: Target) -> tuple[str, str]:
+def place(target: Target) -> tuple[str, Word]:
     """The map that a target stands in, and its key there."""
     address, port = target
     version = 4 if len(address) == len(ANY_ADDRESS) else 6
     if target in DEFAULTS:
         return "defaults", DEFAULTS[target]
     if not any(address):
-        return f"ports{version}", str(port)
+        return f"ports{version}", Word(str(port), _port(port))
     if not port:
-        return f"addresses{version}", str(ip_address(address))
-    return f"services{version}", f"{ip_address(address)} . {port}"
+        return f"addresses{version}", Word(str(ip_address(address)), address)
+    return f"services{version}", Word(f"{ip_address(address)} . {port}", address + _port(port) + bytes(2))
 
 
 def complete(guarding: Guarding, entries: Mapping[Target, TcpOptions]) -> dict[Target, TcpOptions]:
@@ -95,23 +97,20 @@ def replacement(guarding: Guarding, entries: Mapping[Target, TcpOptions]) -> str
     # Declaring the table first makes the deletion succeed when there was none.
     lines = [f"table inet {table}", f"delete table inet {table}", *_table(guarding)]
     lines += _objects(guarding, set(entries.values()))
-    lines += _elements("add", table, entries)
+    lines += [line for each in _elements("add", entries) for line in each.commands(table)]
     return "\n".join(lines) + "\n"
 
 
 def changes(
     guarding: Guarding, placed: Mapping[Target, TcpOptions], uses: Counter[TcpOptions], wanted: Mapping[Target, object]
-) -> str:
-    """The transaction that leads from what is in the kernel to what is wanted.
+) -> InSteps:
+    """What leads from what is in the kernel to what is wanted; no packet meets anything between the two.
 
     Args:
         guarding: What the rules depend on.
         placed: What is answered to whom.
         uses: How often each options are in `placed`.
         wanted: What becomes of some of the targets: their options, or None where there is no entry any more.
-
-    Returns:
-        Commands for nft, empty when nothing changes.
     """
     now = {target: _wanted(guarding, target, options) for target, options in wanted.items()}
     different = [target for target, options in now.items() if placed.get(target) != options]
@@ -120,17 +119,14 @@ def changes(
     left = Counter(uses)
     left.subtract(gone.values())
     left.update(came.values())
-    lines = [
-        *_objects(guarding, {options for options in came.values() if not uses[options]}),
-        *_elements("delete", guarding.table, gone),
-        *_elements("add", guarding.table, came),
-        *(
-            f"delete synproxy inet {guarding.table} {object_name(options)}"
-            for options in sorted(set(gone.values()), key=object_name)
-            if not left[options]
-        ),
-    ]
-    return "".join(f"{line}\n" for line in lines)
+    new = _objects(guarding, {options for options in came.values() if not uses[options]})
+    old = (
+        f"delete synproxy inet {guarding.table} {object_name(options)}"
+        for options in sorted(set(gone.values()), key=object_name)
+        if not left[options]
+    )
+    elements = (*_elements("delete", gone), *_elements("add", came))
+    return InSteps("".join(f"{line}\n" for line in new), elements, "".join(f"{line}\n" for line in old))
 
 
 def removal(table: str) -> str:
@@ -154,13 +150,17 @@ def _objects(guarding: Guarding, varieties: Iterable[TcpOptions]) -> Iterator[st
         )
 
 
-def _elements(verb: str, table: str, entries: Mapping[Target, TcpOptions]) -> Iterator[str]:
-    by_map: dict[str, list[str]] = {}
+def _elements(verb: str, entries: Mapping[Target, TcpOptions]) -> Iterator[Elements]:
+    by_map: dict[str, list[tuple[Word, Word]]] = {}
     for target, options in entries.items():
         name, key = place(target)
-        by_map.setdefault(name, []).append(f'{key} : "{object_name(options)}"' if verb == "add" else key)
-    for name, elements in by_map.items():
-        yield from batches.commands(verb, table, name, elements)
+        by_map.setdefault(name, []).append((key, named(object_name(options))))
+    for name, pairs in by_map.items():
+        yield Elements(verb, name, tuple(pairs), are_objects=True)
+
+
+def _port(number: int) -> bytes:
+    return number.to_bytes(2, "big")
 
 
 def _table(guarding: Guarding) -> Iterator[str]:

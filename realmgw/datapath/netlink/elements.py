@@ -17,7 +17,7 @@ from realmgw.datapath.netlink.nftables import SUBSYSTEM, Table
 _BEGIN, _END, _OF_NFTABLES = 0x10, 0x11, bytes((0, 0, 0, SUBSYSTEM >> 8))
 _KINDS = {"add": SUBSYSTEM | 12, "delete": SUBSYSTEM | 14}
 _CREATE = 0x400
-_TABLE, _SET, _ELEMENTS, _ELEMENT, _KEY, _DATA, _VALUE, _TIMEOUT = 1, 2, 3, 1, 1, 2, 1, 4
+_TABLE, _SET, _ELEMENTS, _ELEMENT, _KEY, _DATA, _VALUE, _TIMEOUT, _OBJECT = 1, 2, 3, 1, 1, 2, 1, 4, 9
 
 
 def transaction(table: Table, changes: Iterable[Elements], sequence: int) -> bytes:
@@ -43,7 +43,9 @@ def transaction(table: Table, changes: Iterable[Elements], sequence: int) -> byt
         is_added = each.verb == "add"
         flags = codec.REQUEST | (_CREATE if is_added else 0) | (codec.ACK if at == len(portions) else 0)
         timeout = each.timeout if is_added else 0
-        elements = (_element(key, value if is_added else None, timeout) for key, value in pairs)
+        elements = (
+            _element(key, value if is_added else None, timeout, is_object=each.are_objects) for key, value in pairs
+        )
         where = codec.name(_TABLE, name), codec.name(_SET, each.name)
         said.append(
             codec.netfilter(_KINDS[each.verb], flags, sequence, family, *where, codec.nested(_ELEMENTS, *elements))
@@ -51,27 +53,30 @@ def transaction(table: Table, changes: Iterable[Elements], sequence: int) -> byt
     return b"".join((*said, end))
 
 
-def _element(key: Word, value: Word | None, timeout: int) -> bytes:
-    data = b"" if value is None else value.packed
-    before, between, after = _around(len(key.packed), len(data), timeout)
+def _element(key: Word, value: Word | None, timeout: int, *, is_object: bool) -> bytes:
+    stands = b"" if value is None else value.packed
+    data, name = (b"", stands) if is_object else (stands, b"")
+    before, between, after = _around(len(key.packed), len(data), timeout, name)
     return before + key.packed + between + data + after
 
 
 @lru_cache(1024)
-def _around(key: int, data: int, timeout: int) -> tuple[bytes, bytes, bytes]:
+def _around(key: int, data: int, timeout: int, name: bytes = b"") -> tuple[bytes, bytes, bytes]:
     """What stands before the key of an element, between it and what stands for it, and after that.
 
-    All elements of a set are alike, and none of their words needs padding.
+    All elements of a set are alike. Of what stands for keys nothing needs padding, but for names.
 
     Args:
         key: The length of the key, in octets.
         data: That of what stands for it.
         timeout: For how long it stays, in milliseconds; 0: as the set has it.
+        name: That of the object that stands for it; empty: none does.
     """
     after = codec.attribute(_TIMEOUT, timeout.to_bytes(8, "big")) if timeout else b""
+    after += codec.attribute(_OBJECT, name) if name else b""
     of_key = codec.nested(_KEY, codec.attribute(_VALUE, bytes(key)))
     of_data = codec.nested(_DATA, codec.attribute(_VALUE, bytes(data))) if data else b""
     whole = codec.nested(_ELEMENT, of_key, of_data, after)
     end = len(whole) - len(after)
-    start = end - len(of_data) - key
+    start = end - len(of_data) - codec.aligned(key)
     return whole[:start], whole[start + key : end - data], after

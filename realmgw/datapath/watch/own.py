@@ -118,9 +118,7 @@ class Own:
         if steps is None:
             self.run(there.commands())
             return False
-        self.run(steps.before)
-        self.filling.run(steps.elements)
-        self.run(steps.after)
+        self.filling.lead(steps, self.run)
         return not (steps.before or steps.after)
 
     def remember(self, interfaces: Interfaces, needs6: Needs, *, standing: bool) -> tuple[str, ...]:

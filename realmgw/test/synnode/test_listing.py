@@ -34,7 +34,7 @@ class ListedTests(SynchronousTestCase):
         written = {}
         for target in targets:
             name, key = rules.place(target)
-            written[name] = f'{{ {key} : "{rules.object_name(options)}" }}'
+            written[name] = f'{{ {key.text} : "{rules.object_name(options)}" }}'
         found = {target: each for name in MAPS for target, each in listed(name, written[name])}
         self.assertEqual(found, dict.fromkeys((each for each in targets if each not in rules.DEFAULTS), options))
 

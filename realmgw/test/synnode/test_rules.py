@@ -74,4 +74,7 @@ class ChangesTests(SynchronousTestCase):
 
 
 def _changes(placed: Mapping[Target, TcpOptions], wanted: Mapping[Target, object]) -> list[str]:
-    return rules.changes(GUARDING, placed, Counter(placed.values()), wanted).splitlines()
+    """Each transaction, elements as nft would have them."""
+    steps = rules.changes(GUARDING, placed, Counter(placed.values()), wanted)
+    elements = [line for each in steps.elements for line in each.commands(GUARDING.table)]
+    return [*steps.before.splitlines(), *elements, *steps.after.splitlines()]

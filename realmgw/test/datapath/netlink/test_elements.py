@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.datapath.batches import ELEMENTS_PER_COMMAND, Elements, Word
+from realmgw.datapath.batches import ELEMENTS_PER_COMMAND, Elements, Word, named
 from realmgw.datapath.netlink import codec, elements
 from realmgw.datapath.netlink.nftables import INET
 
@@ -37,6 +37,16 @@ class TransactionTests(SynchronousTestCase):
         self.assertEqual((pairs(added), pairs(deleted)), ([(key, value)], [(key, b"")]))
         self.assertEqual([codec.text(codec.fields(added)[at]) for at in (1, 2)], ["t", "m"])
         self.assertEqual(added.body[0], INET)
+
+    def test_objects_are_told_by_their_names_and_keys_may_need_padding(self) -> None:
+        """Ports have two octets, the numbers of families one."""
+        for key, padding in ((b"\0\x50", 2), (b"\2", 3), (bytes(20), 0)):
+            pair = (Word("k", key), named("m536w1"))
+            _, added, deleted, _ = said([Elements(verb, "m", (pair,), are_objects=True) for verb in ("add", "delete")])
+            [(_, element)] = codec.attributes(codec.fields(added)[3])
+            self.assertEqual(element, codec.nested(1, codec.attribute(1, key)) + codec.attribute(9, b"m536w1\0"))
+            self.assertEqual(len(codec.find(element, 1)), 4 + len(key) + padding)
+            self.assertEqual(pairs(deleted), [(key, b"")])
 
     def test_the_last_order_is_acknowledged_and_all_answers_are_known(self) -> None:
         """By one number; a refusal is told anyway."""
