@@ -29,12 +29,12 @@ KMOD_PACKAGES=(
 )
 
 # What the tests need besides: each of these shells completes our commands, the manual is read by mandoc, the log by
-# systemd's journal, hosts configure themselves by what radvd advertises, DHCP servers tell the gateway of theirs, and
-# HAProxy is the reverse proxy.
+# systemd's journal, hosts configure themselves by what radvd advertises, DHCP servers tell the gateway of theirs, HAProxy
+# is the reverse proxy, and tshark reads what was captured.
 TEST_PACKAGES=(
     haproxy
     fish zsh mandoc systemd radvd iputils-ping knot-dnsutils
-    busybox-static isc-dhcp-client isc-dhcp-server kea-dhcp4-server kea-dhcp-ddns-server
+    busybox-static isc-dhcp-client isc-dhcp-server kea-dhcp4-server kea-dhcp-ddns-server tshark
 )
 
 # The resolvers of testbed/matrix, testbed/traffic and the kernel tests. What Debian does not have is left out, by name.

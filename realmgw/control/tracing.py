@@ -7,7 +7,6 @@ from collections.abc import Callable
 from ipaddress import ip_network
 from typing import Any
 
-from realmgw.config import protocols
 from realmgw.config.quoting import shortened
 from realmgw.config.settings import Network
 from realmgw.control.commands import CommandError, ExitStatus, number
@@ -16,9 +15,8 @@ from realmgw.control.streaming import Stream
 from realmgw.datapath.netlink.traces import Headers
 from realmgw.datapath.policy.classes import direction_of
 from realmgw.datapath.tracing.match import Match
-from realmgw.datapath.tracing.packets import Met
+from realmgw.datapath.tracing.packets import Met, described
 from realmgw.datapath.tracing.port import End, Followed
-from realmgw.subscribers.entry import shown
 from realmgw.subscribers.firewall import Direction
 from realmgw.subscribers.review import addresses_of
 
@@ -102,7 +100,7 @@ class Tracing:
         is_dropped = last.verdict in ("drop", "stolen")
         return {
             "packet": followed.number,
-            **_headers(followed.headers),
+            **described(followed.headers),
             "in": followed.came_by or None,
             "table": self._running.settings.datapath.table,
             "steps": steps,
@@ -119,7 +117,7 @@ class Tracing:
             "rule": met.rule,
             "origin": ", ".join(filter(None, (whose, met.comment))) or None,
             "verdict": met.verdict,
-            "now": None if met.headers is None else _headers(met.headers),
+            "now": None if met.headers is None else described(met.headers),
             "mark": met.mark,
         }
 
@@ -130,20 +128,6 @@ class Tracing:
             return None
         host = self._running.registry.host_at(packet.source if direction is Direction.EGRESS else packet.destination)
         return None if host is None else f"{host.name} ({self._running.registry.source_of(host.name)})"
-
-
-def _headers(headers: Headers | None) -> Value:
-    if headers is None:
-        return {"source": None, "source_port": None, "destination": None, "destination_port": None, "protocol": None,
-                "more": "not of IP"}  # fmt: skip
-    return {
-        "source": shown(headers.source),
-        "source_port": headers.sport,
-        "destination": shown(headers.destination),
-        "destination_port": headers.dport,
-        "protocol": protocols.NAMES.get(headers.protocol, str(headers.protocol)),
-        "more": headers.more,
-    }
 
 
 def _seconds(text: str) -> int:

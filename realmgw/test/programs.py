@@ -32,6 +32,7 @@ PACKAGES = {
     "ping": "iputils-ping",
     "radvd": "radvd",
     "setpriv": "util-linux",
+    "tshark": "tshark",
     "unbound": "unbound",
     "unshare": "util-linux",
     "zsh": "zsh",

@@ -51,7 +51,7 @@ MAY_IMPORT = {
 INSIDE = {
     "allocation": ("reputation", "pool", "claims", "ipv6"),
     "control": ("command",),
-    "datapath": ("netlink", "iptables", "policy", "pipeline", "machine", "watch", "neighbours", "tracing"),
+    "datapath": ("netlink", "iptables", "policy", "pipeline", "machine", "watch", "neighbours", "tracing", "capture"),
     "dns": ("codec", "mitigation", "fastpath", "forward", "update"),
     "subscribers": ("fastpath", "files", "remote", "leases", "tools"),
     "testbed": ("realm", "load", "player", "measuring", "simulated", "programs"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -157,11 +157,15 @@ def tell(
         lines: Makes lines of a value.
         always: They are what is printed with `--json`, too.
     """
-    socket, main = _meant(usual)
-    parameters = {key: str(value) for key, value in said.items() if value}
-    for value in client.follow(socket, path, parameters, main=main):
+    for value in followed(usual, path, said):
         print_lines([json.dumps(value)] if usual.json and not always else lines(value))
         sys.stdout.flush()
+
+
+def followed(usual: Usual, path: str, said: Mapping[str, object]) -> Iterator[Answer]:
+    """What the gateway tells over a while, which has begun; raises `CommandError` as `client.follow` does."""
+    socket, main = _meant(usual)
+    return client.follow(socket, path, {key: str(value) for key, value in said.items() if value}, main=main)
 
 
 def _add(path: str, run: Callable[..., ExitStatus], more: Iterable[click.Parameter] = ()) -> None:

@@ -37,6 +37,7 @@ from realmgw.control.command.asking import (
     tell,
     watched,
 )  # fmt: skip
+from realmgw.control.command.capture import capture
 from realmgw.control.command.confirming import confirm, refuse_unseen
 from realmgw.control.command.init import init
 from realmgw.control.command.live import repeat
@@ -334,6 +335,7 @@ asks("reputation/forget", shown.reputation_before)
 asks("flows/list", shown.flows)
 asks("rules", ruled.rules)
 follows("trace", passing.trace)
+command_line.add_command(capture)
 
 
 @GROUPS["flows"].command("watch", params=told("flows/watch"), help=COMMANDS["flows/watch"].text)

@@ -32,7 +32,7 @@ def trace(value: Answer) -> Iterator[str]:
         if value["lost"]:
             yield "more came than could be heard: steps may be missing"
     else:
-        yield f"packet {value['packet']}: {_headers(value)}, {'in ' + value['in'] if value['in'] else 'of the gateway'}"
+        yield f"packet {value['packet']}: {headers(value)}, {'in ' + value['in'] if value['in'] else 'of the gateway'}"
         yield from _steps(value)
         yield f"  {value['verdict']}" + (f" by {value['by']}" if value["by"] else "")
         yield ""
@@ -41,7 +41,7 @@ def trace(value: Answer) -> Iterator[str]:
 def _steps(value: Answer) -> Iterator[str]:
     for step in value["steps"]:
         if step["now"] is not None:
-            yield f"  it is now {_headers(step['now'])}"
+            yield f"  it is now {headers(step['now'])}"
         table = "" if step["table"].endswith(value["table"]) else f"{step['table']} "
         origin = f" ({step['origin']})" if step["origin"] else ""
         yield f"  {table}{step['chain']}: {step['rule'][:WIDEST]}{origin}: {step['verdict']}"
@@ -49,7 +49,8 @@ def _steps(value: Answer) -> Iterator[str]:
         yield f"  {value['left_out']} more steps"
 
 
-def _headers(packet: Answer) -> str:
+def headers(packet: Answer) -> str:
+    """What a packet says of itself."""
     if packet["protocol"] is None:
         return str(packet["more"])
     ends = [end_of(packet[end], packet[f"{end}_port"]) for end in ("source", "destination")]

@@ -118,7 +118,7 @@ def _step(message: Message) -> Step:
     code = found.get(_POLICY, b"") if kind is Kind.POLICY else codec.find(decided, _CODE)
     came, leaves, mark = (codec.number(found.get(key, b"")) for key in (_FROM, _TO, _MARK))
     chain = message.body[0], codec.text(found.get(_TABLE, b"")), codec.text(found.get(_CHAIN, b""))
-    headers = _headers(found[_NETWORK], found.get(_TRANSPORT, b"")) if _NETWORK in found else None
+    headers = headers_of(found[_NETWORK], found.get(_TRANSPORT, b"")) if _NETWORK in found else None
     return Step(
         codec.number(found[_PACKET]), chain, kind, codec.number(found.get(_RULE, b"")), _verdict(kind, code),
         codec.text(codec.find(decided, _JUMP_TO)), headers, came, leaves, mark,
@@ -132,7 +132,7 @@ def _verdict(kind: Kind, code: bytes) -> str:
     return _VERDICTS.get(number, _VERDICTS.get(number & 0xFF, str(number)))  # of a queue's the number stands above
 
 
-def _headers(network: bytes, transport: bytes) -> Headers | None:
+def headers_of(network: bytes, transport: bytes) -> Headers | None:
     """What a packet says of itself; None where it is of another protocol than IP, or is cut off."""
     version = network[0] >> 4 if network else 0
     is_first = True

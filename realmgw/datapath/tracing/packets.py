@@ -7,13 +7,16 @@ number for it, or when nothing was told of it for a while.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import attrs
 
+from realmgw.config import protocols
 from realmgw.datapath.netlink.chains import FAMILIES
 from realmgw.datapath.netlink.traces import Chain, Headers, Kind, Step
 from realmgw.datapath.ruleset import Texts
 from realmgw.datapath.tracing.match import BEGIN
+from realmgw.subscribers.entry import shown
 
 QUIET = 0.25  # seconds
 """So long nothing is told of a packet that has come to its end..."""
@@ -163,3 +166,18 @@ def _rule(step: Step, rules: Mapping[int, str], texts: Texts) -> tuple[str, str]
 def _plain(text: str) -> str:
     """A rule without its comment, which is told beside it."""
     return text.partition(' comment "')[0]
+
+
+def described(headers: Headers | None) -> dict[str, Any]:
+    """A packet as plain values, for JSON."""
+    if headers is None:
+        return {"source": None, "source_port": None, "destination": None, "destination_port": None, "protocol": None,
+                "more": "not of IP"}  # fmt: skip
+    return {
+        "source": shown(headers.source),
+        "source_port": headers.sport,
+        "destination": shown(headers.destination),
+        "destination_port": headers.dport,
+        "protocol": protocols.NAMES.get(headers.protocol, str(headers.protocol)),
+        "more": headers.more,
+    }
