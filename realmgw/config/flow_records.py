@@ -23,3 +23,7 @@ class FlowRecords:
     """So many of those that were moved aside are kept."""
     days: float = key(number(0.01, 3650.0), 30.0)
     """What is older is deleted, in days."""
+    database: bool = key(boolean, True)
+    """Whether they are kept in a database as well, in the state folder, to be asked for."""
+    rows: int = key(integer(1, 2**40), 1_000_000)
+    """So many records at most are in it."""

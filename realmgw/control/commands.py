@@ -116,6 +116,7 @@ _FLOWS = (
     _option("client", "Only those whose other end is there.", "ADDRESS"),
     _option("protocol", "Only those of this protocol: tcp, udp, icmp, sctp, or a number.", "PROTOCOL"),
 )
+_SINCE = _option("since", "Since when: so long ago (2h, 30m, 7d), or 2026-01-31T10:42.", "TIME", "1d")
 
 COMMANDS: Mapping[str, Command] = {
     command.path: command
@@ -149,6 +150,15 @@ COMMANDS: Mapping[str, Command] = {
         Command("flows/list", "List flows of hosts, into them and out of them.", (*_FLOWS, _LIMIT), takes_time=True),
         Command("flows/kill", "End flows of hosts.", _FLOWS, changes=True, takes_time=True),
         Command("flows/watch", "Tell of flows of hosts as they begin and end.", _FLOWS, takes_time=True),
+        Command("flows/history", "List flows that have ended, the latest first, where they are recorded.", (
+            _SINCE, _option("until", "Only those that had ended by then, likewise.", "TIME"), *_FLOWS,
+            _option("name", "Only those that were opened by this name.", "NAME"),
+            _option("via", "Only those with this public address.", "ADDRESS"), _LIMIT,
+        ), takes_time=True),
+        Command("flows/accounts", "Show what subscribers, or groups, had, where flows are recorded.", (
+            _SINCE, _flag("groups", "Groups, instead of subscribers."),
+            _option("of", "Only this one, by day; a group by hour.", "NAME"), _LIMIT,
+        ), takes_time=True),
         Command("trace", "Follow packets through all rules for a while: what each has met, and what came of it.", (
             _option("src", "Where they come from: an address, a prefix, or the name of a host.", "ADDRESS", None),
             _option("dst", "Where they go when they arrive, likewise.", "ADDRESS"),

@@ -15,6 +15,7 @@ RECORDS: tuple[Metric, ...] = (
     counter("flow_record_overruns", "Times that more flows ended than could wait.", at("records.overruns")),
     counter("flow_recorders", "Times that the recorder was begun.", at("records.begun")),
     counter("flow_record_lines_cut", "Half lines that were taken away.", at("records.cut")),
+    counter("flow_records_unkept", "Records that could not be kept in the database.", at("records.unkept")),
     gauge("flow_records_waiting", "Ends that wait for the names of their flows.", at("records.waiting")),
     gauge("flow_names_open", "Flows whose names are known, and that have not ended.", at("records.open")),
 )

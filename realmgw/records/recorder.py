@@ -31,6 +31,7 @@ from realmgw.errors import RealmGatewayError
 from realmgw.records.frames import CHANNEL, HOSTS, OPENED, Frames
 from realmgw.records.known import Known, Subscriber
 from realmgw.records.record import SECOND, Record, record
+from realmgw.records.store import Store
 from realmgw.records.writing import Kept, Writing
 
 REST = 0.05  # seconds
@@ -54,15 +55,22 @@ class Recorder:
     Args:
         channel: Where conntrack tells of ends; it does not block.
         writing: Where records go.
+        store: Where they go as well; None: nowhere else.
         dropped: How much of it was known to be lost before.
         clock: The present, in seconds since 1970.
     """
 
     def __init__(
-        self, channel: socket.socket, writing: Writing, dropped: int = 0, clock: Callable[[], float] = time.time
+        self,
+        channel: socket.socket,
+        writing: Writing,
+        store: Store | None = None,
+        dropped: int = 0,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._channel = channel
         self._writing = writing
+        self._store = store
         self._clock = clock
         self._waiting = deque[tuple[float, Ended]]()
         self._has_news = False
@@ -100,16 +108,20 @@ class Recorder:
                 self.overruns += 1
         now = self._clock()
         records = [*self._late(now), *(each for each in map(self._made, ends) if each is not None)]
-        self._writing.write((each.line() for each in records), self._loss())
+        self._put(records, self._loss())
         self._writing.look()
+        if self._store is not None:
+            self._store.keep()
         return has_more
 
     def finish(self) -> None:
         """Write all that was heard, with names or without."""
         while self.take():
             pass
-        self._writing.write(each.line() for each in self._late(float("inf")))
+        self._put(self._late(float("inf")))
         self._writing.close()
+        if self._store is not None:
+            self._store.close()
 
     def counts(self) -> dict[str, object]:
         """What was counted since the start."""
@@ -117,8 +129,19 @@ class Recorder:
         return {
             "written": writing.written, "unwritten": writing.unwritten, "cut": writing.cut, "lost": self.lost,
             "overruns": self.overruns, "malformed": self.malformed, "others": self.others, "unnamed": self.unnamed,
+            "unkept": 0 if self._store is None else self._store.unkept,
             "waiting": len(self._waiting), "open": len(self.known.opened),
         }  # fmt: skip
+
+    @property
+    def problem(self) -> str:
+        """What is wrong, in a line; empty: nothing."""
+        return self._writing.problem or ("" if self._store is None else self._store.problem)
+
+    def _put(self, records: list[Record], lost: int = 0) -> None:
+        self._writing.write((each.line() for each in records), lost)
+        if self._store is not None:
+            self._store.add(records)
 
     def _made(self, end: Ended) -> Record | None:
         """The record of an end, unless it waits for its name, or is nobody's."""
@@ -159,7 +182,7 @@ class Recorder:
         return lost
 
 
-def run(recorder: Recorder, writing: Writing, frames: Frames) -> None:
+def run(recorder: Recorder, frames: Frames) -> None:
     """Record until the gateway closes the pipe."""
     waiting = select.poll()
     waiting.register(_NEWS, select.POLLIN)
@@ -168,7 +191,7 @@ def run(recorder: Recorder, writing: Writing, frames: Frames) -> None:
         has_more = recorder.take()
         if (now := time.monotonic()) >= report_at:
             report_at = now + REPORT
-            _report(recorder, writing)
+            _report(recorder)
         if waiting.poll(0 if has_more else 1000 * REST):
             data = os.read(_NEWS, _PIECE)
             if not data:
@@ -176,11 +199,11 @@ def run(recorder: Recorder, writing: Writing, frames: Frames) -> None:
             for news in frames.take(data):
                 recorder.hear(news)
     recorder.finish()
-    _report(recorder, writing)
+    _report(recorder)
 
 
-def _report(recorder: Recorder, writing: Writing) -> None:
-    said = {"counts": recorder.counts(), "problem": writing.problem, "dropped": recorder.dropped}
+def _report(recorder: Recorder) -> None:
+    said = {"counts": recorder.counts(), "problem": recorder.problem, "dropped": recorder.dropped}
     with suppress(BlockingIOError):  # the gateway has not read the last ones yet
         os.write(_REPORTS, json.dumps(said).encode() + b"\n")
 
@@ -200,9 +223,10 @@ def main() -> None:
         begun += frames.take(data)
     [todo, inside, own], *more = begun
     writing = Writing(Kept(Path(todo["path"]), todo["size"], todo["files"], todo["days"]))
-    recorder = Recorder(socket.socket(fileno=CHANNEL), writing, todo["dropped"])
+    store = Store(Path(todo["database"]), todo["rows"], todo["days"]) if todo["database"] else None
+    recorder = Recorder(socket.socket(fileno=CHANNEL), writing, store, todo["dropped"])
     recorder.known.be_around(inside, own)
     writing.begin()
     for news in more:
         recorder.hear(news)
-    run(recorder, writing, frames)
+    run(recorder, frames)

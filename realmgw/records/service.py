@@ -11,22 +11,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import attrs
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.defer import Deferred, fail, inlineCallbacks
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from realmgw.config.settings import Settings
-from realmgw.config.steps import Steps, portions
+from realmgw.config.steps import Blocking, Steps, portions
 from realmgw.datapath.netlink import accounted
 from realmgw.datapath.netlink.client import open_socket
+from realmgw.errors import PlatformError
 from realmgw.records.frames import HOSTS, OPENED, frame
+from realmgw.records.history import History
 from realmgw.records.known import Flow
 from realmgw.records.process import Child
+from realmgw.records.tables import GROUP, HOST
 from realmgw.subscribers.model import Host
 from realmgw.subscribers.reach import Around
 from realmgw.subscribers.registry import Changes, Registry
@@ -65,9 +69,10 @@ class RecordsService(Service):
 
     Args:
         settings: The gateway's.
-        path: The file of records, if the settings name none.
+        path: The file of records, if the settings name none; the database is beside it.
         sources: Where its news come from.
         reactor: Twisted's.
+        elsewhere: Makes a call that may block, where it holds up nobody.
         tell: Told what is wrong, a line each, whenever that may have changed.
         wall: The present, in seconds since 1970.
         open_channel: Opens the socket at which conntrack tells of ends.
@@ -81,12 +86,14 @@ class RecordsService(Service):
         path: Path,
         sources: Sources,
         reactor: Any,
+        elsewhere: Callable[[Blocking], Deferred[Any]],
         tell: Callable[[Iterable[str]], object],
         wall: Callable[[], float] = time.time,
         open_channel: Callable[..., Any] = open_socket,
     ) -> None:
         self._how = settings.flow_records
-        self._path = Path(self._how.file or path)
+        self._path, self._elsewhere = Path(self._how.file or path), elsewhere
+        self._history = History(path.with_suffix(".sqlite"))
         self._sources, self._reactor, self._tell, self._wall = sources, reactor, tell, wall
         self._open = open_channel
         self._channel: Any = None
@@ -140,12 +147,9 @@ class RecordsService(Service):
     def _begin(self) -> None:
         how, around = self._how, self._sources.around()
         todo = {
-            "path": str(self._path),
-            "size": how.size,
-            "files": how.files,
-            "days": how.days,
-            "dropped": self._dropped,
-        }
+            "path": str(self._path), "size": how.size, "files": how.files, "days": how.days, "rows": how.rows,
+            "database": str(self._history.path) if how.database else "", "dropped": self._dropped,
+        }  # fmt: skip
         inside = [str(each) for each in (*around.links, *around.reached)]
         self._child = Child(self._reactor, self._reported, self._ended)
         try:
@@ -224,6 +228,21 @@ class RecordsService(Service):
         self._child.tell(frame(*news))
         return True
 
+    # What was
+
+    def flows(self, given: Mapping[str, Any], most: int) -> Deferred[dict[str, Any]]:
+        """Records, the youngest first; see `History.flows`. It fails where none are kept."""
+        return self._ask(partial(self._history.flows, given, most))
+
+    def accounts(self, *, groups: bool, since: float, name: str, most: int) -> Deferred[dict[str, Any]]:
+        """What subscribers had, or groups; see `History.accounts`. It fails where none are kept."""
+        return self._ask(partial(self._history.accounts, GROUP if groups else HOST, since, name, most))
+
+    def _ask(self, call: Callable[[], dict[str, Any]]) -> Deferred[dict[str, Any]]:
+        if not (self._how.enabled and self._how.database):
+            return fail(PlatformError("flows are not recorded, or not in a database: flow_records: {enabled: true}"))
+        return self._elsewhere(Blocking(str(self._history.path), call))
+
     # How it is
 
     def _reported(self, report: dict[str, Any]) -> None:
@@ -250,7 +269,7 @@ class RecordsService(Service):
         return {"begun": self.begun, "untold": self.untold, **totals, **now}
 
 
-TOTALS = ("written", "unwritten", "cut", "lost", "overruns", "malformed", "others", "unnamed")
+TOTALS = ("written", "unwritten", "unkept", "cut", "lost", "overruns", "malformed", "others", "unnamed")
 """What recorders count."""
 NOW = ("waiting", "open")
 """How many there are of something at present."""

@@ -23,6 +23,7 @@ from realmgw.config.settings import Settings
 from realmgw.config.steps import Steps
 from realmgw.control.commands import MOST, number
 from realmgw.control.degrading import looked_at_neighbours
+from realmgw.control.history import PastFlows
 from realmgw.control.present import Present
 from realmgw.datapath.neighbours.answering import Answers
 from realmgw.datapath.neighbours.service import NeighboursService
@@ -59,6 +60,7 @@ class Companions:
         self.portal = _portal(ground)
         self.proxy = webproxy = _webproxy(ground)
         records = _records(ground, allocator)
+        past = PastFlows(records, ground.wall)
         ground.running.registry.told = partial(_in_turn, webproxy.noting, records.noting)
         alerts = _alerts(ground, allocator, conntrack, datapath)
         synproxy = _synproxy(ground, allocator)
@@ -69,6 +71,8 @@ class Companions:
         self.commands: Mapping[str, Callable[..., Any]] = {
             "synproxy/show": lambda: {"proxies": synproxy.show()},
             "webproxy/show": webproxy.show,
+            "flows/history": past.list,
+            "flows/accounts": past.accounts,
             "alerts": lambda limit: alerts.show(number(limit, "limit", MOST)),
         }
 
@@ -97,7 +101,7 @@ def _records(ground: Ground, allocator: Allocator) -> RecordsService:
     running, opened = ground.running, Opened(allocator)
     sources = Sources(running.registry, lambda: running.around, opened.take, opened.watch)
     path, tell = kept.flow_records(running), ground.telling("records")
-    return RecordsService(ground.settings, path, sources, ground.reactor, tell, ground.wall)
+    return RecordsService(ground.settings, path, sources, ground.reactor, ground.elsewhere, tell, ground.wall)
 
 
 def _in_turn(

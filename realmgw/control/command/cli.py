@@ -21,7 +21,7 @@ import click
 from realmgw import config
 from realmgw.config.external import Repository
 from realmgw.config.ipv6 import Ipv6Mode
-from realmgw.control.command import alerting, eve, passing, ruled, shown
+from realmgw.control.command import alerting, eve, passing, past, ruled, shown
 from realmgw.control.command.arguments import FILE, Usual, told
 from realmgw.control.command.asking import (
     GROUPS,
@@ -333,6 +333,8 @@ asks("reputation/show", shown.reputation)
 asks("reputation/set", shown.reputation_now)
 asks("reputation/forget", shown.reputation_before)
 asks("flows/list", shown.flows)
+asks("flows/history", past.flows)
+asks("flows/accounts", past.accounts)
 asks("rules", ruled.rules)
 follows("trace", passing.trace)
 command_line.add_command(capture)

@@ -22,6 +22,7 @@ from realmgw.control.counting import Counting
 from realmgw.control.flows import Flows
 from realmgw.control.gateway import Gateway, Insight
 from realmgw.control.health import Severity
+from realmgw.control.history import PastFlows
 from realmgw.control.leases import Leases
 from realmgw.control.rules import Rules
 from realmgw.control.streaming import Stream
@@ -31,6 +32,7 @@ from realmgw.datapath.policy.classes import Classes
 from realmgw.subscribers.model import Service
 from realmgw.test.control.parts import TestGateway
 from realmgw.test.control.registering import Inline, begun
+from realmgw.test.control.test_history import RecordingRecords
 
 
 @attrs.frozen
@@ -72,6 +74,7 @@ def gateway_of(made: TestGateway) -> Gateway:
     counting = Counting(made.clock.seconds, lambda: succeed(KERNEL))
     for part, counts in COUNTS.items():
         counting.add(part, partial(dict, counts))
+    past = PastFlows(RecordingRecords(), made.clock.seconds)
     insight = Insight(
         running=made.running,
         health=made.health,
@@ -88,6 +91,8 @@ def gateway_of(made: TestGateway) -> Gateway:
         companions={
             "synproxy/show": lambda: {"proxies": [PROXY]},
             "webproxy/show": lambda: {"state": "off"},
+            "flows/history": past.list,
+            "flows/accounts": past.accounts,
             "alerts": lambda limit: {"limit": number(limit, "limit", 9999)},
         },
         placed=lambda: [{"what": "route", "name": "r", "should_be": "there", "is": "gone"}],

@@ -7,6 +7,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -84,6 +86,27 @@ class RecordsTests(RealmTestCase):
         }  # fmt: skip
         self.assertEqual({key: found[key] for key in expected}, expected)
         self.assertTrue(found["at"] - 5.0 < found["start"] <= found["at"])
+
+    def test_what_was_is_found_again(self) -> None:
+        """By its name, and not by another; and it is added up for the subscriber."""
+        address, port = self.exchange("two.gwa.demo")
+        self.end(SECOND)
+        self.record(port)
+        self.assertTrue(until(lambda: any(each["client_port"] == port for each in self.history("two.gwa.demo"))))
+        self.assertEqual([each for each in self.history("one.gwa.demo") if each["client_port"] == port], [])
+        told = ask(self.gateway.control, "flows/history", {"via": address, "client": CLIENT, "since": "1m"})["flows"]
+        self.assertIn(self.record(port), told)
+        [account] = ask(self.gateway.control, "flows/accounts", {"of": "two.gwa.demo"})["accounts"]
+        ours = ask(self.gateway.control, "flows/history", {"host": "two.gwa.demo"})["flows"]
+        sums = len(ours), sum(each["octets_in"] for each in ours), sum(each["octets_out"] for each in ours)
+        self.assertEqual((account["flows"], account["octets_in"], account["octets_out"]), sums)
+
+    def history(self, name: str) -> Any:
+        """What the command finds that was opened by a name."""
+        argv = [sys.executable, "-m", "realmgw.control.command.cli", "flows", "history", "--name", name, "--json"]
+        argv += ["--since", "1h", "--socket", str(self.gateway.control)]
+        done = subprocess.run(argv, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL)
+        return json.loads(done.stdout)["flows"]
 
     def test_what_a_host_began_is_recorded(self) -> None:
         """With the public address in its place; in is what came to the host."""

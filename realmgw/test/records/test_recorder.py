@@ -15,7 +15,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.datapath.netlink import codec
 from realmgw.datapath.netlink.accounted import DESTROYED
 from realmgw.records.frames import HOSTS, OPENED
+from realmgw.records.history import History
 from realmgw.records.recorder import PATIENCE, Recorder
+from realmgw.records.store import Store
 from realmgw.records.writing import Kept, Writing
 
 CLIENT, POOL, HOST = (ip_address(each).packed for each in ("203.0.113.5", "192.0.2.3", "192.168.0.11"))
@@ -107,6 +109,20 @@ class RecorderTests(SynchronousTestCase):
         self.recorder.finish()
         self.assertEqual(len(self.lines()), 2999)
 
+    def test_all_of_it_is_kept_in_the_database_as_well(self) -> None:
+        """In time, and at the end; what is wrong with it is told."""
+        path = Path(self.mktemp())
+        writing = Writing(Kept(self.path, 1_000_000, 2, 3.0), lambda: self.now)
+        recorder = self.make(writing, Store(path, 10, 3.0, lambda: self.now), clock=lambda: self.now)
+        recorder.hear((HOSTS, 0.0, [(HOST, "one.example.org.", ())]))
+        self.channel.told += [ended(1, 1.0)]
+        recorder.take()
+        self.channel.told += [ended(2, NOW - 0.1)]
+        recorder.finish()
+        found = History(path).flows({"host": "one.example.org."}, 9)["flows"]
+        self.assertEqual([each["client_port"] for each in found], [2, 1])
+        self.assertEqual((recorder.counts()["unkept"], recorder.problem), (0, ""))
+
     def test_what_the_kernel_had_no_room_for_is_counted(self) -> None:
         """One by one, by the kernel; a line stands where they would."""
         self.channel.told += [ended(1, 1.0), OSError(errno.ENOBUFS, "no room"), ended(2, 1.0)]
@@ -122,7 +138,7 @@ class RecorderTests(SynchronousTestCase):
         """The socket is the same, and so is the kernel's count."""
         self.channel.dropped = 17
         writing = Writing(Kept(self.path, 1_000_000, 2, 3.0), lambda: self.now)
-        recorder = self.make(writing, 12, lambda: self.now)
+        recorder = self.make(writing, None, 12, lambda: self.now)
         self.addCleanup(writing.close)
         recorder.take()
         self.assertEqual((recorder.lost, recorder.dropped), (5, 17))

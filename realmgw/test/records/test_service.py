@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import ProcessDone, ProcessTerminated
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.settings import FlowRecords, Interfaces, Pools, Settings
-from realmgw.config.steps import finish
+from realmgw.config.steps import Blocking, finish
+from realmgw.errors import PlatformError
 from realmgw.records import service as module
 from realmgw.records.frames import HOSTS, OPENED, Frames
 from realmgw.records.known import Flow
@@ -133,7 +135,14 @@ class RecordsServiceTests(SynchronousTestCase):
         sources = Sources(self.registry, lambda: NOWHERE, taken, watch)
         how = attrs.evolve(SETTINGS, flow_records=FlowRecords(enabled=enabled))
         reactor: Any = self.reactor
-        return RecordsService(how, Path("flows"), sources, reactor, tell, lambda: 5.0, lambda **_: self.socket)
+        clock: Callable[[], float] = lambda: 5.0  # noqa: E731 - it is one
+        return RecordsService(
+            how, Path("flows"), sources, reactor, self.elsewhere, tell, clock, lambda **_: self.socket
+        )
+
+    def elsewhere(self, blocking: Blocking) -> Deferred[Any]:
+        """Makes a call at once."""
+        return maybeDeferred(blocking.call)
 
     def end(self) -> None:
         """Stopped."""
@@ -235,6 +244,13 @@ class RecordsServiceTests(SynchronousTestCase):
         self.successResultOf(done)
         self.assertTrue(self.socket.is_closed)
         self.assertEqual((self.watched, self.reactor.getDelayedCalls()), ([True, False], []))
+
+    def test_what_was_is_asked_for_elsewhere(self) -> None:
+        """The recorder has kept nothing yet; and where it keeps nothing, it is said so."""
+        self.assertEqual(self.successResultOf(self.service.flows({}, 9)), {"flows": [], "more": False})
+        told = self.successResultOf(self.service.accounts(groups=True, since=0.0, name="", most=9))
+        self.assertEqual((told["accounts"], told["period"]), ([], 3600))
+        self.failureResultOf(self.make(enabled=False).flows({}, 9), PlatformError)
 
     def test_without_it_nothing_is_done(self) -> None:
         """As it is by default."""

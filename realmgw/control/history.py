@@ -1,0 +1,102 @@
+"""What flows were, as operators ask for it. Edge: the machine's time zone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime, timezone
+from ipaddress import ip_address, ip_network
+from typing import Any, Protocol
+
+from realmgw.config import protocols
+from realmgw.config.quoting import shortened
+from realmgw.control.commands import MOST, CommandError, ExitStatus, number
+from realmgw.control.flows import protocol_of
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_AGO = re.compile(rf"([0-9]{{1,6}})([{''.join(UNITS)}])")
+
+Deferred = Any
+"""Twisted's."""
+
+
+class Recorded(Protocol):
+    """What was recorded; see `realmgw.records.service.RecordsService`."""
+
+    def flows(self, given: dict[str, Any], most: int) -> Deferred:
+        """Records."""
+
+    def accounts(self, *, groups: bool, since: float, name: str, most: int) -> Deferred:
+        """What subscribers or groups had."""
+
+
+class PastFlows:
+    """What the commands about flows that have ended do.
+
+    Args:
+        recorded: What was recorded.
+        time: The present, in seconds since 1970.
+    """
+
+    def __init__(self, recorded: Recorded, time: Callable[[], float]) -> None:
+        self._recorded = recorded
+        self._time = time
+
+    def list(self, since: str, until: str, limit: str, **said: str) -> Deferred:
+        """Records; a Deferred."""
+        given: dict[str, Any] = {"since": self._when(since, "since")}
+        if until:
+            given["until"] = self._when(until, "until")
+        if host := said["host"]:
+            given.update(_host(host))
+        if name := said["name"]:
+            given["name"] = _absolute(name)
+        if via := said["via"]:
+            given["via"] = _address(via, "via")
+        if client := said["client"]:
+            given["client"] = _prefix(client)
+        if said["protocol"]:
+            wanted = protocol_of(said["protocol"])
+            given["protocol"] = protocols.NAMES.get(wanted, str(wanted))
+        return self._recorded.flows(given, number(limit, "limit", MOST))
+
+    def accounts(self, since: str, of: str, groups: str, limit: str) -> Deferred:
+        """What subscribers or groups had; a Deferred."""
+        at, most = self._when(since, "since"), number(limit, "limit", MOST)
+        name = of if groups else _absolute(of) if of else ""
+        return self._recorded.accounts(groups=bool(groups), since=at, name=name, most=most)
+
+    def _when(self, text: str, name: str) -> float:
+        """A time: so long ago, or as ISO 8601 has it, of this machine's zone if it names none."""
+        if ago := _AGO.fullmatch(text):
+            return self._time() - int(ago[1]) * UNITS[ago[2]]
+        try:
+            return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(timezone.utc).timestamp()
+        except (ValueError, OverflowError):
+            why = f"{name}: {shortened(repr(text))} is no time: write 2h, 30m, 7d, or 2026-01-31T10:42"
+            raise CommandError(ExitStatus.USAGE, why) from None
+
+
+def _host(text: str) -> dict[str, str]:
+    try:
+        return {"address": str(ip_address(text))}
+    except ValueError:
+        return {"host": _absolute(text)}
+
+
+def _absolute(name: str) -> str:
+    return f"{name.lower().removesuffix('.')}."
+
+
+def _address(text: str, name: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise CommandError(ExitStatus.USAGE, f"{name}: {shortened(repr(text))} is no address") from None
+
+
+def _prefix(text: str) -> str:
+    try:
+        return str(ip_network(text, strict=False))
+    except ValueError:
+        raise CommandError(ExitStatus.USAGE, f"client: {shortened(repr(text))} is no address and no prefix") from None

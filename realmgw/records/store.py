@@ -1,0 +1,87 @@
+"""The database of records and accounts, as the recorder writes it. Edge: an SQLite file, the clock."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from realmgw.config.database import Database
+from realmgw.errors import PlatformError
+from realmgw.records import tables
+from realmgw.records.record import Record
+from realmgw.records.tables import Accounts
+
+KEPT = 1.0  # seconds
+"""How often it is written."""
+LOOK = 600.0  # seconds
+"""How often it is looked what is too old."""
+
+
+class Store:
+    """Keeps records for a while, so many at most, and adds them up.
+
+    Args:
+        path: The file.
+        rows: So many records at most.
+        days: None for longer.
+        clock: The present, in seconds since 1970.
+
+    Attributes:
+        problem: What is wrong; empty: nothing.
+        unkept: So many records could not be kept.
+    """
+
+    def __init__(self, path: Path, rows: int, days: float, clock: Callable[[], float] = time.time) -> None:
+        self._database = Database(path, clock, tables.TABLES, tables.VERSION)
+        self._rows, self._days, self._clock = rows, days, clock
+        self._waiting = list[Record]()
+        self._accounts = Accounts()
+        self._keep_at = self._look_at = 0.0
+        self.problem = ""
+        self.unkept = 0
+
+    def add(self, records: Iterable[Record]) -> None:
+        """Records, to be kept soon."""
+        self._waiting += records
+
+    def keep(self, *, now: bool = False) -> None:
+        """Keep what has come, if it is time to; what can not be kept is counted, and forgotten.
+
+        Args:
+            now: It is time.
+        """
+        at = self._clock()
+        if at < self._keep_at and not now:
+            return
+        self._keep_at = at + KEPT
+        records, self._waiting = self._waiting, []
+        if not records and at < self._look_at:
+            return
+        for each in records:
+            self._accounts.add(each)
+        sums = self._accounts.take()
+
+        def write(database: sqlite3.Connection) -> None:
+            with database:
+                database.executemany(tables.KEEP, map(tables.row, records))
+                database.executemany(tables.ADD, sums)
+                database.execute(tables.FEWER, (self._rows,))
+                if at >= self._look_at:
+                    for statement in tables.OLD:
+                        database.execute(statement, (at - self._days * tables.DAY,))
+
+        try:
+            self._database.run(write)
+        except PlatformError as error:
+            self.problem, self.unkept = str(error), self.unkept + len(records)
+            return
+        self.problem = ""
+        if at >= self._look_at:
+            self._look_at = at + LOOK
+
+    def close(self) -> None:
+        """Keep what has come, and let go of the file."""
+        self.keep(now=True)
+        self._database.close()

@@ -1,0 +1,107 @@
+"""What is kept of flows to be asked for: the records themselves, and how much each subscriber and group had. Pure.
+
+Subscribers have a row for each day, groups one for each hour (UTC). A flow counts when it has ended.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from realmgw.records.record import Record
+
+VERSION = 1
+DAY, HOUR = 86_400, 3600  # seconds
+HOST, GROUP = 1, 2
+"""Whose an account is."""
+AMOUNTS = ("packets_in", "octets_in", "packets_out", "octets_out")
+TABLES = f"""
+CREATE TABLE flow (id INTEGER PRIMARY KEY, {", ".join(f'"{name}"' for name in Record._fields)});
+CREATE TABLE account (
+    kind INTEGER, name TEXT, since INTEGER, flows INTEGER, {", ".join(f"{name} INTEGER" for name in AMOUNTS)},
+    PRIMARY KEY (kind, name, since)
+) WITHOUT ROWID;
+"""
+KEEP = f"INSERT INTO flow VALUES (NULL, {', '.join('?' * len(Record._fields))})"  # noqa: S608 - no value is in it
+ADD = (
+    f"INSERT INTO account VALUES ({', '.join('?' * (4 + len(AMOUNTS)))})"  # noqa: S608 - no value is in it
+    f" ON CONFLICT DO UPDATE SET {', '.join(f'{name} = {name} + excluded.{name}' for name in ('flows', *AMOUNTS))}"
+)
+FEWER = "DELETE FROM flow WHERE id <= (SELECT max(id) FROM flow) - ?"
+"""Deletes all records but so many."""
+OLD = ("DELETE FROM flow WHERE at < ?", "DELETE FROM account WHERE since < ?")
+"""Delete what is older than a time, in seconds since 1970."""
+_GROUPS = Record._fields.index("groups")
+
+Amounts = list[int]
+"""Flows, then `AMOUNTS`."""
+
+
+class Accounts:
+    """What was added up and is not kept yet."""
+
+    def __init__(self) -> None:
+        self._sums: dict[tuple[int, str, int], Amounts] = {}
+
+    def add(self, record: Record) -> None:
+        """A flow has ended; of nobody's nothing is added up."""
+        amounts = 1, *(getattr(record, name) or 0 for name in AMOUNTS)
+        at = int(record.at)
+        keys = [(HOST, record.host, at - at % DAY)] if record.host is not None else []
+        for key in (*keys, *((GROUP, group, at - at % HOUR) for group in record.groups)):
+            sums = self._sums.get(key)
+            self._sums[key] = [*amounts] if sums is None else [a + b for a, b in zip(sums, amounts, strict=True)]
+
+    def take(self) -> list[tuple[Any, ...]]:
+        """Rows for `ADD`; from now on, it begins anew."""
+        found, self._sums = self._sums, {}
+        return [(*key, *sums) for key, sums in found.items()]
+
+
+def row(record: Record) -> tuple[Any, ...]:
+    """A row for `KEEP`."""
+    return (*record[:_GROUPS], json.dumps(record.groups), *record[_GROUPS + 1 :])
+
+
+# What is asked for
+
+CONDITIONS: Mapping[str, str] = {
+    "since": "at >= :since", "until": "at <= :until", "host": "host = :host", "address": "address = :address",
+    "name": "name = :name", "via": "via = :via", "protocol": "protocol = :protocol",
+    "client": "within(client, :client)",
+}  # fmt: skip
+"""What may be said of the flows that are meant, by what is given; `within` is a function: whether an address is in a
+prefix, both as they are written."""
+
+
+def flows(given: Iterable[str]) -> str:
+    """The query for records, the youngest first, that takes what is given, and `most`.
+
+    Args:
+        given: Keys of `CONDITIONS`.
+    """
+    where = " AND ".join(CONDITIONS[each] for each in given) or "1"
+    fields = ", ".join(f'"{name}"' for name in Record._fields)
+    return f"SELECT {fields} FROM flow WHERE {where} ORDER BY id DESC LIMIT :most"  # noqa: S608 - no value is in it
+
+
+def accounts(*, by_time: bool) -> str:
+    """The query for accounts of a `kind` since a time (`since`), at most so many (`most`).
+
+    Args:
+        by_time: Those of one (`name`), a row for each day or hour, the latest first; else the sums of each, those with
+            the most octets first.
+    """
+    if by_time:
+        amounts, where = ", ".join(AMOUNTS), "name = :name AND since + :length > :since ORDER BY since DESC"
+        return f"SELECT name, since, flows, {amounts} FROM account WHERE kind = :kind AND {where} LIMIT :most"  # noqa: S608
+    sums = ", ".join(f"sum({name}) AS {name}" for name in ("flows", *AMOUNTS))
+    where = "kind = :kind AND since + :length > :since GROUP BY name ORDER BY sum(octets_in + octets_out) DESC"
+    return f"SELECT name, min(since) AS since, {sums} FROM account WHERE {where} LIMIT :most"  # noqa: S608
+
+
+def record(values: Iterable[Any]) -> dict[str, Any]:
+    """A row of `flows`, as a record is written."""
+    found = dict(zip(Record._fields, values, strict=True))
+    return {**found, "groups": json.loads(found["groups"]), "answered": bool(found["answered"])}

@@ -1,0 +1,138 @@
+"""The database: what is kept, added up, asked for and deleted."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.errors import PlatformError
+from realmgw.records import history as module
+from realmgw.records.history import History
+from realmgw.records.record import Record
+from realmgw.records.store import LOOK, Store
+from realmgw.records.tables import CONDITIONS, DAY, GROUP, HOST, HOUR
+
+NOON = 20_000 * DAY + DAY // 2
+ENDED = Record(
+    "ends", NOON + 0.5, NOON - 1.5, "in", "tcp", "web.example.org.", ("gold", "all"), "www.example.org.",
+    "192.168.0.11", 80, "192.0.2.3", 80, "203.0.113.5", 40112, True, 6, 1164, 5, 9164,
+)  # fmt: skip
+
+
+class StoreTests(SynchronousTestCase):
+    """On a real disk."""
+
+    def setUp(self) -> None:
+        """An empty folder."""
+        self.path = Path(self.mktemp()) / "flows.sqlite"
+        self.now = float(NOON)
+        self.store = self.open()
+        self.history = History(self.path)
+
+    def open(self, rows: int = 1000) -> Store:
+        """A store."""
+        made = Store(self.path, rows, 3.0, lambda: self.now)
+        self.addCleanup(made.close)
+        return made
+
+    def keep(self, *records: Record) -> None:
+        """Kept at once."""
+        self.store.add(records)
+        self.store.keep(now=True)
+        self.assertEqual(self.store.problem, "")
+
+    def found(self, **given: Any) -> list[str]:
+        """The protocols of what is found, by which records are told apart here."""
+        return [each["protocol"] for each in self.history.flows(given, 99)["flows"]]
+
+    def test_a_record_comes_back_as_it_was(self) -> None:
+        """Also by another process, while it is written on; the youngest first."""
+        self.assertEqual(self.history.flows({}, 9), {"flows": [], "more": False})
+        self.keep(ENDED)
+        self.assertEqual(self.history.flows({}, 9)["flows"], [{**ENDED._asdict(), "groups": ["gold", "all"]}])
+        self.keep(*(ENDED._replace(protocol=str(number)) for number in range(3)))
+        told = self.history.flows({}, 3)
+        self.assertEqual(([each["protocol"] for each in told["flows"]], told["more"]), (["2", "1", "0"], True))
+
+    def test_each_condition_leaves_out_what_is_different(self) -> None:
+        """All that may be said of a flow."""
+        self.keep(
+            ENDED,
+            ENDED._replace(
+                at=NOON - 60.0, protocol="udp", host=None, groups=(), name=None, address="192.168.0.12", via=None,
+                client="2001:db8::5",
+            ),
+        )  # fmt: skip
+        conditions = {
+            "since": NOON, "host": "web.example.org.", "address": "192.168.0.11", "name": "www.example.org.",
+            "via": "192.0.2.3", "protocol": "tcp", "client": "203.0.113.0/24",
+        }  # fmt: skip
+        for name, value in conditions.items():
+            self.assertEqual(self.found(**{name: value}), ["tcp"], name)
+        self.assertEqual(self.found(until=NOON), ["udp"])
+        self.assertEqual(self.found(client="2001:db8::/32"), ["udp"])
+        self.assertEqual(self.found(**conditions), ["tcp"])
+        self.assertEqual({*conditions, "until"}, set(CONDITIONS))
+
+    def test_a_bounded_number_is_kept_and_what_is_old_goes(self) -> None:
+        """The oldest first."""
+        self.store = self.open(rows=3)
+        self.keep(*(ENDED._replace(protocol=str(number)) for number in range(9)))
+        self.assertEqual(self.found(), ["8", "7", "6"])
+        self.now += 3 * DAY + LOOK
+        self.keep(ENDED._replace(at=self.now))
+        self.assertEqual(self.found(), ["tcp"])
+        told = self.history.accounts(HOST, 0.0, "web.example.org.", 9)["accounts"]
+        self.assertEqual([each["since"] for each in told], [NOON - DAY // 2 + 3 * DAY])
+
+    def test_accounts_are_added_up(self) -> None:
+        """By day for a subscriber, by hour for each of his groups; what was not counted is nothing."""
+        self.keep(ENDED, ENDED._replace(at=NOON + 2.0 * HOUR, octets_in=None))
+        self.keep(ENDED._replace(host="one.example.org.", groups=(), octets_in=1), ENDED._replace(host=None, groups=()))
+        sums = {"flows": 2, "packets_in": 12, "octets_in": 1164, "packets_out": 10, "octets_out": 2 * 9164}
+        web, one = self.history.accounts(HOST, 0.0, "", 9)["accounts"]
+        self.assertEqual(web, {"name": "web.example.org.", "since": NOON - DAY // 2, **sums})
+        self.assertEqual((one["name"], one["flows"], one["octets_in"]), ("one.example.org.", 1, 1))
+        late, early = self.history.accounts(GROUP, NOON, "gold", 9)["accounts"]
+        self.assertEqual((early["since"], late["since"], late["octets_in"]), (NOON, NOON + 2 * HOUR, 0))
+        self.assertEqual(len(self.history.accounts(GROUP, NOON + HOUR + 1.0, "gold", 9)["accounts"]), 1)
+        told = self.history.accounts(GROUP, 0.0, "", 1)
+        self.assertEqual((told["accounts"][0]["name"], told["more"], told["period"]), ("all", True, HOUR))
+
+    def test_what_can_not_be_kept_is_counted(self) -> None:
+        """Nothing waits for it, and it is tried again with the next."""
+        self.path.parent.mkdir()
+        self.path.mkdir()
+        self.store.add([ENDED])
+        self.store.keep()
+        self.assertIn("can not be used", self.store.problem)
+        self.path.rmdir()
+        self.store.add([ENDED])
+        self.store.keep()
+        self.assertEqual(self.store.unkept, 1)
+        self.now += 1.0
+        self.store.keep()
+        self.assertEqual((self.store.problem, self.found()), ("", ["tcp"]))
+
+    def test_what_is_no_database_is_set_aside(self) -> None:
+        """And begun anew."""
+        self.path.parent.mkdir()
+        self.path.write_bytes(b"x" * 5000)
+        self.assertRaises(PlatformError, self.history.flows, {}, 9)
+        self.keep(ENDED)
+        self.assertEqual((self.found(), len(list(self.path.parent.glob("*damaged*")))), (["tcp"], 1))
+
+    def test_a_question_that_takes_too_long_is_given_up(self) -> None:
+        """It must not keep others from asking."""
+        self.keep(*(ENDED._replace(protocol=str(number)) for number in range(900)))
+        with closing(sqlite3.connect(self.path)) as database, database:
+            for _ in range(6):
+                fields = ", ".join(f'"{name}"' for name in Record._fields)
+                database.execute(f"INSERT INTO flow SELECT NULL, {fields} FROM flow")
+        self.patch(module, "PATIENCE", 0.0)
+        error = self.assertRaises(PlatformError, self.history.flows, {"name": "nobody."}, 9)
+        self.assertIn("ask for less", str(error))
