@@ -1,4 +1,7 @@
-"""The table of the control protocol: entries by key, which of them counts for TCP, and what has changed since.
+"""The tables of the control protocol, one for each gateway: which entry counts for TCP, and what has changed since.
+
+Where several gateways have an entry for a target, that of the one counts whose table has begun last: with a flush of
+everything, as they do when they connect. So an address that moves from one gateway to another is the latter's.
 
 Pure. The cost of a request does not depend on how many entries there are, but for `flush`, which costs what it removes.
 """
@@ -11,17 +14,20 @@ from collections.abc import Callable, Iterator, Mapping
 
 import attrs
 
-from realmgw.synproxy.codec import TCP, Key, Operation, Request, TcpOptions
+from realmgw.synproxy.codec import ANY_ADDRESS, TCP, Key, Operation, Request, TcpOptions
 
 Target = tuple[bytes, int]
 """What the kernel looks up: an address (packed; all zeros: any of its family) and a port (0: any)."""
 MOST_VARIETIES = 256
 """So many different options there may be at once, which is far more than hosts have."""
 
+NOBODY = ""
+"""Whose entries those are that an earlier run has left in the kernel."""
 MOST_CHANGES = 65_536
 """So many changed targets, besides as many as there may be entries, are remembered; beyond, all is told anew."""
 
 _Ports = dict[tuple[int, int], TcpOptions]  # of one address, by port and protocol
+_Table = dict[bytes, _Ports]  # of one gateway, by address
 
 
 class Refusal(enum.Enum):
@@ -39,8 +45,10 @@ class Refusal(enum.Enum):
 
 @attrs.frozen
 class Entry:
-    """One entry of the table."""
+    """One entry of a table."""
 
+    client: str
+    """The address of the gateway whose it is, as text; or `NOBODY`."""
     key: Key
     """For which connections."""
     options: TcpOptions
@@ -48,7 +56,7 @@ class Entry:
 
 
 class Entries:
-    """All entries.
+    """All entries of all gateways.
 
     Args:
         most: So many there may be.
@@ -56,7 +64,7 @@ class Entries:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._by_address: dict[bytes, _Ports] = {}
+        self._tables: dict[str, _Table] = {}  # of those who have entries, in the order in which they have begun
         self._varieties: Counter[TcpOptions] = Counter()
         self._changed: set[Target] | None = set()  # None: too many to be remembered
         self._count = 0
@@ -65,9 +73,10 @@ class Entries:
         return self._count
 
     def __iter__(self) -> Iterator[Entry]:
-        for address, ports in self._by_address.items():
-            for (port, protocol), options in ports.items():
-                yield Entry(Key(address, port, protocol), options)
+        for client, table in self._tables.items():
+            for address, ports in table.items():
+                for (port, protocol), options in ports.items():
+                    yield Entry(client, Key(address, port, protocol), options)
 
     @property
     def has_changed(self) -> bool:
@@ -79,35 +88,52 @@ class Entries:
         """How many different options there are."""
         return len(self._varieties)
 
-    def apply(self, request: Request) -> Refusal | None:
-        """Do what is asked for.
+    @property
+    def has_adopted(self) -> bool:
+        """Whether there are entries of an earlier run that nobody has said since."""
+        return NOBODY in self._tables
+
+    def apply(self, client: str, request: Request) -> Refusal | None:
+        """Do what is asked for, in the table of who asks.
+
+        Args:
+            client: His address, as text.
+            request: What he asks for.
 
         Returns:
             Why it is not done; None when it is.
         """
         if request.operation is Operation.FLUSH:
-            self._flush(request.key.address)
+            self._flush(client, request.key.address)
             return None
         if request.operation is Operation.DEL:
-            return self._delete(request.key)
+            return self._delete(client, request.key)
         if request.options is None:
             raise ValueError("a request that sets something says what")
-        return self._set(request.key, request.options, is_new=request.operation is Operation.ADD)
+        return self._set(client, request.key, request.options, is_new=request.operation is Operation.ADD)
 
     def adopt(self, found: Mapping[Target, TcpOptions]) -> None:
         """Take what stands in the kernel, before anything else, for entries of any protocol; it is no change.
 
-        What is too much is left out.
+        They are nobody's, and count where no gateway says anything. What is too much is left out.
         """
         for (address, port), options in found.items():
-            self._set(Key(address, port), options, is_new=True)
+            self._set(NOBODY, Key(address, port), options, is_new=True)
         self._changed = set()
+
+    def forget_adopted(self) -> None:
+        """Have no entries any more that were adopted."""
+        self._flush(NOBODY, ANY_ADDRESS)
 
     def effective(self, target: Target) -> TcpOptions | None:
         """What TCP to a target is answered with; None where no entry is for it."""
         address, port = target
-        ports = self._by_address.get(address, {})
-        return ports.get((port, TCP)) or ports.get((port, 0))
+        for table in reversed(self._tables.values()):
+            ports = table.get(address, {})
+            options = ports.get((port, TCP)) or ports.get((port, 0))
+            if options is not None:
+                return options
+        return None
 
     def take_changes(self) -> dict[Target, TcpOptions | None] | None:
         """What may be different since the last time, each target once, however often it was changed.
@@ -121,15 +147,17 @@ class Entries:
 
     def everything(self) -> dict[Target, TcpOptions]:
         """What TCP to each target is answered with."""
-        every = ((address, port) for address, ports in self._by_address.items() for port, _ in ports)
+        tables = self._tables.values()
+        every = ((address, port) for table in tables for address, ports in table.items() for port, _ in ports)
         return {target: options for target in every if (options := self.effective(target)) is not None}
 
     def count_of(self, is_meant: Callable[[bytes], bool]) -> int:
         """How many entries are of addresses (packed) that are meant."""
-        return sum(len(ports) for address, ports in self._by_address.items() if is_meant(address))
+        every = (each for table in self._tables.values() for each in table.items())
+        return sum(len(ports) for address, ports in every if is_meant(address))
 
-    def _set(self, key: Key, options: TcpOptions, *, is_new: bool) -> Refusal | None:
-        ports = self._by_address.get(key.address)
+    def _set(self, client: str, key: Key, options: TcpOptions, *, is_new: bool) -> Refusal | None:
+        ports = self._tables.get(client, {}).get(key.address)
         before = None if ports is None else ports.get((key.port, key.protocol))
         if before is not None and is_new:
             return Refusal.EXISTS
@@ -138,7 +166,7 @@ class Entries:
         if options not in self._varieties and len(self._varieties) >= MOST_VARIETIES:
             return Refusal.VARIETY
         if ports is None:
-            ports = self._by_address[key.address] = {}
+            ports = self._tables.setdefault(client, {})[key.address] = {}
         ports[key.port, key.protocol] = options
         self._varieties[options] += 1
         self._count += before is None
@@ -146,25 +174,35 @@ class Entries:
         self._note((key.address, key.port))
         return None
 
-    def _delete(self, key: Key) -> Refusal | None:
-        ports = self._by_address.get(key.address, {})
-        options = ports.pop((key.port, key.protocol), None)
+    def _delete(self, client: str, key: Key) -> Refusal | None:
+        """Of a table, or of what is nobody's."""
+        where = key.port, key.protocol
+        if where not in self._tables.get(client, {}).get(key.address, {}):
+            client = NOBODY
+        table = self._tables.get(client, {})
+        ports = table.get(key.address, {})
+        options = ports.pop(where, None)
         if options is None:
             return Refusal.MISSING
         if not ports:
-            del self._by_address[key.address]
+            del table[key.address]
+        if not table:
+            del self._tables[client]
         self._count -= 1
         self._forget(options)
         self._note((key.address, key.port))
         return None
 
-    def _flush(self, address: bytes) -> None:
-        """Of one address, or of all of them."""
-        for each in [address] if any(address) else list(self._by_address):
-            for (port, _), options in self._by_address.pop(each, {}).items():
+    def _flush(self, client: str, address: bytes) -> None:
+        """Of one address, or of all of them; who has no entries any more begins anew with the next."""
+        table = self._tables.get(client, {})
+        for each in [address] if any(address) else list(table):
+            for (port, _), options in table.pop(each, {}).items():
                 self._count -= 1
                 self._forget(options)
                 self._note((each, port))
+        if not table:
+            self._tables.pop(client, None)
 
     def _note(self, target: Target) -> None:
         if self._changed is not None:

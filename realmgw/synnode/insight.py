@@ -90,9 +90,9 @@ class Insight:
         """The entries, as the control protocol has them; `MOST` at most."""
         return [
             {
-                "key": str(each.key), "address": str(ip_address(each.key.address)), "port": each.key.port,
-                "protocol": each.key.protocol, "mss": each.options.mss, "sack": each.options.sack,
-                "window_scale": each.options.window_scale,
+                "client": each.client, "key": str(each.key), "address": str(ip_address(each.key.address)),
+                "port": each.key.port, "protocol": each.key.protocol, "mss": each.options.mss,
+                "sack": each.options.sack, "window_scale": each.options.window_scale,
             }
             for each in islice(self._entries, MOST)
         ]  # fmt: skip

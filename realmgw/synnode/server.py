@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.protocols.policies import TimeoutMixin
@@ -22,10 +22,12 @@ from zope.interface import implementer
 
 from realmgw.config.addresses import plain_address
 from realmgw.synnode.entries import Entries
-from realmgw.synproxy.codec import Operation, ProtocolError, RequestReader, response
+from realmgw.synproxy.codec import Operation, ProtocolError, Request, RequestReader, response
 
 HALF = 30.0  # seconds
 """How long the rest of a request may take."""
+ADOPTED_KEPT = 10.0  # seconds
+"""So long after the first gateway has begun anew, what an earlier run has left holds for those who are not back yet."""
 REQUESTS = tuple(operation.name.lower() for operation in Operation)
 
 _log = Logger()
@@ -78,7 +80,7 @@ class ControlConnection(Protocol, TimeoutMixin):
                 request = reader.next()
                 if request is None:
                     break
-                answers.append(do(request))
+                answers.append(do(self.peer, request))
             except ProtocolError as error:
                 answers.append(self._server.refuse(error.fault.name.lower()))
         self.setTimeout(HALF if reader.pending else None)  # type: ignore[no-untyped-call]  # Twisted does not say
@@ -112,11 +114,12 @@ class ControlServer(Factory):
     """Serves gateways.
 
     Args:
-        entries: The table.
-        changed: Called when there may be something in it that the kernel does not have.
+        entries: Their tables.
+        changed: Called when there may be something in them that the kernel does not have.
         may_connect: Tells by an address (as text) whether who has it may have something done.
         most: How many may be connected at once. Beyond, one who is connected already loses his oldest connection: he
             may have been restarted; who is not is refused.
+        clock: The reactor.
 
     Attributes:
         counts: What happened.
@@ -125,9 +128,15 @@ class ControlServer(Factory):
     noisy = False
 
     def __init__(
-        self, entries: Entries, changed: Callable[[], object], may_connect: Callable[[str], bool], most: int
+        self,
+        entries: Entries,
+        changed: Callable[[], object],
+        may_connect: Callable[[str], bool],
+        most: int,
+        clock: IReactorTime,
     ) -> None:
-        self._entries = entries
+        self._entries, self._clock = entries, clock
+        self._forgetting: IDelayedCall | None = None
         self.changed = changed
         self._may_connect = may_connect
         self._most = most
@@ -157,11 +166,14 @@ class ControlServer(Factory):
             oldest.transport.abortConnection()
         return ControlConnection(self, peer)
 
-    def do(self, request: Any) -> bytes:
-        """Do what is asked for; returns the response."""
-        refusal = self._entries.apply(request)
+    def do(self, peer: str, request: Request) -> bytes:
+        """Do what a gateway asks for, in its own table; returns the response."""
+        refusal = self._entries.apply(peer, request)
         if refusal is not None:
             return self.refuse(refusal.value)
+        is_anew = request.operation is Operation.FLUSH and not any(request.key.address)
+        if is_anew and self._entries.has_adopted and self._forgetting is None:
+            self._forgetting = self._clock.callLater(ADOPTED_KEPT, self._forget_adopted)
         self.counts.requests[request.operation.name.lower()] += 1
         return response(True)
 
@@ -182,7 +194,15 @@ class ControlServer(Factory):
         self.counts.connections["half"] += in_half
         _log.info("{peer} is gone; what it has said holds on", peer=connection.peer)
 
+    def _forget_adopted(self) -> None:
+        self._forgetting = None
+        self._entries.forget_adopted()
+        self.changed()
+
     def close(self) -> None:
         """Let go of all."""
+        if self._forgetting is not None:
+            self._forgetting.cancel()
+            self._forgetting = None
         for each in list(self._connections):
             each.transport.abortConnection()

@@ -37,4 +37,5 @@ def entries(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Lines of `entries`."""
     for each in found:
         sack = "sack" if each["sack"] else "no sack"
-        yield f"{each['key']}: mss {each['mss']}, {sack}, window scale {each['window_scale']}"
+        whose = each["client"] or "an earlier run"
+        yield f"{each['key']}: mss {each['mss']}, {sack}, window scale {each['window_scale']}; of {whose}"

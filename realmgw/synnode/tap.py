@@ -80,7 +80,7 @@ def compose(settings: NodeSettings, options: Options, tls: CertificateOptions | 
     kernel, process = NodeKernel(settings), ProcessService("the SYN proxy node", options, reactor)
     thread, ears = KernelThread(reactor, "realmgw-synproxy-kernel"), KernelEars(reactor)
     table = TableService(kernel, entries, clock=reactor, worker=thread, ears=ears, purging=bool(options["purge"]))
-    server = ControlServer(entries, table.changed, settings.may_connect, settings.connections)
+    server = ControlServer(entries, table.changed, settings.may_connect, settings.connections, reactor)
     insight = Insight(settings, entries, table, server, options.log.counts)
     ask = partial(_asked, kernel, reactor)
     node = OrderedService(process.serves, process.fail)

@@ -152,11 +152,12 @@ class SynproxyTestCase(SynchronousTestCase):
             return False
         return True
 
-    def say(self, *requests: Request) -> list[bool]:
+    def say(self, *requests: Request, gateway: str = "127.0.0.1") -> list[bool]:
         """What a gateway is answered; the kernel has it by then."""
         answers: list[bool] = []
         reader = ResponseReader()
-        with socket.create_connection(("127.0.0.1", PORT), timeout=PATIENCE) as connection:
+        here = gateway, 0
+        with socket.create_connection(("127.0.0.1", PORT), timeout=PATIENCE, source_address=here) as connection:
             connection.sendall(b"".join(map(encode, requests)))
             while len(answers) < len(requests):
                 answers += reader.receive(connection.recv(65536))

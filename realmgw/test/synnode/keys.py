@@ -7,6 +7,8 @@ from ipaddress import ip_address
 from realmgw.synproxy.codec import Key, Operation, Request, TcpOptions
 
 PLAIN, FULL = TcpOptions(536, False, 1), TcpOptions(1460, True, 7)
+GATEWAY = "192.0.2.1"
+"""Who says it."""
 HOST, HOST6 = "203.0.113.5", "2001:db8::5"
 
 

@@ -12,7 +12,7 @@ from realmgw.synnode.entries import Entries
 from realmgw.synnode.insight import Insight
 from realmgw.synnode.server import ControlServer
 from realmgw.synnode.service import TableService
-from realmgw.test.synnode.keys import HOST, HOST6, PLAIN, key, mod
+from realmgw.test.synnode.keys import GATEWAY, HOST, HOST6, PLAIN, key, mod, packed
 from realmgw.test.synnode.test_service import RecordingKernel
 from realmgw.test.synnode.test_settings import SETTINGS
 from realmgw.testing import MemoryEars, MemoryWorker
@@ -25,11 +25,11 @@ class InsightTests(SynchronousTestCase):
         """A node with three entries, one of them for nobody that it guards."""
         self.entries = Entries(100)
         for where in (key(HOST, 80, 6), key(HOST6), key("192.0.2.1")):
-            self.entries.apply(mod(where, PLAIN))
+            self.entries.apply(GATEWAY, mod(where, PLAIN))
         self.table = TableService(
             RecordingKernel(), self.entries, clock=Clock(), worker=MemoryWorker(), ears=MemoryEars()
         )
-        self.server = ControlServer(self.entries, bool, bool, 1)
+        self.server = ControlServer(self.entries, bool, bool, 1, Clock())
         self.insight = Insight(SETTINGS, self.entries, self.table, self.server, lambda: {"written": 1})
 
     def test_says_what_is_wrong(self) -> None:
@@ -62,5 +62,10 @@ class InsightTests(SynchronousTestCase):
         """As the control protocol has them."""
         lines = list(shown.entries(self.insight.entries()))
         self.assertEqual(lines[:2], [
-            f"{HOST} tcp 80: mss 536, no sack, window scale 1", f"{HOST6} any any: mss 536, no sack, window scale 1",
+            f"{HOST} tcp 80: mss 536, no sack, window scale 1; of {GATEWAY}",
+            f"{HOST6} any any: mss 536, no sack, window scale 1; of {GATEWAY}",
         ])  # fmt: skip
+        entries = Entries(1)
+        entries.adopt({(packed(HOST), 80): PLAIN})
+        insight = Insight(SETTINGS, entries, self.table, self.server, dict)
+        self.assertEqual([line.partition("; ")[2] for line in shown.entries(insight.entries())], ["of an earlier run"])

@@ -12,9 +12,9 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.synnode.entries import Entries
-from realmgw.synnode.server import HALF, ControlConnection, ControlServer
+from realmgw.synnode.server import ADOPTED_KEPT, HALF, ControlConnection, ControlServer
 from realmgw.synproxy.codec import IPV6, encode
-from realmgw.test.synnode.keys import HOST, HOST6, add, delete, flush, key, mod
+from realmgw.test.synnode.keys import FULL, HOST, HOST6, add, delete, flush, key, mod, packed
 
 GATEWAY = IPv4Address("TCP", "192.0.2.1", 40000)
 UNKNOWN = bytes(7) + b"\x03" + bytes(4)
@@ -46,7 +46,9 @@ class ServerTestCase(SynchronousTestCase):
         """Nobody is connected."""
         self.clock, self.told = Clock(), 0
         self.entries = Entries(1000)
-        self.server = ControlServer(self.entries, self.tell, lambda address: address.startswith("192.0.2."), 2)
+        self.server = ControlServer(
+            self.entries, self.tell, lambda address: address.startswith("192.0.2."), 2, self.clock
+        )
 
     def tell(self) -> None:
         """The table has changed."""
@@ -124,6 +126,42 @@ class RequestTests(ServerTestCase):
         connection.resumeProducing()
         self.assertEqual(peer.producerState, "producing")
         connection.stopProducing()
+
+    def test_gateways_have_tables_of_their_own(self) -> None:
+        """Who begins anew takes nothing of the other's away, who is gone leaves his, and comes back to it."""
+        (one, _), (two, _) = self.connect(), self.connect(IPv4Address("TCP", "192.0.2.2", 40000))
+        one.dataReceived(encode(flush()) + encode(mod(key())))
+        two.dataReceived(encode(flush()) + encode(mod(key(HOST6))))
+        self.assertEqual([each.key for each in self.entries], [key(), key(HOST6)])
+        one.connectionLost()
+        two.dataReceived(encode(flush()))
+        self.assertEqual([(each.client, each.key) for each in self.entries], [("192.0.2.1", key())])
+        again, peer = self.connect(IPv4Address("TCP", "192.0.2.1", 40001))
+        again.dataReceived(encode(delete(key())))
+        self.assertEqual((peer.value(), len(self.entries)), (b"1\n", 0))
+
+    def test_what_an_earlier_run_has_left_holds_until_gateways_may_be_back(self) -> None:
+        """From the first that begins anew on; without any, for ever."""
+        self.entries.adopt({(packed(HOST), 80): FULL})
+        connection, _ = self.connect()
+        connection.dataReceived(encode(flush(HOST)))
+        self.clock.advance(ADOPTED_KEPT)
+        self.assertEqual(len(self.entries), 1)
+        connection.dataReceived(encode(flush()) + encode(flush()))
+        self.clock.advance(ADOPTED_KEPT - 1)
+        self.assertEqual((len(self.entries), self.told), (1, 2))
+        self.clock.advance(1)
+        self.assertEqual((len(self.entries), self.told), (0, 3))
+        connection.dataReceived(encode(flush()))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_server_that_ends_waits_for_nothing(self) -> None:
+        """What an earlier run has left is the next one's."""
+        self.entries.adopt({(packed(HOST), 80): FULL})
+        connection, _ = self.connect()
+        connection.dataReceived(encode(flush()))
+        self.server.close()
+        self.assertEqual((self.clock.getDelayedCalls(), len(self.entries)), ([], 1))
 
     def test_what_was_said_holds_on(self) -> None:
         """When who has said it is gone."""

@@ -21,7 +21,7 @@ from realmgw.synnode.kernel import Placed
 from realmgw.synnode.server import ControlServer
 from realmgw.synnode.service import PortsService, TableService
 from realmgw.synproxy.codec import TcpOptions
-from realmgw.test.synnode.keys import FULL, HOST, PLAIN, flush, key, mod, packed
+from realmgw.test.synnode.keys import FULL, GATEWAY, HOST, PLAIN, flush, key, mod, packed
 from realmgw.testing import MemoryEars, MemoryWorker
 
 TARGET = (packed(HOST), 80)
@@ -143,7 +143,7 @@ class StartTests(TableTestCase):
     def test_stopping_leaves_everything_there(self) -> None:
         """SYNs are answered as before; what was not told yet is told by the gateways again."""
         self.start()
-        self.entries.apply(mod(key(HOST, 80)))
+        self.entries.apply(GATEWAY, mod(key(HOST, 80)))
         self.service.changed()
         self.stop()
         self.assertEqual(self.kernel.calls, ["close"])
@@ -172,7 +172,7 @@ class ChangeTests(TableTestCase):
     def say(self, *requests: Any) -> None:
         """A gateway says something."""
         for request in requests:
-            self.entries.apply(request)
+            self.entries.apply(GATEWAY, request)
         self.service.changed()
 
     def test_all_of_a_turn_is_one_transaction(self) -> None:
@@ -236,7 +236,7 @@ class PortsTests(SynchronousTestCase):
     def setUp(self) -> None:
         """A server, and two places."""
         self.closed: list[Endpoint] = []
-        self.server = ControlServer(Entries(1), bool, bool, 1)
+        self.server = ControlServer(Entries(1), bool, bool, 1, Clock())
         self.endpoints = tuple(Endpoint(ip_address(f"192.0.2.{number}"), 12345) for number in (1, 2))
 
     def service(self, taken: Endpoint | None = None) -> PortsService:

@@ -96,7 +96,7 @@ class TlsTests(TestCase):
         options = tls_options(*authority.issue("localhost"))
         with socket.create_server(("127.0.0.1", 0)) as free:
             endpoint = Endpoint(ip_address("127.0.0.1"), free.getsockname()[1])
-        server = ControlServer(Entries(10), bool, lambda _: True, 2)
+        server = ControlServer(Entries(10), bool, lambda _: True, 2, reactor)
         port = listen(reactor, server, options, endpoint)
         self.addCleanup(port.stopListening)
         context = ssl.create_default_context(cafile=str(authority.path))

@@ -24,7 +24,7 @@ class NodeTests(PortTestCase):
         super().setUp()
         self.table = Table(settings(service="2001:db8::80"))
         self.entries = Entries(100_000)
-        self.server = ControlServer(self.entries, lambda: None, lambda address: address == HOST, 8)
+        self.server = ControlServer(self.entries, lambda: None, lambda address: address == HOST, 8, self.real)
         self.port = self.real.listenTCP(0, self.server, interface=HOST)
         self.addCleanup(self.port.stopListening)
 
