@@ -33,12 +33,12 @@ class Says:
         for note in (*unsupported_of(settings, directory), *capabilities.doubts(self.datapath.applied.found)):
             _log.warn("{note}", note=note)
         line = lines.started(settings, directory, self.datapath.applied.found, monotonic() - self._begun)
-        _log.info("{line}", line=line)
+        _log.info("{started}", started=line)
 
     def stopped(self) -> None:
         """Is called when all services have stopped again."""
         line = lines.stopped(self.running.settings, monotonic() - self._begun, purged=self.datapath.purged)
-        _log.info("{line}", line=line)
+        _log.info("{stopped}", stopped=line)
 
     def summary(self) -> Deferred[str | None]:
         """What has happened since this was called last."""

@@ -14,6 +14,7 @@ import os
 import select
 import socket
 import stat
+import struct
 import time
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +22,8 @@ from typing import Any
 from realmgw.config.external import LogFormat
 from realmgw.log.lines import PRIORITIES, Line
 
+JOURNAL = "/run/systemd/journal/socket"
+"""Where the journal of systemd takes entries with fields (https://systemd.io/JOURNAL_NATIVE_PROTOCOL)."""
 DEV_LOG = "/dev/log"
 """Where the system's logger listens."""
 DAEMON = 3 << 3
@@ -87,6 +90,45 @@ def _descriptor(stream: Any) -> int:
     return own
 
 
+class Journal:
+    """The journal of systemd, which reads our standard output as well, and is told there what it does not take here.
+
+    Args:
+        identifier: What entries are by.
+        otherwise: That output. It has what is to be JSON, and what is no entry: too long, or the journal is not there.
+        path: Where the journal listens.
+    """
+
+    def __init__(self, identifier: str, otherwise: Stream, path: str = JOURNAL) -> None:
+        self._identifier = identifier
+        self._otherwise = otherwise
+        self._path = path
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+
+    def write(self, line: Line, form: LogFormat) -> None:
+        """See `Outlet.write`."""
+        if form is LogFormat.TEXT:
+            fields = {**line.fields(), "SYSLOG_IDENTIFIER": self._identifier}
+            try:
+                self._socket.sendto(b"".join(_field(*each) for each in fields.items()), self._path)
+            except BlockingIOError:
+                raise
+            except OSError:
+                pass
+            else:
+                return
+        self._otherwise.write(line, form)
+
+
+def _field(name: str, value: str) -> bytes:
+    """A field; one of more than a line says how long it is."""
+    octets = value.encode(errors="replace")
+    if b"\n" in octets:
+        return name.encode() + b"\n" + struct.pack("<Q", len(octets)) + octets + b"\n"
+    return name.encode() + b"=" + octets + b"\n"
+
+
 class Syslog:
     """The system's logger, by the protocol that is spoken at `DEV_LOG`: RFC 3164 without a host's name.
 
@@ -96,10 +138,13 @@ class Syslog:
         prefix: What lines begin with, before the process's number.
         path: Where the logger listens.
         clock: The present, in seconds since 1970.
+
+    Attributes:
+        prefix: The same.
     """
 
     def __init__(self, prefix: str, path: str = DEV_LOG, clock: Callable[[], float] = time.time) -> None:
-        self._prefix = prefix
+        self.prefix = prefix
         self._path = path
         self._clock = clock
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -110,6 +155,6 @@ class Syslog:
         text = line.json() if form is LogFormat.JSON else line.plain().partition(" ")[2].lstrip()
         now = time.localtime(self._clock())
         when = f"{_MONTHS[now.tm_mon - 1]} {now.tm_mday:2} {now.tm_hour:02}:{now.tm_min:02}:{now.tm_sec:02}"
-        begin = f"<{DAEMON | PRIORITIES[line.level]}>{when} {self._prefix}[{os.getpid()}]: "
+        begin = f"<{DAEMON | PRIORITIES[line.level]}>{when} {self.prefix}[{os.getpid()}]: "
         for each in text.rstrip("\n").split("\n"):
             self._socket.sendto((begin + each).encode(errors="replace"), self._path)

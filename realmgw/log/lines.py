@@ -16,6 +16,7 @@ LONGEST = 4000  # characters
 PRIORITIES = {"debug": 7, "info": 6, "warn": 4, "error": 3, "critical": 2}
 """What syslog calls the levels."""
 
+_FIELD = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -35,6 +36,8 @@ class Line:
     """Where a fault of ours was, in lines; empty: it is none."""
     values: Mapping[str, Any] = attrs.Factory(dict)
     """What is in the text's holes, by name."""
+    event: str = ""
+    """What it is called, see `realmgw.log.events`; empty: it is none of ours."""
 
     def plain(self) -> str:
         """For people: time, level, part and text; a traceback is below it, indented."""
@@ -45,9 +48,17 @@ class Line:
         lines = f"[{self.part}] {self.text}{self._below()}".split("\n")
         return "".join(f"<{PRIORITIES[self.level]}>{line}\n" for line in lines)
 
+    def fields(self) -> Mapping[str, str]:
+        """For the journal, too, as fields of one entry (systemd.journal-fields(7)): values are fields of their own."""
+        own = {"MESSAGE": f"[{self.part}] {self.text}{self._below()}", "PRIORITY": str(PRIORITIES[self.level])}
+        values = {f"REALMGW_{key.upper()}": one_line(str(value)) for key, value in self.values.items()}
+        found = {**values, "REALMGW_EVENT": self.event, "REALMGW_MODULE": self.part, **own}
+        return {key: value for key, value in found.items() if value and _FIELD.fullmatch(key)}
+
     def json(self) -> str:
         """As an object of JSON."""
         said = {"time": self.time, "level": self.level, "part": self.part, "text": self.text}
+        said = {**said, "event": self.event} if self.event else said
         values = {key: _simple(value) for key, value in self.values.items()}
         rest = {**({"values": values} if values else {}), **({"traceback": self.traceback} if self.traceback else {})}
         return json.dumps({**said, **rest}) + "\n"

@@ -25,13 +25,16 @@ from zope.interface import implementer
 from realmgw.config.external import LogFormat, Logging
 from realmgw.config.rotating import RotatingFile
 from realmgw.errors import PlatformError
-from realmgw.log import levels
-from realmgw.log.client import Stream, Syslog
+from realmgw.log import events, levels
+from realmgw.log.client import Journal, Stream, Syslog
+from realmgw.log.levels import OURS
 from realmgw.log.lines import Line, one_line, part
 from realmgw.log.storms import Storms, Untold
 
 DEFAULT = "twistd.log"
 """Where a daemon's log is, when the command line does not say."""
+TWISTD = "twisted"
+"""What twistd's lines are by, when its command line does not say."""
 CALM = 3
 """So often the same text is written within a minute, if it is no cause for concern."""
 
@@ -179,12 +182,20 @@ def outlet(twistd: Mapping[str, Any], settings: Logging) -> Outlet:
     """
     path, is_daemon = twistd.get("logfile") or "", not twistd.get("nodaemon")
     if twistd.get("syslog"):
-        return Syslog(twistd.get("prefix") or "realmgw")
+        return Syslog(_called(twistd))
     if path == "-" and is_daemon:
         raise PlatformError("a daemon has no standard output: write --nodaemon, or another --logfile")
     if path == "-" or not (path or is_daemon):
-        return Stream(sys.stdout, is_journal=_is_journal(os.environ.get("JOURNAL_STREAM", ""), sys.stdout))
+        is_journal = _is_journal(os.environ.get("JOURNAL_STREAM", ""), sys.stdout)
+        stream = Stream(sys.stdout, is_journal=is_journal)
+        return Journal(_called(twistd), stream) if is_journal else stream
     return LogFile(Path(path or DEFAULT).absolute(), settings)
+
+
+def _called(twistd: Mapping[str, Any]) -> str:
+    """What lines are by, where there are others': what the command line says, in the place of twistd's own name."""
+    said = twistd.get("prefix") or TWISTD
+    return OURS if said == TWISTD else str(said)
 
 
 def _is_journal(told: str, stream: Any) -> bool:
@@ -210,21 +221,24 @@ def _kind(event: Event) -> tuple[object, ...]:
 def _line(event: Event) -> Line:
     failure = event.get("log_failure")
     when = datetime.fromtimestamp(event.get("log_time", time.time()), timezone.utc).astimezone()
+    told_by, is_fault = part(str(event.get("log_namespace") or "")), failure is not None
     text = formatEvent(event) or ("" if failure is None else failure.getErrorMessage())
     return Line(
         when.isoformat(timespec="milliseconds"),
         event["log_level"].name,
-        part(str(event.get("log_namespace") or "")),
+        told_by,
         one_line(text),
         "" if failure is None else failure.getTraceback(),
         {key: value for key, value in event.items() if not key.startswith("log_") and key.isidentifier()},
+        events.name_of(told_by, str(event.get("log_format") or ""), is_fault=is_fault),
     )
 
 
 def _missed(lines: int) -> Line:
     """That there was no room for so many lines."""
     now = datetime.now(timezone.utc).astimezone().isoformat(timespec="milliseconds")
-    return Line(now, Level.warn.name, "log", f"{lines} lines before this one could not be written")
+    text = f"{lines} lines before this one could not be written"
+    return Line(now, Level.warn.name, "log", text, values={"lines": lines}, event=events.LOST)
 
 
 def _told(untold: Untold) -> Line:
@@ -233,4 +247,5 @@ def _told(untold: Untold) -> Line:
     line = _line({**event, "log_time": time.time()})
     again = f"{untold.text} (again, {untold.count} times)"
     more = f"{line.text} (and {untold.count} more of this kind)"
-    return Line(line.time, line.level, line.part, more if untold.text is None else again)
+    text, values = more if untold.text is None else again, {"count": untold.count}
+    return Line(line.time, line.level, line.part, text, values=values, event=line.event)

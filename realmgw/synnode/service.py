@@ -145,7 +145,7 @@ class TableService(Service):
     def _purge(self) -> Generator[Deferred[Any], Any, None]:
         try:
             for line in (yield self._worker.call(self._kernel.purge)):
-                _log.info("{line}", line=line)
+                _log.info("{removed}", removed=line)
         except RealmGatewayError as error:
             _log.error("not everything was removed: {error}", error=error)
 
@@ -175,10 +175,10 @@ class TableService(Service):
     def _note(self, findings: Findings) -> None:
         tell = _log.error if self._begun else _log.info
         for line in findings.repaired:
-            tell("{line}; it was put back", line=line)
+            tell("{repaired}; it was put back", repaired=line)
         if findings.broken != self.findings.broken:
             for line in findings.broken:
-                _log.error("{line}", line=line)
+                _log.error("{broken}", broken=line)
             if not findings.broken:
                 _log.info("all is well again")
         self.findings = findings

@@ -7,6 +7,7 @@ import re
 import symtable
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import attrs
@@ -26,10 +27,11 @@ from realmgw.config.unsupported import WITHOUT_EFFECT
 from realmgw.config.updates import reading_keys
 from realmgw.config.validators import Key, Section, keys_of
 from realmgw.control.command import local
+from realmgw.log.events import EVENTS, FAULT, name_of
 from realmgw.subscribers import schema
 from realmgw.synnode.settings import NODE
 from realmgw.test.checkout import CHECKOUT, NO_CHECKOUT, project_files, yaml_blocks
-from realmgw.test.source import ALL, TESTBED
+from realmgw.test.source import ALL, PRODUCT, TESTBED
 from realmgw.test.test_architecture import requirements
 
 
@@ -65,6 +67,32 @@ def prefixes(name: str) -> Iterator[str]:
     while name:
         yield name
         name = name.rpartition(".")[0]
+
+
+LEVELS = frozenset(("debug", "info", "warn", "error", "critical", "failure"))
+"""How a logger is called, see twisted.logger."""
+
+
+def tells(node: ast.AST) -> list[str]:
+    """The levels at which something tells an event when it is called: a method of a logger, or a choice of two."""
+    loggers = (each for each in ast.walk(node) if isinstance(each, ast.Attribute) and each.attr in LEVELS)
+    return [each.attr for each in loggers if ast.unparse(each.value).rpartition(".")[2] in ("log", "_log")]
+
+
+def told(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """Level and text of every event that a module tells, by a logger or by a name for one of its methods."""
+    names = {
+        ast.unparse(node.targets[0]): tells(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.IfExp) and tells(node.value)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            for called, arguments in ((each, node.args[at:]) for at, each in enumerate((node.func, *node.args))):
+                is_logger = isinstance(called, ast.Attribute)
+                levels = tells(called)[:1] if is_logger else names.get(ast.unparse(called), [])
+                texts = [each.value for each in arguments[:1] if isinstance(each, ast.Constant)]
+                yield from ((level, str(text)) for level in levels for text in texts)
 
 
 class DocumentationTestCase(SynchronousTestCase):
@@ -175,6 +203,37 @@ class ReferenceTests(DocumentationTestCase):
             text = self.text(*place)
             missing = [key for key in EVERY_KEY if key not in text]
             self.assertEqual(missing, [])
+
+    def test_every_event_of_the_log_has_a_name(self) -> None:
+        """In `realmgw.log.events`, and no other one has; docs/events.md has a row for each, as it is made here."""
+        rows, known = set[str](), {(part, text) for part, texts in EVENTS.items() for text in texts}
+        for module in PRODUCT:
+            part = module.name.removeprefix("realmgw.")
+            for level, text in told(module.tree):
+                name = name_of(part, text, is_fault=level == "failure")
+                self.assertTrue(name, f"give it a name in realmgw/log/events.py: {part}: {text}")
+                known.discard((part, text))
+                if name != FAULT:
+                    rows.add(f"| `{name}` | {level} | `{part}` | {text} |")
+        self.assertEqual(known, set(), "realmgw/log/events.py names what is not told")
+        listed = [line for line in self.text("docs", "events.md").splitlines() if line.startswith("| `")]
+        self.assertEqual(sorted(rows - {*listed}), [], "docs/events.md lacks these")
+        self.assertEqual(sorted({*listed} - rows), [], "docs/events.md has these, and nothing tells them")
+
+    def test_every_way_to_tell_an_event_is_seen(self) -> None:
+        """Called, handed to somebody who calls it, or by a name for either of two."""
+        text = """
+            def f(self):
+                self._log.info("a {b}", b=1)
+                later.addErrback(lambda failure: _log.failure("c", failure))
+                self._reactor.callFromThread(self._log.warn, "d", e=1)
+                tell = _log.error if self else _log.info
+                tell("f")
+                other("g")
+                math.log("h")
+        """
+        found = [("info", "a {b}"), ("failure", "c"), ("warn", "d"), ("error", "f"), ("info", "f")]
+        self.assertEqual(sorted(told(ast.parse(dedent(text)))), sorted(found))
 
     def test_every_requirement_has_its_reason(self) -> None:
         """In docs/dependencies.md."""

@@ -38,7 +38,7 @@ SAYS = """
 import os, signal, socket, sys, time
 from twisted.logger import Logger, LogLevel
 from realmgw.config.external import LogFormat, Logging, LogLevel as Level
-from realmgw.log.client import Stream, Syslog
+from realmgw.log.client import Journal, Stream, Syslog
 from realmgw.log.port import Log
 
 if sys.argv[1] == "syslog":
@@ -48,6 +48,7 @@ else:  # what systemd does for a unit's standard output
     there.connect("/run/systemd/journal/stdout")
     there.sendall(b"gw\\n\\n6\\n1\\n0\\n0\\n0\\n")
     outlet = Stream(there.makefile("w"), is_journal=True)
+    outlet = Journal("gw", outlet) if sys.argv[1] == "fields" else outlet
 log = Log()
 log.configure(Logging(Level.DEBUG, (), LogFormat.TEXT))
 log.write_to(outlet)
@@ -86,13 +87,13 @@ class JournalTests(SynchronousTestCase):
         entries = [json.loads(line) for line in done.stdout.splitlines()]
         return [entry for entry in entries if entry.get("SYSLOG_IDENTIFIER") == "gw"]
 
-    def assert_heard(self, way: str, begin: dict[str, str]) -> None:
+    def assert_heard(self, way: str, begin: dict[str, str]) -> list[dict[str, Any]]:
         """Each line is one entry with its priority; what there was no room for is told, and nobody was waited for."""
         entries = self.hear(way)
         said = [(int(entry["PRIORITY"]), entry["MESSAGE"]) for entry in entries]
         self.assertEqual(said[0], (4, f"{begin['warn']}[tap] no route\\n<0>to gw.example.org"))
-        self.assertEqual(said[1], (2, f"{begin['critical']}[tap] fault"))
-        traceback = [text for priority, text in said[2:9] if priority == 2]
+        self.assertEqual((said[1][0], said[1][1].partition("\n")[0]), (2, f"{begin['critical']}[tap] fault"))
+        traceback = [text for priority, text in said[2:9] if priority == 2] or [said[1][1]]
         self.assertIn("ZeroDivisionError: division by zero", traceback[-1].strip())
         (_, missed), (priority, last) = said[-2:]
         taken, lost = (float(word.split()[1]) for word in last.partition("] ")[2].split(", "))
@@ -100,6 +101,7 @@ class JournalTests(SynchronousTestCase):
         self.assertLess(taken, 5.0)
         self.assertGreater(lost, 0)
         self.assertIn(f"{lost:.0f} lines before this one could not be written", missed)
+        return entries
 
     def test_takes_what_syslog_says(self) -> None:
         """Which has the level as a word, too."""
@@ -108,3 +110,11 @@ class JournalTests(SynchronousTestCase):
     def test_takes_what_a_unit_says(self) -> None:
         """By its standard output, with the priority as a number before each line."""
         self.assert_heard("stdout", {"warn": "", "critical": ""})
+
+    def test_takes_entries_with_fields(self) -> None:
+        """Values by their names, and what the event is called; a traceback is in its entry."""
+        first, fault, *_, missed, last = self.assert_heard("fields", {"warn": "", "critical": ""})
+        self.assertEqual((first["REALMGW_WHERE"], first["REALMGW_MODULE"]), ("gw.example.org", "tap"))
+        self.assertNotIn("REALMGW_EVENT", first)
+        self.assertEqual(fault["REALMGW_EVENT"], "fault")
+        self.assertEqual((missed["REALMGW_EVENT"], missed["REALMGW_LINES"]), ("log-lost", last["REALMGW_LOST"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.log.lines import LONGEST, Line, one_line, part
@@ -27,6 +28,21 @@ class LineTests(SynchronousTestCase):
         """On every line, and no time, which it knows itself."""
         line = Line("now", "error", "tap", "fault", "Traceback:")
         self.assertEqual(line.journal(), "<3>[tap] fault\n<3>    Traceback:\n")
+
+    def test_values_are_fields_of_the_journal(self) -> None:
+        """With what is told, by whom, and its name; what can name no field is left out, and nothing is empty."""
+        values = {"count": 3, "who": "a\nb", "x" * 70: 1, "nothing": ""}
+        line = Line("now", "error", "tap", "fault", "Traceback:", values, "fault")
+        self.assertEqual(line.fields(), {
+            "MESSAGE": "[tap] fault\n    Traceback:", "PRIORITY": "3", "REALMGW_MODULE": "tap",
+            "REALMGW_EVENT": "fault", "REALMGW_COUNT": "3", "REALMGW_WHO": "a\\nb",
+        })  # fmt: skip
+        self.assertNotIn("REALMGW_EVENT", LINE.fields())
+
+    def test_its_name_is_in_json(self) -> None:
+        """If it has one."""
+        self.assertEqual(json.loads(attrs.evolve(LINE, event="trouble").json())["event"], "trouble")
+        self.assertNotIn("event", json.loads(LINE.json()))
 
     def test_is_an_object_of_json(self) -> None:
         """On one line; values that JSON has not are texts."""

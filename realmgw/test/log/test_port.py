@@ -18,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.config.external import LogFormat, Logging, LogLevel
 from realmgw.daemon.ordered import OrderedService
 from realmgw.errors import PlatformError
-from realmgw.log.client import Stream, Syslog
+from realmgw.log.client import Journal, Stream, Syslog
 from realmgw.log.lines import Line
 from realmgw.log.port import CALM, Log, LogFile, outlet
 from realmgw.log.storms import WINDOW
@@ -234,15 +234,20 @@ class OutletTests(SynchronousTestCase):
         self.assertIn("--nodaemon", str(self.assertRaises(PlatformError, outlet, {"logfile": "-"}, Logging())))
 
     def test_the_journal_is_known_by_its_socket(self) -> None:
-        """As systemd tells it in the environment; nobody else gets its form of lines."""
+        """As systemd tells it in the environment; nobody else is told of fields."""
         ours, theirs = socket.socketpair()
         with ours, theirs, ours.makefile("w") as stream:
             there = os.fstat(ours.fileno())
             self.patch(sys, "stdout", stream)
-            for told, begin in ((f"{there.st_dev}:{there.st_ino}", b"<6>["), ("1:2", b"now info ")):
+            for told, kind in ((f"{there.st_dev}:{there.st_ino}", Journal), ("1:2", Stream)):
                 self.patch(os, "environ", {"JOURNAL_STREAM": told})
-                outlet({"nodaemon": True}, Logging()).write(LINE, LogFormat.TEXT)
-                self.assertTrue(theirs.recv(4096).startswith(begin), told)
+                self.assertIs(type(outlet({"nodaemon": True}, Logging())), kind, told)
+
+    def test_lines_are_by_the_gateway_unless_the_command_line_says_otherwise(self) -> None:
+        """And not by twistd's own name."""
+        for said, called in (("twisted", "realmgw"), ("", "realmgw"), ("gw-1", "gw-1")):
+            made: Any = outlet({"syslog": True, "prefix": said}, Logging())
+            self.assertEqual(made.prefix, called)
 
     def test_json_is_json_everywhere(self) -> None:
         """In files and streams."""
