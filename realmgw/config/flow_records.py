@@ -23,6 +23,8 @@ class FlowRecords:
     """So many of those that were moved aside are kept."""
     days: float = key(number(0.01, 3650.0), 30.0)
     """What is older is deleted, in days."""
+    interval: float = key(number(0.0, 86_400.0), 300.0)  # seconds
+    """How often it is looked at flows that last; 0: never, and they count when they end."""
     database: bool = key(boolean, True)
     """Whether they are kept in a database as well, in the state folder, to be asked for."""
     rows: int = key(integer(1, 2**40), 1_000_000)

@@ -17,6 +17,8 @@ RECORDS: tuple[Metric, ...] = (
     counter("flow_record_lines_cut", "Half lines that were taken away.", at("records.cut")),
     counter("flow_records_unkept", "Records that could not be kept in the database.", at("records.unkept")),
     gauge("flow_records_waiting", "Ends that wait for the names of their flows.", at("records.waiting")),
+    counter("flow_records_unlisted", "Times that not all flows could be looked at.", at("records.unlisted")),
+    gauge("flow_records_lasting", "Flows that last, and were looked at.", at("records.lasting")),
     gauge("flow_names_open", "Flows whose names are known, and that have not ended.", at("records.open")),
 )
 """All of them."""

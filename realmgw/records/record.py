@@ -22,9 +22,9 @@ class Record(NamedTuple):
     """A line of the file. Inside is where the host is."""
 
     event: str
-    """What has happened: `ends`."""
+    """What has happened: `ends`; `lasts`: it goes on; or `gone`: its end was lost, and it is not there any more."""
     at: float
-    """When, in seconds since 1970."""
+    """When, in seconds since 1970; of one that is gone, when that was found out."""
     start: float | None
     """When the flow began; None: conntrack did not note it."""
     direction: str
@@ -60,6 +60,11 @@ class Record(NamedTuple):
     octets_out: int | None
     """Likewise."""
 
+    @property
+    def amounts(self) -> tuple[int | None, ...]:
+        """Packets and octets in, and out."""
+        return self.packets_in, self.octets_in, self.packets_out, self.octets_out
+
     def line(self) -> bytes:
         """As it is written."""
         return _encode(self._asdict()).encode() + b"\n"
@@ -68,13 +73,14 @@ class Record(NamedTuple):
 _encode: Callable[[object], str] = json.JSONEncoder(separators=(",", ":")).encode
 
 
-def record(end: Ended, known: Known, now: float) -> Record | None:
+def record(end: Ended, known: Known, now: float, event: str = "ends") -> Record | None:
     """What is written of an end; None: it is no host's.
 
     Args:
         end: It.
         known: Whose addresses are whose.
         now: The present, in seconds since 1970, for an end that does not say when it was.
+        event: What has happened.
     """
     is_inward = known.is_inside(end.answers_source)
     if not (is_inward or known.is_inside(end.source)):
@@ -91,9 +97,9 @@ def record(end: Ended, known: Known, now: float) -> Record | None:
     is_translated = via != inside
     at = now if end.stopped is None else end.stopped / SECOND
     return Record(
-        "ends", round(at, 3), None if start is None else round(start, 3), INWARD if is_inward else OUTWARD,
+        event, round(at, 3), None if start is None else round(start, 3), INWARD if is_inward else OUTWARD,
         NAMES.get(end.protocol) or str(end.protocol), subscriber.name, subscriber.groups,
-        known.opened.pop(end[:5], None) if is_inward else None, shown(inside[0]), inside[1],
+        known.opened.get(end[:5]) if is_inward else None, shown(inside[0]), inside[1],
         shown(via[0]) if is_translated else None, via[1] if is_translated else None,
         shown(outside[0]), outside[1], bool(end.status & SEEN_REPLY), *there, *back,
     )  # fmt: skip

@@ -30,7 +30,9 @@ from realmgw.datapath.netlink.accounted import Ended
 from realmgw.errors import RealmGatewayError
 from realmgw.records.frames import CHANNEL, HOSTS, OPENED, Frames
 from realmgw.records.known import Known, Subscriber
-from realmgw.records.record import SECOND, Record, record
+from realmgw.records.lasting import Counted, Lasting
+from realmgw.records.looking import Looking
+from realmgw.records.record import SECOND, record
 from realmgw.records.store import Store
 from realmgw.records.writing import Kept, Writing
 
@@ -56,6 +58,7 @@ class Recorder:
         channel: Where conntrack tells of ends; it does not block.
         writing: Where records go.
         store: Where they go as well; None: nowhere else.
+        interval: How often it is looked at flows that last, in seconds; 0: never.
         dropped: How much of it was known to be lost before.
         clock: The present, in seconds since 1970.
     """
@@ -65,6 +68,7 @@ class Recorder:
         channel: socket.socket,
         writing: Writing,
         store: Store | None = None,
+        interval: float = 0.0,
         dropped: int = 0,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -76,6 +80,8 @@ class Recorder:
         self._has_news = False
         self.dropped = dropped
         self.known = Known()
+        self._lasting = Lasting(self.known)
+        self._looking = Looking(self._lasting, interval)
         self.others = self.malformed = self.unnamed = self.overruns = self.lost = 0
 
     def hear(self, news: Any) -> None:
@@ -106,9 +112,11 @@ class Recorder:
                 if error.errno != errno.ENOBUFS:
                     raise
                 self.overruns += 1
-        now = self._clock()
-        records = [*self._late(now), *(each for each in map(self._made, ends) if each is not None)]
-        self._put(records, self._loss())
+        now, lost = self._clock(), self._loss()
+        if lost:
+            self._looking.lost(now)
+        told = [*self._late(now), *(each for each in map(self._made, ends) if each is not None)]
+        self._put([*told, *self._looking.step(now, drained=not has_more)], lost)
         self._writing.look()
         if self._store is not None:
             self._store.keep()
@@ -119,6 +127,7 @@ class Recorder:
         while self.take():
             pass
         self._put(self._late(float("inf")))
+        self._looking.close()
         self._writing.close()
         if self._store is not None:
             self._store.close()
@@ -130,20 +139,22 @@ class Recorder:
             "written": writing.written, "unwritten": writing.unwritten, "cut": writing.cut, "lost": self.lost,
             "overruns": self.overruns, "malformed": self.malformed, "others": self.others, "unnamed": self.unnamed,
             "unkept": 0 if self._store is None else self._store.unkept,
-            "waiting": len(self._waiting), "open": len(self.known.opened),
+            "unlisted": self._looking.unlisted, "waiting": len(self._waiting), "open": len(self.known.opened),
+            "lasting": len(self._lasting),
         }  # fmt: skip
 
     @property
     def problem(self) -> str:
         """What is wrong, in a line; empty: nothing."""
-        return self._writing.problem or ("" if self._store is None else self._store.problem)
+        kept = "" if self._store is None else self._store.problem
+        return self._writing.problem or kept or self._looking.problem
 
-    def _put(self, records: list[Record], lost: int = 0) -> None:
-        self._writing.write((each.line() for each in records), lost)
+    def _put(self, told: list[Counted], lost: int = 0) -> None:
+        self._writing.write((each.line() for each, _ in told), lost)
         if self._store is not None:
-            self._store.add(records)
+            self._store.add(told)
 
-    def _made(self, end: Ended) -> Record | None:
+    def _made(self, end: Ended) -> Counted | None:
         """The record of an end, unless it waits for its name, or is nobody's."""
         now = self._clock()
         if self._may_be_named(end, now) and len(self._waiting) < MOST_WAITING:
@@ -155,7 +166,7 @@ class Recorder:
         is_young = end.began is not None and end.began / SECOND > now - PATIENCE
         return is_young and end[:5] not in self.known.opened and self.known.is_inside(end.answers_source)
 
-    def _late(self, now: float) -> list[Record]:
+    def _late(self, now: float) -> list[Counted]:
         """Those that have waited for long enough, or whose names have come."""
         over = list[Ended]()
         while self._waiting and self._waiting[0][0] <= now:
@@ -166,13 +177,16 @@ class Recorder:
             self._waiting = deque(each for each in self._waiting if each[1][:5] not in opened)
         return [made for end in over if (made := self._recorded(end, now)) is not None]
 
-    def _recorded(self, end: Ended, now: float) -> Record | None:
-        made = record(end, self.known, now)
+    def _recorded(self, end: Ended, now: float) -> Counted | None:
+        made, key = record(end, self.known, now), end[:5]
+        before = self._lasting.ended(key)
+        self.known.opened.pop(key, None)
         if made is None:
             self.others += 1
-        elif made.name is None and made.direction == "in":
+            return None
+        if made.name is None and made.direction == "in":
             self.unnamed += 1
-        return made
+        return made, before
 
     def _loss(self) -> int:
         """How many ends the kernel has had no room for since it was asked last."""
@@ -224,7 +238,7 @@ def main() -> None:
     [todo, inside, own], *more = begun
     writing = Writing(Kept(Path(todo["path"]), todo["size"], todo["files"], todo["days"]))
     store = Store(Path(todo["database"]), todo["rows"], todo["days"]) if todo["database"] else None
-    recorder = Recorder(socket.socket(fileno=CHANNEL), writing, store, todo["dropped"])
+    recorder = Recorder(socket.socket(fileno=CHANNEL), writing, store, todo["interval"], todo["dropped"])
     recorder.known.be_around(inside, own)
     writing.begin()
     for news in more:

@@ -1,8 +1,7 @@
 """The recorder's part of the gateway: it runs, and is told of hosts and of the names that flows are opened by.
 
-What a flow costs here is that it is handed on, with a thousand others at once, some time after it was let in. News that
-the recorder does not take are not kept: it writes those flows without their names, and when it listens again it is told
-of all hosts.
+What a flow costs here is that it is handed on, with a thousand others at once, some time after it was let in. While the
+recorder does not listen, so many of these wait (`MOST_WAITING`), and when it listens again it is told of all hosts.
 
 Edge: the reactor, the clock.
 """
@@ -44,6 +43,8 @@ FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds
 """How soon a recorder that has ended is begun anew."""
 BUFFER = 1 << 26  # octets
 """So much may wait in the kernel, some 50 000 ends, also while there is no recorder."""
+MOST_WAITING = 1 << 16
+"""So many flows wait to be told; the recorder writes others without their names."""
 AFTER_LOSS = 60.0  # seconds
 """So long after ends were lost it is told."""
 
@@ -101,6 +102,7 @@ class RecordsService(Service):
         self._again: Any = None
         self._wait = FIRST_WAIT
         self._hosts: Iterator[Host] = iter(())
+        self._opened = list[tuple[Flow, str]]()
         self._is_behind = False
         self._counts: Mapping[str, int] = {}
         self._before = dict[str, int]()
@@ -148,6 +150,7 @@ class RecordsService(Service):
         how, around = self._how, self._sources.around()
         todo = {
             "path": str(self._path), "size": how.size, "files": how.files, "days": how.days, "rows": how.rows,
+            "interval": how.interval,
             "database": str(self._history.path) if how.database else "", "dropped": self._dropped,
         }  # fmt: skip
         inside = [str(each) for each in (*around.links, *around.reached)]
@@ -196,9 +199,13 @@ class RecordsService(Service):
         self._look()
 
     def _tell_opened(self) -> None:
-        opened = list(self._sources.opened())
-        if opened and not self._say(OPENED, opened):
-            self.untold += len(opened)
+        self._opened += self._sources.opened()
+        if self._opened and self._say(OPENED, self._opened):
+            self._opened = []
+        beyond = len(self._opened) - MOST_WAITING
+        if beyond > 0:
+            del self._opened[:beyond]
+            self.untold += beyond
 
     def _all_hosts(self) -> None:
         self._is_behind = False
@@ -269,9 +276,9 @@ class RecordsService(Service):
         return {"begun": self.begun, "untold": self.untold, **totals, **now}
 
 
-TOTALS = ("written", "unwritten", "unkept", "cut", "lost", "overruns", "malformed", "others", "unnamed")
+TOTALS = ("written", "unwritten", "unkept", "cut", "lost", "overruns", "malformed", "others", "unnamed", "unlisted")
 """What recorders count."""
-NOW = ("waiting", "open")
+NOW = ("waiting", "open", "lasting")
 """How many there are of something at present."""
 
 

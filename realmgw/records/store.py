@@ -10,6 +10,7 @@ from pathlib import Path
 from realmgw.config.database import Database
 from realmgw.errors import PlatformError
 from realmgw.records import tables
+from realmgw.records.lasting import Counted
 from realmgw.records.record import Record
 from realmgw.records.tables import Accounts
 
@@ -42,9 +43,12 @@ class Store:
         self.problem = ""
         self.unkept = 0
 
-    def add(self, records: Iterable[Record]) -> None:
-        """Records, to be kept soon."""
-        self._waiting += records
+    def add(self, told: Iterable[Counted]) -> None:
+        """Records, to be kept soon, each with what was told of its flow before; of one that lasts, only the sums."""
+        for record, before in told:
+            self._accounts.add(record, before)
+            if record.event != tables.LASTS:
+                self._waiting.append(record)
 
     def keep(self, *, now: bool = False) -> None:
         """Keep what has come, if it is time to; what can not be kept is counted, and forgotten.
@@ -57,11 +61,9 @@ class Store:
             return
         self._keep_at = at + KEPT
         records, self._waiting = self._waiting, []
-        if not records and at < self._look_at:
-            return
-        for each in records:
-            self._accounts.add(each)
         sums = self._accounts.take()
+        if not (records or sums) and at < self._look_at:
+            return
 
         def write(database: sqlite3.Connection) -> None:
             with database:

@@ -1,18 +1,22 @@
 """What is kept of flows to be asked for: the records themselves, and how much each subscriber and group had. Pure.
 
-Subscribers have a row for each day, groups one for each hour (UTC). A flow counts when it has ended.
+Subscribers have a row for each day, groups one for each hour (UTC). A flow counts when it has ended; what it has
+carried, when it was looked at.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from realmgw.records.record import Record
 
 VERSION = 1
 DAY, HOUR = 86_400, 3600  # seconds
+LASTS = "lasts"
+"""The event of a record that is of a flow that goes on: only what it has carried counts."""
 HOST, GROUP = 1, 2
 """Whose an account is."""
 AMOUNTS = ("packets_in", "octets_in", "packets_out", "octets_out")
@@ -42,26 +46,46 @@ class Accounts:
     """What was added up and is not kept yet."""
 
     def __init__(self) -> None:
-        self._sums: dict[tuple[int, str, int], Amounts] = {}
+        self._sums: dict[tuple[str | None, tuple[str, ...], int], Amounts] = {}
 
-    def add(self, record: Record) -> None:
-        """A flow has ended; of nobody's nothing is added up."""
-        amounts = 1, *(getattr(record, name) or 0 for name in AMOUNTS)
-        at = int(record.at)
-        keys = [(HOST, record.host, at - at % DAY)] if record.host is not None else []
-        for key in (*keys, *((GROUP, group, at - at % HOUR) for group in record.groups)):
-            sums = self._sums.get(key)
-            self._sums[key] = [*amounts] if sums is None else [a + b for a, b in zip(sums, amounts, strict=True)]
+    def add(self, record: Record, before: Record | None = None) -> None:
+        """Add up what a flow has carried.
+
+        Args:
+            record: It.
+            before: What was told of it before: that is added up already.
+        """
+        key = record.host, record.groups, int(record.at) // HOUR
+        sums = self._sums.get(key)
+        if sums is None:
+            sums = self._sums[key] = [0] * (1 + len(AMOUNTS))
+        sums[0] += record.event != LASTS
+        for place, amount in enumerate(record.amounts, 1):
+            sums[place] += amount or 0
+        if before is not None:
+            for place, amount in enumerate(before.amounts, 1):
+                sums[place] -= amount or 0
 
     def take(self) -> list[tuple[Any, ...]]:
-        """Rows for `ADD`; from now on, it begins anew."""
+        """Rows for `ADD`, of all that is somebody's; from now on, it begins anew."""
         found, self._sums = self._sums, {}
-        return [(*key, *sums) for key, sums in found.items()]
+        rows = []
+        for (host, groups, hour), sums in found.items():
+            at = hour * HOUR
+            if host is not None:
+                rows.append((HOST, host, at - at % DAY, *sums))
+            rows += ((GROUP, group, at, *sums) for group in groups)
+        return rows
 
 
 def row(record: Record) -> tuple[Any, ...]:
     """A row for `KEEP`."""
-    return (*record[:_GROUPS], json.dumps(record.groups), *record[_GROUPS + 1 :])
+    return (*record[:_GROUPS], _written(record.groups), *record[_GROUPS + 1 :])
+
+
+@lru_cache(4096)
+def _written(groups: tuple[str, ...]) -> str:
+    return json.dumps(groups)
 
 
 # What is asked for

@@ -19,6 +19,7 @@ SEEN_REPLY = 1 << 1
 # linux/netfilter/nfnetlink_conntrack.h
 DESTROYED = 1 << 8 | 2
 """The message's type."""
+_LIST = 1 << 8 | 1
 _ORIGINAL, _REPLY, _STATUS, _TIMEOUT, _COUNTED, _COUNTED_REPLY, _ID, _TIMES = 1, 2, 3, 7, 9, 10, 12, 20
 _ADDRESSES, _PROTOCOL = 1, 2
 _NUMBER, _SPORT, _DPORT = 1, 2, 3
@@ -101,6 +102,15 @@ def _usual(family: int, fill: bytes) -> bytes:
 
 
 _LAYOUTS = {family: _Layout(family) for family in _FAMILIES}
+
+
+def listing(sequence: int) -> bytes:
+    """The message that asks for all flows that there are; each answer is as `read` takes it.
+
+    Args:
+        sequence: What the answers shall carry.
+    """
+    return codec.netfilter(_LIST, codec.REQUEST | codec.DUMP, sequence, 0)
 
 
 def parse(received: bytes) -> Ended:

@@ -28,7 +28,7 @@ SAID, ANSWER = 100, 40
 class RecordsTests(RealmTestCase):
     """A gateway that records flows."""
 
-    settings: ClassVar = {"flow_records": {"enabled": True, "file": "flows.jsonl"}}
+    settings: ClassVar = {"flow_records": {"enabled": True, "file": "flows.jsonl", "interval": 1}}
 
     def setUp(self) -> None:
         """Knows the file."""
@@ -65,10 +65,13 @@ class RecordsTests(RealmTestCase):
         ask(self.gateway.control, "flows/kill", {"host": host})
 
     def record(self, port: int) -> dict[str, Any]:
-        """The record of a client's flow, by his port."""
-        self.assertTrue(until(lambda: any(each.get("client_port") == port for each in self.records())))
-        [found] = [each for each in self.records() if each.get("client_port") == port]
-        return found
+        """The last record of a client's flow that has ended, by his port."""
+        self.assertTrue(until(lambda: bool(self.told(port, "ends"))))
+        return self.told(port, "ends")[-1]
+
+    def told(self, port: int, event: str) -> list[dict[str, Any]]:
+        """What is written of a flow."""
+        return [each for each in self.records() if (each["event"], each.get("client_port")) == (event, port)]
 
     def counts(self) -> Any:
         """What was counted of records."""
@@ -107,6 +110,15 @@ class RecordsTests(RealmTestCase):
         argv += ["--since", "1h", "--socket", str(self.gateway.control)]
         done = subprocess.run(argv, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL)
         return json.loads(done.stdout)["flows"]
+
+    def test_a_flow_that_lasts_is_told_while_it_does(self) -> None:
+        """With what it has carried by then."""
+        _, port = self.exchange("two.gwa.demo")
+        self.assertTrue(until(lambda: bool(self.told(port, "lasts"))))
+        expected = {"host": "two.gwa.demo.", "name": "two.gwa.demo.", "octets_in": HEADERS + SAID}
+        self.assertEqual({key: self.told(port, "lasts")[0][key] for key in expected}, expected)
+        self.end(SECOND)
+        self.record(port)
 
     def test_what_a_host_began_is_recorded(self) -> None:
         """With the public address in its place; in is what came to the host."""

@@ -42,7 +42,6 @@ class RecordTests(SynchronousTestCase):
         }  # fmt: skip
         self.assertEqual(said, expected)
         self.assertTrue(made.line().endswith(b"}\n"))
-        self.assertEqual(self.known.opened, {})
 
     def test_what_a_host_began(self) -> None:
         """What it has sent goes out; of what was not noted it is said so."""

@@ -138,7 +138,7 @@ class RecorderTests(SynchronousTestCase):
         """The socket is the same, and so is the kernel's count."""
         self.channel.dropped = 17
         writing = Writing(Kept(self.path, 1_000_000, 2, 3.0), lambda: self.now)
-        recorder = self.make(writing, None, 12, lambda: self.now)
+        recorder = self.make(writing, None, 0.0, 12, lambda: self.now)
         self.addCleanup(writing.close)
         recorder.take()
         self.assertEqual((recorder.lost, recorder.dropped), (5, 17))

@@ -180,17 +180,24 @@ class RecordsServiceTests(SynchronousTestCase):
         self.assertEqual(self.child.news[before:], [(HOSTS, 5.0, each) for each in rows])
 
     def test_a_recorder_that_does_not_listen_is_told_of_all_hosts_later(self) -> None:
-        """Flows are counted meanwhile, and nothing is kept for it."""
+        """Flows wait, as many as there is room for."""
         self.advance(0.1)
         protocol, before = self.child.protocol, len(self.child.news)
         protocol.pauseProducing()
         finish(self.service.noting(Changes(added=[ONE])))
         self.opened.append((FLOW, "one.example.org."))
         self.advance(EVERY)
-        self.assertEqual((len(self.child.news), self.service.counts()["untold"]), (before, 1))
+        self.assertEqual((len(self.child.news), self.service.counts()["untold"]), (before, 0))
+        self.patch(module, "MOST_WAITING", 2)
+        other = *FLOW[:3], 40113, 80
+        self.opened += [(FLOW, "two.example.org."), (other, "one.example.org.")]
+        self.advance(EVERY)
+        self.assertEqual(self.service.counts()["untold"], 1)
         protocol.resumeProducing()
         self.advance(2 * EVERY)
-        self.assertEqual(self.child.news[before:], [(HOSTS, 0.0, [(ONE.address, ONE.name, ("gold",))])])
+        news = (OPENED, [(FLOW, "two.example.org."), (other, "one.example.org.")])
+        hosts = (HOSTS, 0.0, [(ONE.address, ONE.name, ("gold",))])
+        self.assertEqual(self.child.news[before:], [news, hosts])
 
     def test_one_that_ends_is_begun_anew(self) -> None:
         """Later each time, until one has something to report; counts go on."""

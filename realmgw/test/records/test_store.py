@@ -41,7 +41,7 @@ class StoreTests(SynchronousTestCase):
 
     def keep(self, *records: Record) -> None:
         """Kept at once."""
-        self.store.add(records)
+        self.store.add([(each, None) for each in records])
         self.store.keep(now=True)
         self.assertEqual(self.store.problem, "")
 
@@ -103,15 +103,31 @@ class StoreTests(SynchronousTestCase):
         told = self.history.accounts(GROUP, 0.0, "", 1)
         self.assertEqual((told["accounts"][0]["name"], told["more"], told["period"]), ("all", True, HOUR))
 
+    def test_what_a_flow_has_carried_counts_when_it_was_looked_at(self) -> None:
+        """And the flow itself when it has ended; one that lasts is no record that is found."""
+        lasts = ENDED._replace(
+            event="lasts", at=NOON - 0.5, packets_in=2, octets_in=400, packets_out=1, octets_out=1000
+        )
+        self.store.add([(lasts, None)])
+        self.store.keep(now=True)
+        self.assertEqual(self.found(), [])
+        [account] = self.history.accounts(HOST, 0.0, "", 9)["accounts"]
+        self.assertEqual((account["flows"], account["octets_in"]), (0, 400))
+        self.store.add([(ENDED, lasts)])
+        self.store.keep(now=True)
+        late, early = self.history.accounts(GROUP, 0.0, "gold", 9)["accounts"]
+        self.assertEqual((late["flows"], late["octets_in"], late["packets_out"]), (1, 764, 4))
+        self.assertEqual((early["flows"], early["octets_out"]), (0, 1000))
+
     def test_what_can_not_be_kept_is_counted(self) -> None:
         """Nothing waits for it, and it is tried again with the next."""
         self.path.parent.mkdir()
         self.path.mkdir()
-        self.store.add([ENDED])
+        self.store.add([(ENDED, None)])
         self.store.keep()
         self.assertIn("can not be used", self.store.problem)
         self.path.rmdir()
-        self.store.add([ENDED])
+        self.store.add([(ENDED, None)])
         self.store.keep()
         self.assertEqual(self.store.unkept, 1)
         self.now += 1.0
