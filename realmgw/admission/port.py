@@ -24,6 +24,7 @@ from realmgw.admission.client import PacketQueue
 from realmgw.admission.faults import Faults
 from realmgw.admission.gate import DROP
 from realmgw.config import settings
+from realmgw.config.distribution import EACH, SPENT_BOUNDS, Distribution
 from realmgw.datapath.netlink import destroyed
 from realmgw.datapath.netlink.client import open_socket
 from realmgw.datapath.netlink.port import Ear
@@ -94,13 +95,15 @@ class QueuePort:
         gate: Decides, and is told of faults of our own.
         queue: The kernel's queue.
         reactor: Where to be read: an `IReactorFDSet` and `IReactorTime`.
-        monotonic: The clock, in seconds; read once for `per_turn` packets.
+        monotonic: The clock, in seconds; read once for `per_turn` packets, and now and then behind them.
         behind: Told for how many seconds packets wait in the queue, and when some were lost there last, when either is
             another time than before.
         spent: The processor time of this thread, in seconds.
 
     Attributes:
         hangups: How often the reactor took the descriptor for lost and was told better.
+        times: How long packets took, in seconds, until the kernel had their verdicts, each of those that were taken
+            together its part; of one such time in `EACH`.
     """
 
     def __init__(
@@ -128,6 +131,8 @@ class QueuePort:
         self._per_turn = 0
         self._length = 0
         self.hangups = 0
+        self.times = Distribution(SPENT_BOUNDS)
+        self._turns = 0
 
     def start(self, admission: settings.Admission) -> None:
         """Bind the queue and let the reactor read it.
@@ -221,6 +226,9 @@ class QueuePort:
         try:
             self._now = self._monotonic()
             taken = self._queue.run(limit)
+            self._turns += 1
+            if taken and self._turns % EACH == 1:
+                self.times.share(self._monotonic() - self._now, taken)
             self._flood.note(taken, self._gate.admitted, self._now)
             if self._backlog.note(taken, self._now, more=taken >= limit):
                 self._behind(self._backlog.seconds, self._backlog.lost_at)

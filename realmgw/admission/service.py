@@ -152,7 +152,8 @@ class AdmissionService(Service):
 
     def counts(self) -> dict[str, object]:
         """What was counted since the start, at the queue and by the gate."""
-        own = {"overruns": self._queue.overruns, "hangups": self._port.hangups}
+        port = self._port
+        own = {"overruns": self._queue.overruns, "hangups": port.hangups, "seconds": port.times.counts()}
         return {**self._gate.counts(), **own, **({} if self._hearing is None else self._hearing.counts())}
 
     def startService(self) -> None:

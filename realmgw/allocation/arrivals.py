@@ -56,7 +56,7 @@ class Arrivals:
         self._addresses = ledger.pool.addresses
         self._candidates = ledger.candidates
         self._datagrams = ledger.datagrams
-        self._counters = ledger.counters
+        self._counters, self._came = ledger.counters, ledger.counters.delays.add
         self._queue = queue
         self._serve = serve
         self._young, self._old, self._gone = Admitted(), Admitted(), Admitted()
@@ -361,6 +361,7 @@ class Arrivals:
         ledger, habits, src = self._ledger, claim.group.habits, flow[0]
         claim.user = came = now, flow
         self._counters.by_claim += 1
+        self._came(now - claim.created)
         if reservation.trial is not None:
             reservation.trial.came(flow, claim.created, now, known=src in reservation.sources)
         self._let_in(reservation, src, came, now)

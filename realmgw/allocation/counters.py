@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import attrs
 
+from realmgw.config.distribution import DELAY_BOUNDS, Distribution
 from realmgw.errors import Reason
 
 
 def no_reasons() -> list[int]:
     """A count of zero for every `Reason`, indexed by it."""
     return [0] * (max(Reason) + 1)
+
+
+def no_delays() -> Distribution:
+    """One of delays in which there are none yet."""
+    return Distribution(DELAY_BOUNDS)
 
 
 @attrs.define
@@ -68,10 +74,12 @@ class Counters:
     """Questions that were answered only because the load policy is in audit mode."""
     pending: int = 0
     """How many claims stand now, for all hosts together, whatever they were made for; no total: it falls as well."""
+    delays: Distribution = attrs.field(factory=no_delays)
+    """How long after the answer, in seconds, packets came that used up a claim."""
     refused: list[int] = attrs.field(factory=no_reasons)
     """Queries refused, indexed by `Reason`."""
 
     def counts(self) -> dict[str, object]:
         """All of them by name."""
-        every = attrs.asdict(self)
+        every = {**attrs.asdict(self), "delays": self.delays.counts()}
         return {**every, "refused": {reason.name.lower(): self.refused[reason] for reason in Reason}}

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 
+import attrs
+
+from realmgw.config.distribution import EACH, SPENT_BOUNDS, Distribution
 from realmgw.dns.codec.message import Response
 from realmgw.dns.codec.wire import Rcode, Type
 from realmgw.errors import Reason
@@ -124,6 +128,36 @@ def kind_of(response: Response) -> Count:
     return Count.ADDRESSES if response.answers[0].type in (Type.A, Type.AAAA) else Count.RECORDS
 
 
+TYPES = (
+    Type.A, Type.AAAA, Type.HTTPS, Type.SVCB, Type.SRV, Type.TXT, Type.MX, Type.NS, Type.SOA, Type.PTR, Type.CNAME,
+    Type.NAPTR, Type.DS, Type.ANY,
+)  # fmt: skip
+"""Those that questions are told apart by; all others are counted together, behind them."""
+_PLACES = {int(kind): place for place, kind in enumerate(TYPES)}
+
+
+@attrs.define
+class Tally:
+    """Messages that come in one way: by a transport and a family."""
+
+    monotonic: Callable[[], float]
+    """The present, in seconds."""
+    received: int = 0
+    """How many there were."""
+    spent: Distribution = attrs.field(factory=lambda: Distribution(SPENT_BOUNDS))
+    """How long some of them took, in seconds."""
+
+    def done(self, began: float) -> None:
+        """The kernel has the answer to a message, or it is to wait for one, or there is none.
+
+        Args:
+            began: When it was read, monotonic.
+        """
+        self.received += 1
+        if self.received % EACH == 1:
+            self.spent.add(self.monotonic() - began)
+
+
 class Counts:
     """The counters of one view."""
 
@@ -132,6 +166,12 @@ class Counts:
         """Indexed by `Count`."""
         self.refused = [0] * REASONS
         """Queries refused by the allocator, indexed by `errors.Reason`."""
+        self.types = [0] * (len(TYPES) + 1)
+        """Queries by the type that they ask for, indexed as `TYPES`."""
+
+    def asked(self, kind: int) -> None:
+        """Counts a query by the type that it asks for, 0 if there is none."""
+        self.types[_PLACES.get(kind, -1)] += 1
 
     def counts(self) -> dict[str, object]:
         """All of them by name, and how many queries there were in all."""
@@ -139,4 +179,5 @@ class Counts:
             "queries": sum(self.events[each] for each in QUERIES),
             **{each.name.lower(): self.events[each] for each in Count},
             "refused_by": {reason.name.lower(): self.refused[reason] for reason in Reason},
+            "types": dict(zip((*(kind.name for kind in TYPES), "other"), self.types, strict=True)),
         }

@@ -1,6 +1,6 @@
 """UDP and TCP: Twisted's DNS protocols, with our codec in them.
 
-Family: fragments are forbidden in another way in each.
+Family: fragments are forbidden in another way in each, and queries are counted by it.
 
 Edge: UDP and TCP sockets.
 """
@@ -23,7 +23,7 @@ from zope.interface import implementer
 
 from realmgw.config.settings import DnsView
 from realmgw.dns.codec.wire import HEADER
-from realmgw.dns.counts import Count
+from realmgw.dns.counts import Count, Tally
 from realmgw.dns.view import Asker, View
 from realmgw.errors import Reason
 
@@ -48,6 +48,10 @@ Address = tuple[Any, ...]
 """As the socket module has it, and for TCP with the number of the query behind it."""
 
 
+Way = tuple[str, str]
+"""How queries come: `udp` or `tcp`, and `ipv4` or `ipv6`."""
+
+
 class Controller(Protocol):
     """What the sockets need of `realmgw.dns.server.ViewServer`."""
 
@@ -65,6 +69,8 @@ class Controller(Protocol):
     def report_fault(self) -> None: ...
 
     def spoke(self, stream: DnsStream, /) -> None: ...
+
+    def tally(self, way: Way, /) -> Tally: ...
 
 
 class DnsDatagrams(dns.DNSDatagramProtocol):
@@ -88,6 +94,7 @@ class DnsDatagrams(dns.DNSDatagramProtocol):
         port.maxThroughput = self._turn
         handle: socket.socket = port.getHandle()
         _enlarge(handle)
+        self._done = self.controller.tally(("udp", "ipv4" if handle.family == socket.AF_INET else "ipv6")).done
         if handle.family == socket.AF_INET:
             handle.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_PROBE)
         else:
@@ -101,8 +108,9 @@ class DnsDatagrams(dns.DNSDatagramProtocol):
 
     def datagramReceived(self, data: bytes, addr: Address) -> None:
         """Answers a query. Raises nothing, whatever happens."""
+        began = self._monotonic()
         try:
-            answer = self._fast(data, addr, now=self._monotonic())
+            answer = self._fast(data, addr, now=began)
             if isinstance(answer, bytes):
                 if answer:
                     self._sendto(answer, addr)
@@ -112,6 +120,7 @@ class DnsDatagrams(dns.DNSDatagramProtocol):
             self.controller.events[Count.UNSENT] += 1
         except Exception:  # noqa: BLE001 - it is counted, logged and answered there
             self.controller.fault(data, self, self._asker(addr))
+        self._done(began)
 
     def _fast_of_many(self, message: bytes, address: Address, /, *, now: float) -> bytes | Reason | None:
         """The fast path for senders of IPv6, of whose addresses many are one resolver's."""
@@ -163,6 +172,7 @@ class DnsStream(dns.DNSProtocol, TimeoutMixin):
         """Makes a protocol for one connection of a view from the address `host`, which is of `client`."""
         super().__init__(controller, clock)
         self.host, self.client = host, client
+        self._done = controller.tally(("tcp", "ipv6" if ":" in host else "ipv4")).done
         self.port = 0
         self.outstanding = 0
         """How many queries wait for an address."""
@@ -209,15 +219,16 @@ class DnsStream(dns.DNSProtocol, TimeoutMixin):
 
     def _answer(self, data: bytes) -> None:
         self._queries += 1
-        address = (self.host, self.port, self._queries)
+        address, began = (self.host, self.port, self._queries), self.controller.monotonic()
         try:
-            answer = self.controller.view.fast(data, address, self.client, now=self.controller.monotonic(), tcp=True)
+            answer = self.controller.view.fast(data, address, self.client, now=began, tcp=True)
             if isinstance(answer, bytes):
                 self.send(answer)
             else:
                 self.controller.receive(data, self, self._asker(address), answer)
         except Exception:  # noqa: BLE001 - it is counted, logged and answered there
             self.controller.fault(data, self, self._asker(address))
+        self._done(began)
 
     def _asker(self, address: Address) -> Asker:
         number = address[2]

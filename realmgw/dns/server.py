@@ -16,9 +16,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from realmgw.config import settings
+from realmgw.config.distribution import SPENT_BOUNDS, Distribution
 from realmgw.dns.codec.wire import BadQueryError, Query, Rcode, decode
-from realmgw.dns.counts import Count
-from realmgw.dns.port import DnsDatagrams, DnsStream
+from realmgw.dns.counts import Count, Tally
+from realmgw.dns.port import DnsDatagrams, DnsStream, Way
 from realmgw.dns.view import Asker, View
 from realmgw.errors import Reason
 
@@ -52,10 +53,25 @@ class ViewServer(protocol.ServerFactory):
         self.monotonic = monotonic
         self.events = view.counts.events
         self.streams: dict[DnsStream, None] = {}
+        self.tallies: dict[Way, Tally] = {}
+        """Messages by how they came."""
         self._clock = clock
         self._clients: dict[str, dict[DnsStream, None]] = {}
         self._next_log = 0.0
         self._all_closed: defer.Deferred[None] | None = None
+
+    def tally(self, way: Way) -> Tally:
+        """Counts messages that come so."""
+        return self.tallies.setdefault(way, Tally(self.monotonic))
+
+    def counts(self) -> dict[str, object]:
+        """What was counted since the start, by the view and here."""
+        messages, every = dict[str, dict[str, int]](), Distribution(SPENT_BOUNDS)
+        for (transport, family), tally in self.tallies.items():
+            messages.setdefault(transport, {})[family] = tally.received
+            every.absorb(tally.spent)
+        own = {"tcp_open": len(self.streams), "messages": messages, "seconds": every.counts()}
+        return {**self.view.counts.counts(), **own}
 
     def receive(self, message: bytes, to: DnsDatagrams | DnsStream, asker: Asker, refused: Reason | None) -> None:
         """Answers a query that the fast path left over.

@@ -220,7 +220,7 @@ class DnsService(service.Service):
     def counts(self) -> dict[str, object]:
         """What the views have counted since the start, and the forwarder."""
         sides = zip(("wan", "lan", "local", "update"), self._servers, strict=True)
-        views = {name: {**side.view.counts.counts(), "tcp_open": len(side.streams)} for name, side in sides}
+        views = {name: side.counts() for name, side in sides}
         return {**views, **self._forwarding.counts(), "updates": self.updates.told()}
 
     @property

@@ -299,6 +299,7 @@ class View:
     def finish(self, asked: Asked, answer: Answer) -> bytes:
         """Puts an answer into its form, and counts what becomes of it; empty if there shall be none."""
         count, octets = answer.count, answer.whole
+        self.counts.asked(asked.query.type)
         response = answer.response
         if response is not None:
             replies = self.senders.replies(asked, count)

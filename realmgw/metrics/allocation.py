@@ -73,6 +73,11 @@ ALLOCATION = (
         "First packets that were admitted, by what they were admitted for.",
         *_books("by_claim", "by_source", "by_spare", "by_memory", "resumed"),
     ),
+    histogram(
+        "first_packet_delay_seconds",
+        "How long after the answer the first packet came that it was for.",
+        *(at(f"{head}.delays", book=book) for book, head in BOOKS.items()),
+    ),
     counter(
         "packets_late", "First packets refused that came after their service had left the address.", *_books("late")
     ),
@@ -144,6 +149,11 @@ ALLOCATION = (
     counter("admission_admitted", "First packets that were admitted.", at("admission.admitted")),
     counter("admission_refusals", "First packets that were refused, by reason.", at("admission.refused.{reason}")),
     counter("admission_untold", "Of those, the ones whose senders were not told so.", at("admission.untold")),
+    histogram(
+        "admission_packet_seconds",
+        "How long a first packet took, of some: from when it was read until the kernel had its verdict.",
+        at("admission.seconds"),
+    ),
     counter(
         "admission_faults", "Faults of our own while a first packet was judged; it was refused.", at("admission.faults")
     ),

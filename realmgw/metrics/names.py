@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from realmgw.errors import Reason
-from realmgw.metrics.declared import Source, at, by, counter, gauge
+from realmgw.metrics.declared import Source, at, by, counter, gauge, histogram
 
 FACE = "dns.{face:wan|lan|local|update}"
 """Where in the tree what each face of the DNS server has counted is."""
@@ -42,6 +42,18 @@ def _face(name: str) -> Source:
 
 NAMES = (
     counter("dns_queries", "DNS queries that came, by the face of the server that they came to.", _face("queries")),
+    counter("dns_questions", "DNS queries by the type that they ask for.", _face("types.{type}")),
+    counter(
+        "dns_messages",
+        "Messages at the server's sockets, by how they came.",
+        _face("messages.{transport}.{family}"),
+    ),
+    histogram(
+        "dns_query_seconds",
+        "How long a query took, of one in eight: from when it was read until the kernel had its answer, or it was to"
+        " wait for one.",
+        _face("seconds"),
+    ),
     counter(
         "dns_answers",
         "What became of DNS queries; each has one outcome.",
@@ -94,7 +106,7 @@ NAMES = (
     counter(
         "forwarder_events",
         "What the forwarder did, by event: hits of its cache, questions to resolvers, and so on.",
-        at("dns.forward.{event:!outstanding|kept|octets}"),
+        at("dns.forward.{event:!outstanding|kept|octets|seconds}"),
     ),
     gauge("forwarder_outstanding", "Questions that resolvers are asked now.", at("dns.forward.outstanding")),
     gauge("forwarder_cache_entries", "Answers that the forwarder keeps now.", at("dns.forward.kept")),
@@ -108,6 +120,9 @@ NAMES = (
         "forwarder_resolvers_resting",
         "Resolvers that are not asked now, since they failed.",
         at("dns.resolver *.resting"),
+    ),
+    histogram(
+        "forwarder_resolver_seconds", "How long resolvers took to answer, all together.", at("dns.forward.seconds")
     ),
     gauge("forwarder_listed_names", "Names on lists of names that are not to be had.", at("dns.list *.names")),
     counter("forwarder_listed", "Queries that such lists decided.", at("dns.list *.decided")),

@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from realmgw import __version__
-from realmgw.config.distribution import LAG_BOUNDS, Distribution
+from realmgw.config.distribution import DELAY_BOUNDS, Distribution
 from realmgw.config.driving import Driver
 from realmgw.config.port import HeldSocket, group_number, refusal
 from realmgw.config.settings import Endpoint, Metrics
@@ -85,7 +85,7 @@ class MetricsService(Service):
         self._factory = MetricsFactory(reactor, self.scrape, settings.clients)
         self._stops: list[Callable[[], object]] = []
         self._waiting: dict[str, list[Deferred[bytes]]] = {}  # by the type of what they want
-        self._lag = Distribution(LAG_BOUNDS)
+        self._lag = Distribution(DELAY_BOUNDS)
         self._due = 0.0
         self._call: IDelayedCall | None = None
         self.scraped = self.joined = 0

@@ -82,6 +82,7 @@ class FreshArrivals:
             trace.say(f"the claim of {claim.group.resolver}, {now - claim.created:.3f} s old, is used")
             return None
         self._counters.by_claim += 1
+        self._counters.delays.add(now - claim.created)
         claim.source, claim.flow, claim.spare = flow[0], flow, self._ledger.spare_of(claim.service, claim.group)
         self._stock.keep_for(claim, now)
         self._allowances.give_back(claim.group)

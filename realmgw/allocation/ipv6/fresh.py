@@ -12,8 +12,6 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Iterable
 from typing import TYPE_CHECKING
 
-import attrs
-
 from realmgw.allocation.claims import changes
 from realmgw.allocation.claims.lessons import repeat
 from realmgw.allocation.claims.siblings import elder, elder_of_another, has_come, join
@@ -291,7 +289,7 @@ class FreshAllocator:
     def counts(self) -> dict[str, object]:
         """What was counted, and what stands now."""
         mine = {"pending": len(self.stock.pending), "kept": len(self.stock.kept)}
-        return {**attrs.asdict(self.counters), **mine, "pinholes": self.pinholes.ledger.counters.counts()}
+        return {**self.counters.counts(), **mine, "pinholes": self.pinholes.ledger.counters.counts()}
 
     def _refuse(self, reason: Reason, trace: Trace | None) -> Reason:
         if trace is None:

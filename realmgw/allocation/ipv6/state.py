@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from realmgw.allocation.counters import no_delays
 from realmgw.allocation.pace import Pace
+from realmgw.config.distribution import Distribution
 
 if TYPE_CHECKING:
     from realmgw.allocation.flow import Flow
@@ -133,3 +135,9 @@ class FreshCounters:
     """Addresses that were kept no longer, since as many stand as may."""
     late: int = 0
     """Packets refused at addresses that were somebody's a while ago."""
+    delays: Distribution = attrs.field(factory=no_delays)
+    """How long after the answer, in seconds, packets came that used up a claim."""
+
+    def counts(self) -> dict[str, object]:
+        """All of them by name."""
+        return {**attrs.asdict(self), "delays": self.delays.counts()}

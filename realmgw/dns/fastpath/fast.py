@@ -83,7 +83,7 @@ class FastPath:
         self._challenger = challenger
         self._defences = defences
         self._cookies, self._aliases = defences.cookies, defences.aliases
-        self._events = counts.events
+        self._events, self._types, self._asked = counts.events, counts.types, counts.asked
 
     def configure(self, settings: settings.Settings, table: ZoneTable) -> None:
         """From the next query on, go by these; all others were told them before."""
@@ -139,6 +139,7 @@ class FastPath:
         if type(given) is not bytes:
             return given
         self._events[0] += 1  # Count.RESERVED; looking the member up costs more than counting
+        self._types[kind != _A] += 1  # A, or AAAA behind it
         record = POOL_RECORD if kind == _A else POOL_RECORD6
         return b"".join((query_id, known[0], message[12 : end + 4], record, given, opt))
 
@@ -154,7 +155,13 @@ class FastPath:
     # What gives no address
 
     def _tell(self, asked: _Usual, kind: int, decision: Decision, now: float) -> bytes | None:
-        """What is said without the allocator; None if that was not built before."""
+        """What is said without the allocator; None if that was not built before, and nothing is counted."""
+        said = self._said(asked, kind, decision, now)
+        if said is not None:
+            self._asked(kind)
+        return said
+
+    def _said(self, asked: _Usual, kind: int, decision: Decision, now: float) -> bytes | None:
         outcome, _, alias, challenge, zone = decision
         message, header, end, name, _, resolver, opt, _, proof = asked
         if zone is not None:

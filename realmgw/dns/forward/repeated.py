@@ -29,7 +29,7 @@ class Repeated:
 
     def __init__(self, forwarder: Forwarder, counts: Counts, events: list[int]) -> None:
         self._forwarder = forwarder
-        self._counted, self._events = counts.events, events
+        self._counted, self._asked, self._events = counts.events, counts.asked, events
         self._said: dict[bytes, tuple[float, bytes, Asked, Question]] = {}
         self._message = b""
         forwarder.changed.append(self._said.clear)
@@ -46,6 +46,7 @@ class Repeated:
         if now >= said[0]:
             return self._anew(message, said[2], said[3], now)
         self._counted[_FORWARDED] += 1
+        self._asked(said[2].query.type)
         self._events[_REPEATED] += 1
         return message[:2] + said[1]
 
@@ -57,6 +58,7 @@ class Repeated:
             del self._said[message[2:]]
             return None
         self._counted[_FORWARDED] += 1
+        self._asked(asked.query.type)
         self._said[message[2:]] = found[1], found[0][2:], asked, question
         return message[:2] + found[0][2:]
 

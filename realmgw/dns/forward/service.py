@@ -81,7 +81,8 @@ class Forwarding:
     def counts(self) -> dict[str, object]:
         """What was counted and what there is, of the forwarder, of each resolver, and of each list of names."""
         resolvers = {f"resolver {text}": each for text, each in self._upstreams.counts().items()}
-        return {"forward": self._forwarder.counts(), **resolvers, **self._policy.counts()}
+        forward = {**self._forwarder.counts(), "seconds": self._upstreams.latencies.counts()}
+        return {"forward": forward, **resolvers, **self._policy.counts()}
 
     def close(self) -> None:
         """Ends all questions and connections."""

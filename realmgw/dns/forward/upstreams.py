@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 
 import attrs
 
+from realmgw.config.distribution import DELAY_BOUNDS, Distribution
 from realmgw.config.settings import Resolver
 from realmgw.dns.codec.cookies import CLIENT_LENGTH, LONGEST
 
@@ -74,11 +75,15 @@ class Upstreams:
     Args:
         chance: Gives so many unguessable octets.
         tell: Is told when a resolver begins to fail, and why, and when it answers again (an empty text).
+
+    Attributes:
+        latencies: How long answers took, in seconds, of all resolvers together.
     """
 
     def __init__(self, chance: Callable[[int], bytes], tell: Callable[[Resolver, str], None]) -> None:
         self._chance, self._tell = chance, tell
         self.all: tuple[Upstream, ...] = ()
+        self.latencies = Distribution(DELAY_BOUNDS)
 
     def configure(self, resolvers: Iterable[Resolver]) -> None:
         """From now on, there are these; what is known of those that stay is kept."""
@@ -96,6 +101,7 @@ class Upstreams:
 
     def answered(self, upstream: Upstream, seconds: float) -> None:
         """A resolver gave an answer after so long a time."""
+        self.latencies.add(seconds)
         old = upstream.latency
         upstream.latency = seconds if not old or upstream.failures else old + SMOOTHING * (seconds - old)
         upstream.answers += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from itertools import pairwise
 from math import inf
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from realmgw.admission.client import KernelPacketQueue
 from realmgw.admission.faults import Faults
 from realmgw.admission.port import FLOOD, OBSERVED, PAUSE, Flood, QueuePort
 from realmgw.config import settings
+from realmgw.config.distribution import SPENT_BOUNDS
 from realmgw.errors import PlatformError
 from realmgw.test.admission.packet_queue import MemoryPacketQueue
 from realmgw.test.admission.packet_queue_contract import PacketQueueTestsMixin, accept, datagram
@@ -145,6 +147,17 @@ class QueuePortTests(QueuePortTestCase):
             self.port.doRead()
             decided.append(len(self.decided))
         self.assertEqual([later - sooner for sooner, later in pairwise(decided)], [4, 12, 12, 12, 12])
+
+    def test_tells_how_long_packets_took(self) -> None:
+        """Each its part of the time in which they were taken together, the first time and the ninth."""
+        self.cost = 0.00075
+        self.started(packets=3)
+        for _ in range(9):
+            self.port.doRead()
+            self.queue.arrive(datagram(b"one more"))
+        told: dict[str, Any] = self.port.times.counts()
+        self.assertEqual((told["counts"][SPENT_BOUNDS.index(0.001)], sum(told["counts"])), (4, 4))
+        self.assertAlmostEqual(told["sum"], 4 * 0.00075)
 
     def test_takes_no_more_than_a_while_at_once(self) -> None:
         """However long the others took: 5 ms, and the packets that are begun by then."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.config.distribution import DELAY_BOUNDS, Distribution
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Service, Terms
 from realmgw.test.allocation.scene import (
@@ -102,3 +103,16 @@ class WhichClaimTests(SynchronousTestCase):
         """As long as the address is not reclaimed, whoever comes late is let in."""
         scene = Scene(1)
         self.assertEqual(scene.come(scene.get(ONE, now=0.0), now=1.9), 1)
+
+
+class DelayTests(SynchronousTestCase):
+    """How long after the answer clients come."""
+
+    def test_it_is_told_how_long_after_the_answer_somebody_came(self) -> None:
+        """Once, by whom it was for: who comes again, and who is no client, tells nothing of that."""
+        scene = Scene(1)
+        scene.come(address := scene.get(ONE, now=0.0), now=0.2)
+        scene.come(address, now=0.3)
+        delays = Distribution(DELAY_BOUNDS)
+        delays.add(0.2)
+        self.assertEqual(scene.counters.delays, delays)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.explain import Explanation, explain_admit, explain_ask
@@ -24,9 +23,9 @@ class ExplainTests(SynchronousTestCase):
 
     def ask(self, asked: Service) -> Explanation:
         """Explain a query; nothing is counted, claimed or known of the resolver."""
-        before = attrs.asdict(self.scene.counters), len(self.scene.allocator.groups), self.scene.fresh.pending
+        before = self.scene.counters.counts(), len(self.scene.allocator.groups), self.scene.fresh.pending
         said = explain_ask(self.scene.allocator, asked, RESOLVER, now=self.scene.now, family=6)
-        after = attrs.asdict(self.scene.counters), len(self.scene.allocator.groups), self.scene.fresh.pending
+        after = self.scene.counters.counts(), len(self.scene.allocator.groups), self.scene.fresh.pending
         self.assertEqual(after, before)
         return said
 

@@ -17,6 +17,24 @@ class DistributionTests(SynchronousTestCase):
             found.add(value)
         self.assertEqual(found.counts(), {"bounds": [0.1, 0.5], "counts": [2, 2, 2], "sum": 10.30001})
 
+    def test_several_have_their_parts_of_a_value(self) -> None:
+        """As if each had been counted by itself."""
+        found, each = Distribution((0.1, 0.5)), Distribution((0.1, 0.5))
+        found.share(1.0, 4)
+        for _ in range(4):
+            each.add(0.25)
+        self.assertEqual(found.counts(), each.counts())
+        self.assertEqual(found, each)
+
+    def test_distributions_are_added_up(self) -> None:
+        """Bound by bound; what was added stays as it was."""
+        found, other = Distribution((0.1, 0.5)), Distribution((0.1, 0.5))
+        found.add(0.1)
+        other.share(1.5, 2)
+        found.absorb(other)
+        self.assertEqual(found.counts(), {"bounds": [0.1, 0.5], "counts": [1, 0, 2], "sum": 1.6})
+        self.assertEqual(other.counts()["counts"], [0, 0, 2])
+
     def test_what_is_told_stays_as_it_was(self) -> None:
         """Later values do not change it."""
         found = Distribution((1.0,))

@@ -217,7 +217,8 @@ class Gateway:
             self.delivered,
             self.wan.counts.events,
             self.wan.counts.refused,
-            attrs.asdict(self.allocator.counters),
+            self.wan.counts.types,
+            self.allocator.counters.counts(),
             self.allocator.fresh.counts(),
             groups,
         )

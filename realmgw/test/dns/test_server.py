@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import socket
 from ipaddress import IPv4Network
+from typing import Any, cast
 
 import dns.flags
 import dns.message
 import dns.opcode
 import dns.rcode
 from twisted.internet.error import ConnectionAborted
+from twisted.internet.interfaces import IUDPTransport
 
 from realmgw.allocation.allocator import Allocator
 from realmgw.config import settings
+from realmgw.config.distribution import EACH, SPENT_BOUNDS
 from realmgw.dns import server
 from realmgw.dns.counts import Count
+from realmgw.dns.port import DnsDatagrams
+from realmgw.dns.view import nothing_usual
 from realmgw.errors import Reason
 from realmgw.test.dns import realm, transports
-from realmgw.test.dns.transports import ServerTestCase, end, framed, query
+from realmgw.test.dns.transports import MemoryDatagramPort, ServerTestCase, datagrams, end, framed, query
 
 CLIENT = bytes((198, 51, 100, 9))
 
@@ -60,6 +66,64 @@ class AllocatorTests(ServerTestCase):
         self.pool.dismiss(Reason.STOPPING)
         (answer,) = connection.answers()
         self.assertEqual((answer.rcode(), answer.options[0].code), (dns.rcode.SERVFAIL, 14))
+
+
+class CountTests(ServerTestCase):
+    """What is told of queries, besides what is said to them."""
+
+    def setUp(self) -> None:
+        """The clock goes on by 0.3 ms whenever it is looked at."""
+        super().setUp()
+
+        def monotonic() -> float:
+            self.clock.advance(0.0003)
+            return self.clock.seconds()
+
+        self.server.monotonic = monotonic
+
+    def counts(self, *names: str) -> list[Any]:
+        """Some of it."""
+        counts: dict[str, Any] = self.server.counts()
+        return [counts[name] for name in names]
+
+    def test_by_how_they_came(self) -> None:
+        """Transport and family, whether or not they are queries; of TCP only what is one."""
+        datagrams(self.server, self.clock)[0].datagramReceived(query(), realm.RESOLVER)
+        protocol, port = DnsDatagrams(self.server, self.clock), MemoryDatagramPort()
+        port.family = socket.AF_INET6
+        protocol.makeConnection(cast(IUDPTransport, port))
+        for message in (query(kind="TXT"), b"", query() + b"!"):
+            protocol.datagramReceived(message, ("2001:db8::53", 53, 0, 0))
+        self.connect()[0].dataReceived(framed(query(), query(kind="MX")))
+        messages, queries = self.counts("messages", "queries")
+        self.assertEqual(messages, {"udp": {"ipv4": 1, "ipv6": 3}, "tcp": {"ipv4": 2}})
+        self.assertEqual(queries, 5)
+
+    def test_by_the_type_that_they_ask_for(self) -> None:
+        """By the fast path and after it; rare ones are counted together, and one that waits when it is answered."""
+        stream = self.connect()[0]
+        for kind in ("A", "AAAA", "HTTPS", "TYPE64000", "ANY", "CAA"):
+            stream.dataReceived(framed(query(kind=kind), query("www.two.example.org.", kind, use_edns=0, payload=512)))
+        self.allocator.refusal = Reason.EXHAUSTED
+        stream.dataReceived(framed(query()))
+        [types] = self.counts("types")
+        told = {"A": 2, "AAAA": 2, "HTTPS": 2, "ANY": 2, "other": 4}
+        self.assertEqual({name: count for name, count in types.items() if count}, told)
+        self.allocator.finish(realm.POOL_ADDRESS.packed)
+        [types, queries] = self.counts("types", "queries")
+        self.assertEqual((types["A"], sum(types.values())), (3, queries))
+
+    def test_how_long_they_took(self) -> None:
+        """Until the answer was given away, also where the kernel does not take it: of a way the first, the ninth."""
+        self.server.view.fast = nothing_usual
+        self.connect()[0].dataReceived(framed(query(), query()))
+        protocol, port = datagrams(self.server, self.clock)
+        port.broken = True
+        for _ in range(EACH + 1):
+            protocol.datagramReceived(query(), realm.RESOLVER)
+        [seconds] = self.counts("seconds")
+        self.assertEqual((sum(seconds["counts"]), seconds["counts"][SPENT_BOUNDS.index(0.001)]), (3, 3))
+        self.assertAlmostEqual(seconds["sum"], 3 * 0.0006)
 
 
 class ConnectionCapTests(ServerTestCase):

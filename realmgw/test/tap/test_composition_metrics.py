@@ -64,9 +64,9 @@ class MetricsTests(SynchronousTestCase):
         self.assertEqual(told & excused, set())
 
     def test_every_metric_has_a_counter(self) -> None:
-        """But for what there is later only: answers of others, a first reload, links, and lists of names."""
+        """But for what there is later only: answers of others, a first reload, links, sockets, and lists of names."""
         tree = self.tree()
-        later = {"repository_age_seconds", "reload_last"}
+        later = {"repository_age_seconds", "reload_last", "dns_messages"}
         seen = {each.name for each in GATEWAY if list(each.values(tree))}
         without = {each.name for each in GATEWAY if not each.name.startswith(("synproxy_", "forwarder_listed"))}
         self.assertEqual(without - seen, later)

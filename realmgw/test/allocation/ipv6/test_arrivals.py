@@ -7,6 +7,7 @@ from ipaddress import IPv6Address, ip_address
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.reputation.requestors import ClientPrefix
+from realmgw.config.distribution import DELAY_BOUNDS, Distribution
 from realmgw.config.ipv6 import Ipv6
 from realmgw.errors import Reason
 from realmgw.test.allocation.ipv6.scene import CLIENT, NEIGHBOUR, POOL, STRAY, Scene6, host, service
@@ -36,6 +37,9 @@ class ArrivalTests(SynchronousTestCase):
         scene.after(0.2)
         self.assertEqual(scene.come(other), NO_RESERVATION)
         self.assertEqual((scene.counters.by_claim, scene.counters.lapsed), (1, 1))
+        delays = Distribution(DELAY_BOUNDS)
+        delays.add(1.9)
+        self.assertEqual(scene.counters.delays.counts(), delays.counts())
 
     def test_a_service_is_reached_by_its_protocol_and_port(self) -> None:
         """And by nothing else, at its address."""

@@ -7,6 +7,7 @@ from ipaddress import IPv6Network
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.reputation.requestors import ClientPrefix
+from realmgw.config.distribution import DELAY_BOUNDS, Distribution
 from realmgw.config.ipv6 import Ipv6, Ipv6Mode, PinholeFor, PrefixMode
 from realmgw.errors import Reason
 from realmgw.test.allocation.ipv6.scene import CLIENT, CLIENT4, NEIGHBOUR, STRAY, Scene6, host, service
@@ -103,7 +104,10 @@ class PinholeTests(SynchronousTestCase):
         come = [self.scene.come(AT.address6, CLIENT, protocol, port) for protocol, port in packets]
         self.assertEqual(come, [1, 1, 1, 1])
         self.assertEqual(self.scene.come(AT.address6, STRAY, 6, 22), -Reason.NO_CLAIM)
-        self.assertEqual(self.scene.fresh.pinholes.ledger.counters.by_claim, 4)
+        counters = self.scene.fresh.pinholes.ledger.counters
+        delays = Distribution(DELAY_BOUNDS)
+        delays.share(0.0, 4)
+        self.assertEqual((counters.by_claim, counters.delays), (4, delays))
 
     def test_several_clients_are_expected_at_once(self) -> None:
         """Of several resolvers: as many are let in, and whose they were nobody can tell."""

@@ -68,6 +68,7 @@ class BothPathsTests(SynchronousTestCase):
             answered += quick is not None
             counted = sum(pair.one.wan.counts.events[each] for each in QUERIES)
             self.assertEqual(counted, answered + len(pair.one.delivered), step)
+            self.assertEqual(sum(pair.one.wan.counts.types), counted, step)
             self.assertEqual(pair.one.books, pair.other.books)
             self.assertEqual(full and misshapen(pair.asked, full), full and [], (step, full))
 

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config import settings
 from realmgw.dns.codec.wire import decode
-from realmgw.dns.counts import Count, Counts
+from realmgw.dns.counts import TYPES, Count, Counts
 from realmgw.dns.forward.asking import Event
 from realmgw.dns.forward.forwarder import Forwarder
 from realmgw.dns.forward.repeated import Repeated
@@ -319,6 +319,7 @@ class RepeatedTests(ForwarderTestCase):
         assert first is not None
         self.assertEqual(self.octets(b"\0\2" + query[2:]), b"\0\2" + first[2:])
         self.assertEqual((self.event(Event.REPEATED), self.event(Event.HITS)), (1, 1))
+        self.assertEqual(self.counts.types[0], 3)  # with the one of `know`
         self.octets(query, tcp=True)
         self.elsewhere.clock.advance(0.5)
         later = self.octets(query)
@@ -337,6 +338,7 @@ class RepeatedTests(ForwarderTestCase):
             assert said is not None
             self.assertEqual(dns.message.from_wire(said).answer[0].ttl, 300 - age)
         self.assertEqual((self.event(Event.HITS), self.event(Event.REPEATED)), (300, 0))
+        self.assertEqual(self.counts.types, [301, *[0] * len(TYPES)])
         self.elsewhere.clock.advance(1.0)
         self.assertIsNone(self.repeated.answer(query, HOST, now=self.elsewhere.clock.seconds()))
         self.assertEqual(self.repeated._said, {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.config.distribution import DELAY_BOUNDS, Distribution
 from realmgw.dns.forward.upstreams import LONGEST_REST, MOST_FAILURES
 from realmgw.test.dns.forward.resolvers import ONE, TWO, Elsewhere
 
@@ -27,6 +28,15 @@ class OrderTests(SynchronousTestCase):
         self.assertIs(self.first(), self.two)
         self.upstreams.answered(self.two, 0.010)
         self.assertIs(self.first(), self.two)
+
+    def test_how_long_they_took_is_told(self) -> None:
+        """Of all together."""
+        self.upstreams.answered(self.one, 0.020)
+        self.upstreams.answered(self.two, 0.010)
+        latencies = Distribution(DELAY_BOUNDS)
+        for seconds in (0.020, 0.010):
+            latencies.add(seconds)
+        self.assertEqual(self.upstreams.latencies.counts(), latencies.counts())
 
     def test_slower_ones_are_tried_now_and_then(self) -> None:
         """Since their latency fades."""
