@@ -16,6 +16,7 @@ from ipaddress import (
     ip_network,
     summarize_address_range,
 )
+from pathlib import PurePath
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
@@ -189,6 +190,22 @@ def endpoint(text: str, default: int = DNS_PORT) -> Endpoint:
             f"{text!r} has no port from 1 to 65535: write address:port, or the address alone for port {default}"
         )
     return Endpoint(address(host), int(port))
+
+
+def place(text: str, default: int, example: str) -> Endpoint | PurePath:
+    """Where a server listens: an address, with a port or without, or the absolute path of a unix socket.
+
+    Args:
+        text: What was written.
+        default: The port of an address without one.
+        example: A path, for who has written none.
+    """
+    if "/" not in text:
+        return endpoint(text, default)
+    path = PurePath(text)
+    if not path.is_absolute():
+        raise ValueError(f"{text!r} is neither an address nor an absolute path: write one like {example}")
+    return path
 
 
 def resolver(text: str) -> Resolver:

@@ -112,19 +112,19 @@ def _listen(problems: Problems) -> Found[None]:
     yield from _twice(problems, Label.LIST, str, "there are two lists {!r}: give each a name of its own".format)
 
 
-def _metrics(problems: Problems) -> Found[None]:
-    """Nobody else has a place where metrics are told."""
+def _places(problems: Problems) -> Found[None]:
+    """Nobody else has a place where metrics are told, or the dashboard is."""
     taken = dict[object, str]()
     for label, who in ((Label.LISTEN, "the DNS server"), (Label.PORTAL, "the portal")):
         for listen, _ in _all(problems, label, Endpoint):
             yield taken.update({listen: who})
     for update, _ in _all(problems, Label.UPDATE, tuple):
         yield taken.update(dict.fromkeys(update, "dns.update"))
-    for value, node in problems.remembered.get(Label.METRICS, ()):
-        where = f"{value.address} port {value.port}" if isinstance(value, Endpoint) else str(value)
-        if value in taken:
-            yield node, f"{where} is where {taken[value]} listens: write another port, or another path"
-        yield taken.update({value: "metrics.listen"})
+    for label, key in ((Label.METRICS, "metrics.listen"), (Label.DASHBOARD, "dashboard.listen")):
+        for value, node in problems.remembered.get(label, ()):
+            where = f"{value.address} port {value.port}" if isinstance(value, Endpoint) else str(value)
+            said = f"{where} is where {taken.get(value)} listens: write another port, or another path"
+            yield (node, said) if value in taken else taken.update({value: key})
 
 
 def _updates(problems: Problems) -> Found[None]:
@@ -395,6 +395,6 @@ def _repository(problems: Problems) -> Found[None]:
 
 
 _PARTS = (
-    _zones, _interfaces, _listen, _metrics, _updates, _pool, _registered, _webproxy, _ipv6, _allocation, _policy,
+    _zones, _interfaces, _listen, _places, _updates, _pool, _registered, _webproxy, _ipv6, _allocation, _policy,
     _peers, _repository,
 )  # fmt: skip

@@ -125,8 +125,9 @@ class LogFormat(enum.Enum):
 
 
 LOG_PARTS = (
-    "admission", "alerts", "allocation", "config", "control", "daemon", "datapath", "dns", "log", "metrics", "portal",
-    "records", "repository", "subscribers", "synnode", "synproxy", "tap", "twisted", "webproxy",
+    "admission", "alerts", "allocation", "config", "control", "daemon", "dashboard", "datapath", "dns", "log",
+    "metrics", "portal", "records", "repository", "subscribers", "synnode", "synproxy", "tap", "twisted",
+    "webproxy",
 )  # fmt: skip
 """Who tells events: what the names of parts in `logging.levels` begin with."""
 _SPELLING = re.compile(r"[a-z]+(\.[A-Za-z0-9_]+)*")

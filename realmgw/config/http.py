@@ -111,10 +111,14 @@ class ShortChannel(HTTPChannel):
         return False
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.lasts()
+        super().connectionLost(reason)
+
+    def lasts(self) -> None:
+        """It may last, and has none of the places of those that do not: who answers on it has to bound these."""
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self.factory.gone(self)
-        super().connectionLost(reason)
 
     def cut(self) -> None:
         """Ends the connection at once, so that the other end notices."""

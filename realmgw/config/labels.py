@@ -36,6 +36,8 @@ class Label(enum.Enum):
     """Where the portal listens (Endpoint)."""
     METRICS = enum.auto()
     """Where metrics are told (Endpoint | PurePath)."""
+    DASHBOARD = enum.auto()
+    """Where the dashboard is served (Endpoint | PurePath)."""
     WEBPROXY = enum.auto()
     """The reverse proxy of the service pool (Webproxy)."""
     UNKNOWN_HOSTS = enum.auto()

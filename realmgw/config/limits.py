@@ -15,6 +15,10 @@ PORTAL_CONNECTIONS = 256
 """Of guests, at once; each is over after one answer, or after a few seconds."""
 METRICS_CONNECTIONS = 32
 """Of monitoring systems, at once; each is over after one answer, or after a few seconds."""
+DASHBOARD_CONNECTIONS = 32
+"""Of operators' browsers, at once; each is over after one answer, or after a few seconds."""
+DASHBOARD_READERS = 8
+"""So many of these are told what goes on for as long as they look."""
 ALERT_CONNECTIONS = 20
 """Of those who write alerts, at once, and the socket, the port and the file that they come by."""
 OTHERS = 192
@@ -30,7 +34,9 @@ def open_files(settings: Settings) -> int:
     portal = PORTAL_CONNECTIONS + len(settings.portal.endpoints) if settings.portal else 0
     metrics = METRICS_CONNECTIONS + len(settings.metrics.listen) if settings.metrics.listen else 0
     alerts = ALERT_CONNECTIONS if settings.alerts else 0
-    others = OTHERS + CONTROL_CONNECTIONS + portal + metrics + alerts
+    shown = settings.dashboard
+    dashboard = DASHBOARD_CONNECTIONS + DASHBOARD_READERS + len(shown.listen) if shown else 0
+    others = OTHERS + CONTROL_CONNECTIONS + portal + metrics + alerts + dashboard
     return others + sockets + asking + sum(view.tcp_connections for view in views)
 
 

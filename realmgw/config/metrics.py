@@ -7,7 +7,8 @@ from pathlib import PurePath
 
 import attrs
 
-from realmgw.config.addresses import endpoint, network
+from realmgw.config import addresses
+from realmgw.config.addresses import network
 from realmgw.config.labels import Label
 from realmgw.config.validators import key, matching, parsed, remembered, sequence
 from realmgw.config.values import Endpoint, Network
@@ -24,14 +25,7 @@ THIS_MACHINE: tuple[Network, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/
 
 def place(text: str) -> Endpoint | PurePath:
     """Where metrics are told: an address, with a port or without, or the absolute path of a unix socket."""
-    if "/" not in text:
-        return endpoint(text, METRICS_PORT)
-    path = PurePath(text)
-    if not path.is_absolute():
-        raise ValueError(
-            f"{text!r} is neither an address nor an absolute path: write one like /run/realmgw/metrics.sock"
-        )
-    return path
+    return addresses.place(text, METRICS_PORT, "/run/realmgw/metrics.sock")
 
 
 @attrs.frozen

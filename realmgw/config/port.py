@@ -9,9 +9,10 @@ import errno
 import grp
 import os
 import socket
+from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import CannotListenError
@@ -22,6 +23,8 @@ from realmgw.config.disk import Hold
 from realmgw.config.settings import Endpoint
 from realmgw.errors import PlatformError
 
+BACKLOG = 16
+"""So many connections of operators, or of monitoring systems, may wait to be taken."""
 MODE = 0o660
 """Who may connect to a unix socket: its user and its group."""
 
@@ -130,6 +133,40 @@ class HeldSocket:
         port, self._port = self._port, None
         stopped = maybeDeferred(port.stopListening if port is not None else lambda: None)
         return stopped.addErrback(_was_removed).addCallback(lambda _: self._hold.release())
+
+
+def listening(
+    reactor: Any, place: Endpoint | PurePath, factory: Any, who: tuple[str, str], group: str | None, context: Any = None
+) -> Callable[[], object]:
+    """Listen at an address by TCP, or at a unix socket.
+
+    Args:
+        reactor: Listens.
+        place: Where.
+        factory: Is connected to.
+        who: What listens, for messages: in words (`the metrics`), and its section (`metrics`).
+        group: Of users who may use a unix socket; None: the process's own.
+        context: Makes TLS of what comes to an address; None: there is none.
+
+    Returns:
+        What ends it.
+
+    Raises:
+        PlatformError: That is not possible; one line says what to do.
+    """
+    words, section = who
+    if isinstance(place, PurePath):
+        held = HeldSocket(Path(place), f"{section}.listen:")
+        held.listen(reactor, factory, group_number(group, f"{section}.group"))
+        return held.stop
+    how: dict[str, Any] = {"backlog": BACKLOG, "interface": str(place.address)}
+    try:
+        if context is None:
+            return cast(Callable[[], object], reactor.listenTCP(place.port, factory, **how).stopListening)
+        return cast(Callable[[], object], reactor.listenSSL(place.port, factory, context, **how).stopListening)
+    except CannotListenError as error:
+        number = getattr(error.socketError, "errno", None) or 0
+        raise PlatformError(refusal("TCP", place, number, words)) from error
 
 
 def _was_removed(failure: Failure) -> None:

@@ -17,6 +17,9 @@ from realmgw.config import rulenames
 from realmgw.config.addresses import AddressRange, PortRange, host, ipv4_range, port_range, prefixes, url
 from realmgw.config.alerts import ALERTS
 from realmgw.config.alerts import Alerts as Alerts
+from realmgw.config.dashboard import DASHBOARD
+from realmgw.config.dashboard import Dashboard as Dashboard
+from realmgw.config.dashboard import DashboardTls as DashboardTls
 from realmgw.config.dns import Cookies as Cookies
 from realmgw.config.dns import Dns as Dns
 from realmgw.config.dns import Dns64 as Dns64
@@ -380,6 +383,8 @@ class Settings:
     """How operators reach it."""
     metrics: Metrics = key(Section(Metrics), Metrics())
     """What monitoring systems are told."""
+    dashboard: Dashboard | None = key(DASHBOARD, None)
+    """A page for operators; None: there is none."""
     logging: Logging = key(Section(Logging), Logging())
     """What is logged."""
     tests: tuple[Expectation, ...] = key(TESTS, ())
@@ -389,6 +394,7 @@ class Settings:
 
     @property
     def listened(self) -> tuple[Endpoint, ...]:
-        """Where queries and guests are answered, and metrics told."""
-        portal = () if self.portal is None else self.portal.endpoints
-        return (*(each for view in self.dns.views for each in view.listen), *self.metrics.endpoints, *portal)
+        """Where queries, guests and operators are answered, and metrics told."""
+        views = (each for view in self.dns.views for each in view.listen)
+        others = (each.endpoints for each in (self.metrics, self.portal, self.dashboard) if each is not None)
+        return (*views, *chain.from_iterable(others))

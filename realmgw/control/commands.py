@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
+from http import HTTPStatus
 
 import attrs
 
@@ -65,6 +66,27 @@ class ForbiddenError(CommandError):
 
     def __init__(self, text: str) -> None:
         super().__init__(ExitStatus.NO_GATEWAY, text)
+
+
+class MethodError(CommandError):
+    """A command was asked for by a method that is not its own."""
+
+
+_STATUS = {
+    ExitStatus.USAGE: HTTPStatus.BAD_REQUEST,
+    ExitStatus.NOT_FOUND: HTTPStatus.NOT_FOUND,
+    ExitStatus.NO_GATEWAY: HTTPStatus.MISDIRECTED_REQUEST,
+    ExitStatus.PROBLEMS: HTTPStatus.CONFLICT,
+}
+_OWN = {MethodError: HTTPStatus.METHOD_NOT_ALLOWED, ForbiddenError: HTTPStatus.FORBIDDEN}
+
+
+def problem(error: BaseException | None) -> tuple[HTTPStatus, dict[str, object]]:
+    """What has failed as HTTP tells it: the status, and a problem document (RFC 9457)."""
+    code = ExitStatus.of(error)
+    status = _OWN.get(type(error)) or _STATUS.get(code, HTTPStatus.INTERNAL_SERVER_ERROR)
+    told = {"title": status.phrase, "status": int(status), "detail": str(error), "exit_status": int(code)}
+    return status, told
 
 
 @attrs.frozen
@@ -134,6 +156,9 @@ COMMANDS: Mapping[str, Command] = {
             Parameter("name", "Its name, or that of one of its services."),
         )),
         Command("pool", "Show the circular pool by prefix and state."),
+        Command("picture", "Show the circular pool of IPv4 as a picture, from its first address to its last one.", (
+            _option("cells", "Of at most so many cells, each for one address or for several.", "N", "1024"),
+        )),
         Command("reservations", "Show what stands at the addresses now.", (_LIMIT,)),
         Command("reputation/list", "List resolver groups, the worst first.", (
             _option("match", "Only those with an address that contains this.", "TEXT"), _LIMIT,
@@ -233,3 +258,12 @@ def number(text: str, name: str, last: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(last)) and int(text) <= last):
         raise CommandError(ExitStatus.USAGE, f"{name}: {shortened(repr(text))} is no number from 0 to {last}")
     return int(text)
+
+
+def spelled(path: str, given: Mapping[str, str]) -> str:
+    """A command with what it was told, for the log: nobody's text is more than a value there.
+
+    >>> spelled("flows/kill", {"host": "one.example.org"})
+    "flows/kill host='one.example.org'"
+    """
+    return " ".join([path, *(f"{key}={value!r}" for key, value in given.items())])

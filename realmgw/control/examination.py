@@ -9,8 +9,7 @@ Edge: files, /proc.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from itertools import chain
 from pathlib import Path, PurePath
@@ -20,38 +19,24 @@ import attrs
 
 from realmgw import config
 from realmgw.config import haproxy, limits, port
-from realmgw.config.disk import exposed, is_public, stranger
-from realmgw.config.named import reading_secrets
+from realmgw.config.disk import exposed, stranger
 from realmgw.config.settings import Address, Endpoint, Network, Settings
-from realmgw.config.steps import Blocking, Steps, finish
-from realmgw.config.tls import tls_options
-from realmgw.config.updates import NOT_RECOMMENDED, UpdateKey
+from realmgw.config.steps import Blocking, Steps
+from realmgw.control.examined import Examined, answered, attempt
 from realmgw.control.instance import Place
 from realmgw.control.permissions import is_root, unwritable
+from realmgw.control.secrets import look_at_files
 from realmgw.datapath import client, links
 from realmgw.datapath.apply import Kernel
 from realmgw.datapath.dualstack import SWITCHED_OFF, served
 from realmgw.datapath.machine import capabilities, interfaces
 from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
 from realmgw.subscribers.reach import NOWHERE, Around
-from realmgw.subscribers.remote.port import token, trust
 
 OURS = "chmod and chown it, or name a folder that is not there yet"
 """What is to be done about a folder that others may write in."""
 LONGEST_SOCKET = 107  # octets
 """Of a unix socket's path (sun_path, without the zero octet at its end)."""
-
-
-@attrs.define
-class Examined:
-    """What was found; a line each."""
-
-    refused: list[str] = attrs.Factory(list)
-    """Why the gateway can not start."""
-    wrong: list[str] = attrs.Factory(list)
-    """What does not stop a gateway, and is not as it should be."""
-    unseen: list[str] = attrs.Factory(list)
-    """What could not be looked at, and where or how it can."""
 
 
 def examine(settings: Settings, do: Callable[[Blocking], Any], *, starting: bool = False) -> Examined:
@@ -66,7 +51,7 @@ def examine(settings: Settings, do: Callable[[Blocking], Any], *, starting: bool
     found, running, written = Examined(), _running(settings), settings
     if starting and running:
         return Examined([running])
-    _look_at_files(settings, do, found)
+    look_at_files(settings, do, found)
     _look_at_folders(settings, do, found, starting=starting)
     try:
         with client.route_socket() as channel:
@@ -169,88 +154,28 @@ def _endpoints(settings: Settings) -> tuple[Endpoint, ...]:
     return *settings.dns.wan.listen, *settings.dns.lan.listen
 
 
-def _look_at_files(settings: Settings, do: Callable[[Blocking], Any], found: Examined) -> None:
-    """Files that the main file names; the secrets were told of one by one."""
-    _try(found.refused, lambda: finish(config.lists(settings), do))
-    secret, keys, repository = settings.dns.cookies.secret_file, settings.dns.update.key_file, settings.repository
-    bearer, trusted = repository.token_file, repository.ca_file
-    _try(found.refused, lambda: found.wrong.extend(_weak_keys(finish(reading_secrets(settings), do).keys)))
-    if repository.url:
-        _try(found.refused, lambda: _answered(do, trusted or "certificates", partial(trust, trusted)))
-    tls = settings.portal.tls if settings.portal else None
-    if tls is not None:
-        options = partial(tls_options, tls.certificate_file, tls.key_file)
-        _try(found.refused, partial(_answered, do, tls.key_file, options), "portal.tls: ")
-    signers = settings.dns.forward.ca_file
-    if signers is not None:
-        _try(found.refused, lambda: _answered(do, signers, partial(trust, signers)), "dns.forward.ca_file: ")
-    how = settings.synproxy
-    if any(proxy.name is not None for proxy in how.proxies):
-        reading = partial(_answered, do, how.ca_file or "certificates", partial(trust, how.ca_file))
-        _try(found.refused, reading, "synproxy.ca_file: ")
-    if bearer is not None:
-        _try(found.wrong, lambda: _answered(do, bearer, partial(token, bearer)), "repository.token_file: ")
-    key_file = None if tls is None else tls.key_file
-    secrets = {
-        "dns.cookies.secret_file": secret,
-        "dns.update.key_file": keys,
-        "repository.token_file": bearer,
-        "portal.tls.key_file": key_file,
-    }
-    for key, path in secrets.items():
-        with suppress(PlatformError):  # it was told
-            if path is not None and _answered(do, path, partial(is_public, path)):
-                found.wrong.append(f"{key}: everybody on this machine may read {path}: chmod o= {path}")
-
-
-def _weak_keys(keys: Iterable[UpdateKey]) -> Iterator[str]:
-    """What is said of keys that nobody should use who has a choice."""
-    for each in keys:
-        if each.grant.algorithm in NOT_RECOMMENDED:
-            said = f"dns.update.key_file: the key {each.name} is of {each.grant.algorithm.value}"
-            yield f"{said}, which is not recommended (RFC 8945 section 6): make one of hmac-sha256"
-
-
-def _answered(do: Callable[[Blocking], Any], where: PurePath | str, look: Callable[[], Any]) -> Any:
-    """What a look at a file system finds.
-
-    Raises:
-        PlatformError: That does not answer.
-    """
-    try:
-        return do(Blocking(str(where), look))
-    except OSError as error:
-        raise PlatformError(str(error.strerror)) from error
-
-
-def _try(lines: list[str], look: Callable[[], object], before: str = "") -> None:
-    try:
-        look()
-    except RealmGatewayError as error:
-        lines += [f"{before}{line}" for line in str(error).splitlines()]
-
-
 def _look_at_folders(settings: Settings, do: Callable[[Blocking], Any], found: Examined, *, starting: bool) -> None:
     """Where the gateway makes files, and who may use its socket."""
     control, metrics, alerts, state = settings.control, settings.metrics, settings.alerts, settings.state
     sockets = [("control", "socket", control.socket, control.group)]
     sockets += [("metrics", "listen", path, metrics.group) for path in metrics.sockets]
+    shown = settings.dashboard
+    sockets += [("dashboard", "listen", path, shown.group) for path in shown.sockets] if shown else []
     if alerts is not None and alerts.socket is not None:
         sockets.append(("alerts", "socket", alerts.socket, alerts.group))
-        if alerts.socket in (control.socket, *metrics.sockets):
-            found.refused.append(f"alerts.socket: {alerts.socket} is another one of the gateway's: write another path")
+    for place, (section, key, path, _) in enumerate(sockets):
+        if any(path == other for _, _, other, _ in sockets[:place]):
+            found.refused.append(f"{section}.{key}: {path} is another one of the gateway's: write another path")
     if alerts is not None and alerts.file is not None:
-        look = partial(_answered, do, alerts.file, partial(_look_at_alert_file, Path(alerts.file), found))
-        _try(found.wrong, look, "alerts.file: ")
+        look = partial(answered, do, alerts.file, partial(_look_at_alert_file, Path(alerts.file), found))
+        attempt(found.wrong, look, "alerts.file: ")
     for section, group in {(section, group) for section, _, _, group in sockets}:
-        _try(found.refused, partial(port.group_number, group, f"{section}.group"))
+        attempt(found.refused, partial(port.group_number, group, f"{section}.group"))
     for section, key, path, group in sockets:
         look = partial(_look_at_socket, f"{section}.{key}", Path(path), group, found, starting=starting)
-        _try(found.refused, partial(_answered, do, path.parent, look), f"{section}.{key}: ")
-    if control.socket in metrics.sockets:
-        found.refused.append(f"metrics.listen: {control.socket} is the control interface's: write another path")
+        attempt(found.refused, partial(answered, do, path.parent, look), f"{section}.{key}: ")
     look = partial(_look_at_folder, _numbers_of(control.group), found, "state", state, found.wrong, starting=starting)
-    _try(found.refused, partial(_answered, do, state, look), "state: ")
+    attempt(found.refused, partial(answered, do, state, look), "state: ")
 
 
 def _look_at_alert_file(path: Path, found: Examined) -> None:
@@ -297,7 +222,7 @@ def _look_at_links(settings: Settings, there: links.Addresses, routers: Collecti
     missing = links.missing_interfaces(settings.interfaces, there)
     found.refused += missing
     if not missing:
-        _try(found.refused, lambda: links.check_pool(settings.pools, settings.interfaces, there, routers))
+        attempt(found.refused, lambda: links.check_pool(settings.pools, settings.interfaces, there, routers))
 
 
 def _look_at_ports(settings: Settings, found: Examined, *, starting: bool, running: bool) -> None:
@@ -335,12 +260,14 @@ def _neighbours(settings: Settings) -> list[str]:
 def _taken(settings: Settings) -> Iterator[tuple[int, str, Endpoint, str]]:
     """What can not be listened at: the operating system's error, and what it is about."""
     portal = settings.portal.endpoints if settings.portal else ()
+    shown = settings.dashboard.endpoints if settings.dashboard else ()
     dns = [each for view in settings.dns.views for each in view.listen]
     alerts = (settings.alerts.udp,) if settings.alerts and settings.alerts.udp else ()
     tried = [
         *((each, "DNS", way) for each in dns for way in ("UDP", "TCP")),
         *((each, "the portal", "TCP") for each in portal),
         *((each, "the metrics", "TCP") for each in settings.metrics.endpoints),
+        *((each, "the dashboard", "TCP") for each in shown),
         *((each, "alerts.udp", "UDP") for each in alerts),
     ]
     for endpoint, who, transport in tried:

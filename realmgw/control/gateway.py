@@ -23,7 +23,7 @@ from realmgw.control.flows import Flows, protocol_of
 from realmgw.control.health import Health
 from realmgw.control.leases import Leases
 from realmgw.control.plan import Plan
-from realmgw.control.pool import PoolView
+from realmgw.control.pool import MOST_CELLS, PoolView
 from realmgw.control.reputation import Reputations
 from realmgw.control.rules import Rules, origins
 from realmgw.control.running import Running
@@ -104,7 +104,8 @@ class Gateway:
 
     def __init__(self, insight: Insight) -> None:
         self._insight = insight
-        self.pool = PoolView(insight.running, insight.allocator, insight.monotonic)
+        self.pool = pool = PoolView(insight.running, insight.allocator, insight.monotonic)
+        drive = insight.reputations.drive
         self._does: Mapping[str, Callable[..., Any]] = {
             "health": self.health,
             "status": self.status,
@@ -112,8 +113,9 @@ class Gateway:
             "reload": self.reload,
             "subscribers/list": self.subscribers,
             "subscribers/show": self.subscriber,
-            "pool": self.pool.list,
-            "reservations": self.pool.reservations,
+            "pool": lambda: drive(pool.list()),
+            "picture": lambda cells: drive(pool.picture(number(cells, "cells", MOST_CELLS))),
+            "reservations": lambda limit: drive(pool.reservations(number(limit, "limit", MOST))),
             "reputation/list": insight.reputations.list,
             "reputation/show": insight.reputations.show,
             "reputation/set": insight.reputations.set,

@@ -50,6 +50,7 @@ CHANGEABLE = (
     "datapath.policy_order",
     *(f"portal.{key}" for key in ("text", "link", "reachable")),
     "metrics.clients",
+    "dashboard.actions",
     "synproxy",
     *(f"alerts.{key}" for key in ("senders", "rules", "audit", "ban_time", "bans_per_minute", "never_ban")),
     "reload",

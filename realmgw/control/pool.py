@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from ipaddress import IPv4Address, IPv6Address
 from itertools import chain, islice
 from typing import Any
 
@@ -12,9 +12,13 @@ from realmgw.allocation.ipv6.state import FreshClaim
 from realmgw.allocation.state import Address, Reservation, State
 from realmgw.allocation.trace import dotted
 from realmgw.config.settings import Network
-from realmgw.control.commands import MOST, number
+from realmgw.config.steps import Steps, portions
+from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.control.running import Running
 from realmgw.subscribers.entry import shown
+
+MOST_CELLS = 65536
+"""A picture has no more."""
 
 Value = Any
 """What JSON has."""
@@ -32,16 +36,29 @@ class PoolView:
     def __init__(self, running: Running, allocator: Allocator, monotonic: Callable[[], float]) -> None:
         self._running, self._allocator, self._monotonic = running, allocator, monotonic
 
-    def list(self) -> Value:
+    def list(self) -> Steps[Value]:
         """The pool by prefix and by state."""
-        prefixes = self._running.settings.pools.circular
-        addresses = self._allocator.pool.addresses
-        by_prefix = {
-            str(prefix.network): _states_within(prefix.network, addresses)
-            for prefix in prefixes
-            if prefix.network.version == 4
-        }
+        addresses, by_prefix = self._allocator.pool.addresses, {}
+        for piece in self._running.settings.pools.circular:
+            if piece.network.version == 4:
+                by_prefix[str(piece.network)] = yield from _states_within(piece.network, addresses)
         return {**self.states(), "linger": self._allocator.ledger.linger(), "prefixes": by_prefix}
+
+    def picture(self, cells: int) -> Steps[Value]:
+        """The pool of IPv4 from its first address to its last one, in so many cells at most, and one at least."""
+        pool = self._allocator.pool
+        each = -(-pool.size // max(cells, 1))
+        waiting, lingering, seen = list[int](), list[int](), 0
+        for portion in _unchanged(pool.addresses):
+            for address in portion:
+                if not seen % each:
+                    waiting.append(0)
+                    lingering.append(0)
+                seen += 1
+                waiting[-1] += address.state is State.WAITING
+                lingering[-1] += address.state is State.LINGERING
+            yield None
+        return {"size": seen, "each": each, "waiting": waiting, "lingering": lingering}
 
     def counts(self) -> dict[str, float]:
         """How many addresses of IPv4 are in each state, and what waits for one."""
@@ -66,19 +83,42 @@ class PoolView:
         ipv6 = {"prefixes": prefixes6, "waiting": len(stock.pending), "kept": len(stock.kept)}
         return {"size": allocator.pool.size, **self.counts(), "keepers": keepers, "ipv6": ipv6}
 
-    def reservations(self, limit: str) -> Value:
-        """What stands at the addresses."""
-        now, most, allocator = self._monotonic(), number(limit, "limit", MOST), self._allocator
-        ledger, stock = allocator.ledger, allocator.fresh.stock
-        every = [address for address in ledger.pool.addresses.values() if address.reservations]
-        rows = [row for address in every[:most] for row in _rows(address, ledger.lingers, now)]
+    def reservations(self, most: int) -> Steps[Value]:
+        """What stands at the addresses, so many lines of it at most."""
+        now, allocator = self._monotonic(), self._allocator
+        ledger, stock, rows, used = allocator.ledger, allocator.fresh.stock, list[Value](), 0
+        for portion in _unchanged(ledger.pool.addresses):
+            for address in portion:
+                used += bool(address.reservations)
+                if len(rows) < most:
+                    rows += _rows(address, ledger.lingers, now)
+            yield None
         rows += [_row(claim, now) for claim in islice(chain(stock.pending.values(), stock.kept.values()), most)]
-        return {"addresses": len(every) + len(stock), "reservations": rows[:most]}
+        return {"addresses": used + len(stock), "reservations": rows[:most]}
 
 
-def _states_within(network: Network, addresses: Mapping[bytes, Address]) -> dict[str, int]:
-    found = Counter(each.state.name.lower() for packed in network if (each := addresses.get(packed.packed)) is not None)
-    return {state.name.lower(): found[state.name.lower()] for state in State}
+def _unchanged(addresses: Mapping[bytes, Address]) -> Iterator[tuple[Address, ...]]:
+    """The addresses of the pool, some at a time.
+
+    Raises:
+        CommandError: A reload has brought or taken some meanwhile.
+    """
+    try:
+        yield from portions(addresses.values())
+    except RuntimeError:
+        raise CommandError(ExitStatus.FAILED, "the pool is changed at this moment: ask again") from None
+
+
+def _states_within(network: Network, addresses: Mapping[bytes, Address]) -> Steps[dict[str, int]]:
+    found = dict.fromkeys(State, 0)
+    every: Iterable[IPv4Address | IPv6Address] = network
+    for portion in portions(every):
+        for each in portion:
+            address = addresses.get(each.packed)
+            if address is not None:
+                found[address.state] += 1
+        yield None
+    return {state.name.lower(): count for state, count in found.items()}
 
 
 def _rows(address: Address, lingers: Mapping[Reservation, float], now: float) -> Iterator[dict[str, Value]]:

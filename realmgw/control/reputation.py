@@ -36,7 +36,7 @@ class Reputations:
     """Clients that were named by groups under agreement."""
     book: Book
     """Where they are kept."""
-    drive: Callable[[Generator[None, None, Value]], Any]
+    drive: Callable[[Generator[Any, Any, Value]], Any]
     """Goes through steps a few at a time; a Deferred of what they return."""
     monotonic: Callable[[], float]
     """The present, in seconds."""

@@ -9,7 +9,6 @@ import json
 import os
 import select
 import socket
-import struct
 from collections import Counter
 from http import HTTPStatus
 from pathlib import Path
@@ -27,8 +26,19 @@ from twisted.web.server import NOT_DONE_YET, Request, Site
 from realmgw.config.limits import CONTROL_CONNECTIONS
 from realmgw.config.port import HeldSocket, group_number
 from realmgw.config.settings import Control
-from realmgw.control.commands import COMMANDS, CONFIG_FIELD, Command, CommandError, ExitStatus, ForbiddenError
+from realmgw.control.commands import (
+    COMMANDS,
+    CONFIG_FIELD,
+    Command,
+    CommandError,
+    ExitStatus,
+    ForbiddenError,
+    MethodError,
+    problem,
+    spelled,
+)
 from realmgw.control.gateway import Gateway
+from realmgw.control.peers import described, peer_of
 from realmgw.control.streaming import Stream
 from realmgw.control.telling import Telling
 from realmgw.errors import RealmGatewayError
@@ -39,14 +49,6 @@ MAX_BODY = 65536  # octets
 """The longest body of a request; commands need none, their parameters stand in the query string or in a short form."""
 IDLE = 30.0  # seconds
 """How long a connection may be silent."""
-
-_CREDENTIALS = struct.Struct("=iII")
-_STATUS = {
-    ExitStatus.USAGE: HTTPStatus.BAD_REQUEST,
-    ExitStatus.NOT_FOUND: HTTPStatus.NOT_FOUND,
-    ExitStatus.NO_GATEWAY: HTTPStatus.MISDIRECTED_REQUEST,
-    ExitStatus.PROBLEMS: HTTPStatus.CONFLICT,
-}
 
 
 class Commands(Resource):
@@ -100,8 +102,7 @@ class Commands(Resource):
             _check_privilege(request, command)
         given = _parameters(request)
         if command is not None and command.changes:
-            told = [f"{key}={value!r}" for key, value in given.items()]
-            self._log.info("control: {command} for {who}", command=" ".join([path, *told]), who=_who(request))
+            self._log.info("control: {command} for {who}", command=spelled(path, given), who=_who(request))
             if _is_alone(request):
                 self._log.info("control: {command} is not begun: who asked for it is gone", command=path)
                 raise CommandError(ExitStatus.FAILED, f"{path}: who asked for it is gone: nothing was done")
@@ -115,18 +116,11 @@ class Commands(Resource):
             raise CommandError(ExitStatus.NO_GATEWAY, text)
 
     def _refuse(self, failure: Failure) -> tuple[HTTPStatus, object, str]:
-        error, code = failure.value, ExitStatus.of(failure.value)
+        error = failure.value
         self.refused += 1
         if not isinstance(error, RealmGatewayError):
             self._log.failure("fault while doing a command", failure)
-        own = {MethodError: HTTPStatus.METHOD_NOT_ALLOWED, ForbiddenError: HTTPStatus.FORBIDDEN}.get(type(error))
-        status = own or _STATUS.get(code, HTTPStatus.INTERNAL_SERVER_ERROR)
-        problem = {"title": status.phrase, "status": int(status), "detail": str(error), "exit_status": int(code)}
-        return status, problem, "application/problem+json"
-
-
-class MethodError(CommandError):
-    """A command was asked for by a method that is not its own."""
+        return *problem(error), "application/problem+json"
 
 
 def _check_method(request: Request, command: Command) -> None:
@@ -166,8 +160,7 @@ def _say(request: Request, status: HTTPStatus, value: object, kind: str) -> None
 
 def _who(request: Request) -> str:
     """The process at the other end, for people."""
-    peer = _peer(request.channel.transport)
-    return "somebody" if peer is None else "process {}, user {}, group {}".format(*peer)
+    return described(request.channel.transport)
 
 
 def _is_alone(request: Request) -> bool:
@@ -185,17 +178,8 @@ def _is_alone(request: Request) -> bool:
 
 def _user(transport: Any) -> int:
     """Who is at the other end of a connection; -1 where that can not be told."""
-    peer = _peer(transport)
+    peer = peer_of(transport)
     return -1 if peer is None else peer[1]
-
-
-def _peer(transport: Any) -> tuple[int, int, int] | None:
-    """Process, user and group at the other end of a unix socket (SO_PEERCRED); None where there is none."""
-    handle = getattr(transport, "socket", None)
-    if not isinstance(handle, socket.socket):
-        return None
-    pid, uid, gid = _CREDENTIALS.unpack(handle.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-    return pid, uid, gid
 
 
 class _BoundedRequest(Request):

@@ -47,6 +47,13 @@ EVENTS: Mapping[str, Mapping[str, str]] = {
         "{name} can not go on: {why}": "gave-up",
         "{name} can not start: {line}": "start-refused",
     },
+    "dashboard.port": {
+        "dashboard: {command} for {who}": "command",
+        "dashboard: somebody at {who} has shown no valid token": "token-refused",
+    },
+    "dashboard.service": {
+        "the dashboard keeps the token and the certificate that it has: {why}": "dashboard-secrets-kept",
+    },
     "datapath.netlink.port": {"datapath: changes are not heard any more: {error}": "kernel-unheard"},
     "datapath.service": {
         "datapath: {change}": "datapath-set",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from realmgw.metrics.alerts import ALERTS
 from realmgw.metrics.allocation import ALLOCATION
 from realmgw.metrics.common import COMMON
+from realmgw.metrics.dashboard import DASHBOARD
 from realmgw.metrics.declared import Metric, at, by, counter, gauge, info, state
 from realmgw.metrics.names import FACE, NAMES, OF_QUERIES
 from realmgw.metrics.records import RECORDS
@@ -207,7 +208,7 @@ WHOLE = (
 )
 """Of the gateway as a whole."""
 
-GATEWAY: tuple[Metric, ...] = (*COMMON, *WHOLE, *NAMES, *ALLOCATION, *DATAPATH, *AROUND, *ALERTS, *RECORDS)
+GATEWAY: tuple[Metric, ...] = (*COMMON, *WHOLE, *NAMES, *ALLOCATION, *DATAPATH, *AROUND, *ALERTS, *DASHBOARD, *RECORDS)
 """All metrics of a gateway."""
 UNTOLD = {
     at("repository.{text:url|fault|version|identity|not_in_force}"): "texts: in `realmgw status`",

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from functools import partial
-from pathlib import Path, PurePath
 from platform import python_version
 from time import monotonic, time
 from typing import Any, Protocol
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults, inlineCallbacks, maybeDeferred
-from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from realmgw import __version__
 from realmgw.config.distribution import DELAY_BOUNDS, Distribution
 from realmgw.config.driving import Driver
-from realmgw.config.port import HeldSocket, group_number, refusal
-from realmgw.config.settings import Endpoint, Metrics
+from realmgw.config.port import listening
+from realmgw.config.settings import Metrics
 from realmgw.errors import PlatformError
 from realmgw.metrics.declared import Metric, Tree
 from realmgw.metrics.port import MetricsFactory
@@ -28,8 +26,7 @@ from twisted import __version__ as twisted
 
 TICK = 0.1  # seconds
 """How often it is looked how late the reactor's timers are."""
-BACKLOG = 16
-"""So many connections may wait to be taken."""
+_WHO = "the metrics", "metrics"
 
 _log = Logger()
 
@@ -115,7 +112,8 @@ class MetricsService(Service):
             return
         try:
             for place in self._settings.listen:
-                self._stops.append(self._listen(place))
+                stop = listening(self._reactor, place, self._factory, _WHO, self._settings.group)
+                self._stops.append(stop)
         except PlatformError:
             self.stopService()
             raise
@@ -180,18 +178,3 @@ class MetricsService(Service):
     def _tick(self) -> None:
         self._lag.add(max(0.0, self._monotonic() - self._due))
         self._arm()
-
-    def _listen(self, place: Endpoint | PurePath) -> Callable[[], object]:
-        """Listen somewhere; returns what ends it."""
-        stop: Callable[[], object]
-        if isinstance(place, PurePath):
-            held = HeldSocket(Path(place), "metrics.listen:")
-            held.listen(self._reactor, self._factory, group_number(self._settings.group, "metrics.group"))
-            return held.stop
-        how = {"backlog": BACKLOG, "interface": str(place.address)}
-        try:
-            stop = self._reactor.listenTCP(place.port, self._factory, **how).stopListening
-        except CannotListenError as error:
-            number = getattr(error.socketError, "errno", None) or 0
-            raise PlatformError(refusal("TCP", place, number, "the metrics")) from error
-        return stop

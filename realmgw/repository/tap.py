@@ -23,6 +23,7 @@ from realmgw.config.metrics import place as metrics_place
 from realmgw.config.port import HeldSocket
 from realmgw.config.settings import Endpoint
 from realmgw.config.tls import tls_options
+from realmgw.config.tokens import read_token
 from realmgw.daemon.ordered import OrderedService
 from realmgw.daemon.service import EarlySignals, ProcessService, refusing, take_pid_file, the_reactor
 from realmgw.errors import PlatformError
@@ -33,7 +34,7 @@ from realmgw.repository import store
 from realmgw.repository.port import RepositorySite
 from realmgw.repository.server import root
 from realmgw.repository.service import StoreService, make_folder
-from realmgw.repository.tokens import Tokens, read_token
+from realmgw.repository.tokens import Tokens
 
 DATABASE = "/var/lib/realmgw-repository/repository.sqlite"
 """Where the documents are, when the command line does not say."""

@@ -1,21 +1,11 @@
-"""Who may do what: bearer tokens (RFC 6750). Edge: files."""
+"""Who may do what: bearer tokens (RFC 6750)."""
 
 from __future__ import annotations
 
 import enum
 import hmac
-import re
-from pathlib import Path
 
 import attrs
-
-from realmgw.config.disk import read
-from realmgw.errors import PlatformError
-
-MAX_TOKEN = 2**12  # octets
-"""The longest file with a token."""
-
-_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{16,512}=*")
 
 
 class Access(enum.IntEnum):
@@ -46,22 +36,3 @@ class Tokens:
             if known is not None and hmac.compare_digest(known.encode(), token.strip().encode(errors="replace")):
                 return access
         return Access.NOTHING
-
-
-def read_token(path: Path) -> str:
-    """The token in a file: its only line.
-
-    Raises:
-        PlatformError: There is none, and what to do.
-    """
-    try:
-        text = read(path, MAX_TOKEN).decode().strip()
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "it is no text"  # an error of decoding quotes what it can not read
-        raise PlatformError(f"{path} can not be read as a token: {why}") from error
-    if _TOKEN.fullmatch(text) is None:
-        raise PlatformError(
-            f"{path} holds no token: write one line of at least 16 letters, digits, or any of ._~+/-, with"
-            " `openssl rand -hex 24` for example"
-        )
-    return text

@@ -25,6 +25,7 @@ from realmgw.control.commands import MOST, number
 from realmgw.control.degrading import looked_at_neighbours
 from realmgw.control.history import PastFlows
 from realmgw.control.present import Present
+from realmgw.dashboard.service import DashboardService
 from realmgw.datapath.neighbours.answering import Answers
 from realmgw.datapath.neighbours.service import NeighboursService
 from realmgw.datapath.service import DatapathService
@@ -52,6 +53,7 @@ class Companions:
         portal: Has to be told of addresses that are guests' no more.
         proxy: Has to be told that nobody may come in.
         present: Has to be told what to look into; metrics say what it tells.
+        dashboard: Has to be told who does commands.
         before_dns: Those that start before names are answered: what is told there has to hold by then.
         after_dns: Those that start after it, since nobody waits for them.
     """
@@ -66,8 +68,9 @@ class Companions:
         synproxy = _synproxy(ground, allocator)
         self.present = Present(synproxy.show, ground.wall, built(ground.wall()))
         metrics = MetricsService(ground.settings.metrics, GATEWAY, self.present.read, ground.reactor, ground.present)
+        self.dashboard = _dashboard(ground)
         self.before_dns = (synproxy, _neighbours(ground, allocator), webproxy, records)
-        self.after_dns = (alerts, self.portal, metrics)
+        self.after_dns = (alerts, self.portal, metrics, self.dashboard)
         self.commands: Mapping[str, Callable[..., Any]] = {
             "synproxy/show": lambda: {"proxies": synproxy.show()},
             "webproxy/show": webproxy.show,
@@ -130,3 +133,8 @@ def _alerts(ground: Ground, allocator: Allocator, conntrack: Conntrack, datapath
 def _portal(ground: Ground) -> PortalService:
     """Shows guests why they get no further."""
     return PortalService(ground.settings, ground.running.registry.host_at, ground.reactor, ground.elsewhere)
+
+
+def _dashboard(ground: Ground) -> DashboardService:
+    """Shows operators what goes on."""
+    return DashboardService(ground.settings, ground.reactor, ground.elsewhere, ground.present, ground.wall)

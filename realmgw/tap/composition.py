@@ -79,6 +79,8 @@ def compose(running: Running, options: Options, secrets: config.Secrets = config
         companions.commands, packets.datapath.placed, reloader.plan, purging.reload, purging.purge, monotonic,
     )  # fmt: skip
     companions.present.look_into(insight, lambda: packets.datapath.findings, drive)
+    commands = Gateway(insight)
+    companions.dashboard.look_into(commands.do)
     says, process = Says(insight, packets.datapath, options.begun), ProcessService("realmgw", options, reactor)
     gateway = OrderedService(partial(_report, ground, says, process), process.fail, says.stopped)
     gateway.log = log
@@ -86,7 +88,7 @@ def compose(running: Running, options: Options, secrets: config.Secrets = config
         process,
         LogService(log, says.summary, reactor),
         InstanceLock(running.settings.datapath.table, kept.held(running)),
-        ControlService(running.settings.control, Gateway(insight), reactor, running.path),
+        ControlService(running.settings.control, commands, reactor, running.path),
         packets.datapath,
         packets.admission(),
         reputations,

@@ -29,6 +29,7 @@ from realmgw.test.source import (
 BASE = {"subscribers", "config", "errors"}
 MAY_IMPORT = {
     "control": {"dns", "allocation", "datapath", "log", *BASE},
+    "dashboard": {"control", *BASE},
     "repository": {"daemon", "metrics", "log", *BASE},
     "synnode": {"synproxy", "datapath", "daemon", "metrics", "log", *BASE},
     "webproxy": {"allocation", "datapath", *BASE},

@@ -192,6 +192,7 @@ def _status(usual: Usual, every: bool, watch: float | None) -> ExitStatus:
 command_line.add_command(top)
 asks("health", shown.health, _healthy)
 asks("pool", shown.pool)
+asks("picture", shown.drawn)
 asks("reservations", shown.reservations)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from realmgw.control.command import shown
 from realmgw.control.counting import RATES, Period, flat
 from realmgw.control.lines import duration
+from realmgw.control.remedies import remedy
 
 Answer = Mapping[str, Any]
 
@@ -66,7 +67,8 @@ def _refused(period: Period | None, counts: Answer) -> Iterator[dict[str, Any]]:
         for reason, total in counts.get(part, {}).get("refused", {}).items():
             if total:
                 rate = None if period is None else round(period.more(part, "refused", reason) / period.seconds, 3)
-                found.append({"what": what, "reason": reason, "total": total, "rate": rate})
+                row = {"what": what, "reason": reason, "total": total, "rate": rate, "remedy": remedy(reason)}
+                found.append(row)
     yield from sorted(found, key=lambda row: (-(row["rate"] or 0.0), -row["total"]))
 
 

@@ -18,6 +18,8 @@ LABEL = 13
 """What stands at the left of a screen has so many characters."""
 TOGETHER = "\N{NO-BREAK SPACE}"
 """Stands between words that are not torn apart at the end of a line."""
+WIDTH = 64
+"""So many signs of a picture stand in a line."""
 FIRST = ("kernel", "queue", "dns", "admission", "allocation")
 """The parts that stand first."""
 
@@ -181,6 +183,14 @@ def pool(answer: Answer) -> Iterator[str]:
     yield from (f"IPv6: {line}" for line in ipv6(answer["ipv6"]))
     rows = [[prefix, *counts.values()] for prefix, counts in answer["prefixes"].items()]
     yield from listed(("prefix", "free", "waiting", "lingering"), rows)
+
+
+def drawn(answer: Answer) -> Iterator[str]:
+    """The pool as a picture; a cell is what most of its addresses in use are."""
+    yield f"{answer['size']} addresses, {answer['each']} in a sign: # waited for, + lingering, . free"
+    cells = zip(answer["waiting"], answer["lingering"], strict=True)
+    signs = "".join("." if not waiting + lingering else "+#"[waiting >= lingering] for waiting, lingering in cells)
+    yield from (signs[begin : begin + WIDTH] for begin in range(0, len(signs), WIDTH))
 
 
 def reservations(answer: Answer) -> Iterator[str]:

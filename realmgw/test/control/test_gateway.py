@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.allocation.reputation.challenges import Challenge
 from realmgw.config.policy import ResolverGroup
 from realmgw.config.settings import Attachment, PoolPrefix
-from realmgw.config.steps import Steps
+from realmgw.config.steps import Steps, finish
 from realmgw.control.command import shown
 from realmgw.control.commands import COMMANDS, CommandError, ExitStatus, number
 from realmgw.control.counting import Counting
@@ -195,6 +195,27 @@ class CommandTests(GatewayTestCase):
         [row] = self.do("reservations")["reservations"]
         self.assertEqual((row["service"], row["claims"][0]["resolver"]), ("a.example.org.", "192.0.2.53"))
         self.assertTrue(list(shown.pool(self.do("pool"))) and list(shown.reservations(self.do("reservations"))))
+
+    def test_the_pool_is_drawn_in_as_many_cells_as_there_are_to_be(self) -> None:
+        """Each counts its addresses that are waited at, and those that linger."""
+        service = self.made.running.registry.directory.services["a.example.org."]
+        self.made.allocator.ask(service, "192.0.2.53", 1, now=0.0)
+        for cells, each, many in (("1024", 1, 256), ("100", 3, 86), ("1", 256, 1), ("0", 256, 1)):
+            drawn = self.do("picture", cells=cells)
+            self.assertEqual((drawn["size"], drawn["each"], len(drawn["waiting"])), (256, each, many))
+            self.assertEqual((sum(drawn["waiting"]), drawn["lingering"]), (1, [0] * many))
+        self.assertEqual(list(shown.drawn(self.do("picture", cells="4")))[1:], ["#..."])
+        self.assertEqual([len(line) for line in shown.drawn(self.do("picture"))][1:], [64] * 4)
+
+    def test_a_pool_that_changes_meanwhile_is_told_so(self) -> None:
+        """A reload brings an address while it is gone through."""
+        steps, pool = self.gateway.pool.picture(1), self.made.allocator.pool
+        self.made.allocator.extend([IPv4Network("203.0.113.0/24")] * 3, now=0.0)
+        next(steps)
+        for network in ("192.0.2.0/30", "198.18.0.0/30"):
+            pool.extend([IPv4Network(network)])
+        with self.assertRaisesRegex(CommandError, "ask again"):
+            finish(steps)
 
     def test_pool_and_reservations_tell_what_stands_of_ipv6(self) -> None:
         """Each address with its claim; of a gateway without such a pool, nothing."""

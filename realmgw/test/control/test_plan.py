@@ -11,6 +11,7 @@ from realmgw.config.settings import (
     Alerts,
     Allocation,
     Attachment,
+    Dashboard,
     Dns,
     Interfaces,
     NameServer,
@@ -81,7 +82,7 @@ class SettingsTests(SynchronousTestCase):
     def test_every_changeable_key_is_one(self) -> None:
         """A key that was renamed would silently want a restart."""
         for key in CHANGEABLE:
-            value: object = attrs.evolve(SETTINGS, portal=Portal(()), alerts=Alerts())
+            value: object = attrs.evolve(SETTINGS, portal=Portal(()), alerts=Alerts(), dashboard=Dashboard(()))
             for word in key.split("."):
                 self.assertIn(word, [field.name for field in attrs.fields(type(value))], key)  # type: ignore[arg-type]
                 value = getattr(value, word)

@@ -105,6 +105,31 @@ class AgreementTests(StartingTestCase):
         self.start()
         self.assertEqual(self.check()[0], 0)
 
+    def test_dashboard_that_can_not_be_served(self) -> None:
+        """Its token is not there, or everybody's; its port or its path is somebody else's; its certificate is none."""
+        dashboard: dict[str, Any] = {"listen": ["127.0.0.1"], "token_file": "token"}
+        token = self.folder / "token"
+        for mode, said in (
+            (None, "can not be read as a token"),
+            (0o644, f"everybody on this machine may read {token}"),
+        ):
+            if mode is not None:
+                token.write_text("0123456789abcdef\n")
+                token.chmod(mode)
+            self.assert_refused(said, settings={"dashboard": dashboard})
+            self.assert_ends("dashboard.token_file: ")
+        token.chmod(0o600)
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 12347))
+            taken.listen()
+            said = "the dashboard can not listen on TCP 127.0.0.1 port 12347: another program has it"
+            self.assert_refused(said, settings={"dashboard": dashboard})
+        own = {"control": {"socket": f"{self.folder}/c.sock"}, "dashboard": {"listen": [f"{self.folder}/c.sock"]}}
+        self.assert_refused("dashboard.listen: ", "is another one of the gateway's: write another path", settings=own)
+        tls = {"name": "gw.example.org", "certificate_file": "a", "key_file": "b"}
+        said = f"dashboard.tls: {self.folder}/a with {self.folder}/b can not be used for TLS: No such file"
+        self.assert_refused(said, settings={"dashboard": {**dashboard, "tls": tls}})
+
     def test_web_proxy_that_can_not_run(self) -> None:
         """It is told by both, and stops neither: everything else is served."""
         pools = {**SETTINGS["pools"], "service": [WAN]}
@@ -204,7 +229,7 @@ class AgreementTests(StartingTestCase):
             ("192.0.2.200", "the metrics can not listen on TCP 192.0.2.200 port 12346: no interface"),
             (f"{self.folder}/realmgw.yaml", "metrics.listen: "),
             (f"{self.folder}/{'x' * 108}", "metrics.listen: "),
-            (f"{self.folder}/control.sock", "is the control interface's: write another path"),
+            (f"{self.folder}/control.sock", "is another one of the gateway's: write another path"),
         ):
             settings = {"control": {"socket": "control.sock"}, "metrics": {"listen": [listen]}}
             self.assert_refused(said, settings=settings)

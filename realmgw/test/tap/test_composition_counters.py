@@ -38,6 +38,7 @@ NO_TOTALS = {
 PORTAL = """portal: {listen: [192.168.0.1]}
 metrics: {listen: [127.0.0.1]}
 flow_records: {enabled: true}
+dashboard: {listen: [/run/realmgw/dashboard.sock]}
 alerts: {file: /var/log/suricata/eve.json}
 """
 HOLDERS = {"Counters", "Counts"}

@@ -1,0 +1,167 @@
+"""Tests for `realmgw.dashboard.live` and `realmgw.dashboard.readers`: what open pages are told, and what it costs."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.python.failure import Failure
+
+from realmgw.config.limits import DASHBOARD_READERS
+from realmgw.control.commands import CommandError, ExitStatus
+from realmgw.dashboard.live import AGAIN, AT_ONCE, FLOWS, PERIOD
+from realmgw.dashboard.readers import PATIENCE
+from realmgw.test.dashboard.looking import FLOW, STATUS, LookingTestCase, events
+
+
+class SnapshotTests(LookingTestCase):
+    """What goes on."""
+
+    def test_nothing_is_done_while_nobody_looks(self) -> None:
+        """No timer, no command, nobody who hears of flows; nor after the last one has gone."""
+        self.assertEqual((self.clock.getDelayedCalls(), self.commands.asked), ([], []))
+        protocol, _ = self.look(self.enter())
+        self.clock.advance(PERIOD)
+        protocol.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.commands.stopped, 1)
+        self.commands.asked.clear()
+        self.clock.pump([PERIOD] * 20)
+        self.assertEqual((self.clock.getDelayedCalls(), self.commands.asked), ([], []))
+        self.assertEqual(self.factory.counts()["readers"], 0)
+
+    def test_a_page_is_told_every_second(self) -> None:
+        """From the first moment on; rates are over the second before."""
+        _, page = self.look(self.enter())
+        self.commands.answers["status"] = {
+            **STATUS,
+            "uptime": 61.0,
+            "counts": {"admission": {"refused": {"no_claim": 9}}},
+        }
+        self.clock.advance(PERIOD)
+        first, second = [value for name, value in events(page) if name == "now"]
+        self.assertEqual(
+            (first["name"], first["in_all"]), ("gw.example.org.", {"hosts": 2, "services": 3, "resolvers": 0})
+        )
+        self.assertEqual(first["picture"]["waiting"], [1, 0, 0, 0])
+        [row] = second["refused"]
+        self.assertEqual((row["reason"], row["total"], row["rate"]), ("no_claim", 9, 2.0))
+        self.assertIn("asking for the name again", row["remedy"])
+        self.assertEqual(second["at"], 1001.0)
+
+    def test_however_many_look_it_is_asked_once(self) -> None:
+        """Who comes later is told the last snapshot at once."""
+        cookie = self.enter()
+        pages = [self.look(cookie)[1] for _ in range(3)]
+        for page in pages:
+            self.assertEqual([name for name, _ in events(page)][:1], ["flows" if page is pages[0] else "now"])
+        self.clock.advance(PERIOD)
+        self.assertEqual([path for path, _ in self.commands.asked].count("status"), 2)
+        self.assertEqual(len(self.commands.streams), 1)
+
+    def test_a_gateway_that_takes_its_time_is_not_asked_again_meanwhile(self) -> None:
+        """Nor is anything told to who has come after the last one went."""
+        slow: Deferred[object] = Deferred()
+        self.commands.answers["picture"] = slow
+        protocol, _ = self.look(self.enter())
+        self.clock.pump([PERIOD] * 5)
+        self.assertEqual([path for path, _ in self.commands.asked].count("status"), 1)
+        protocol.connectionLost(Failure(ConnectionDone()))
+        slow.callback(None)
+        self.assertEqual(self.factory.counts()["told"], 0)
+
+    def test_what_can_not_be_had_is_asked_for_again(self) -> None:
+        """A fault of our own is logged."""
+        self.commands.answers["reservations"] = CommandError(ExitStatus.FAILED, "the pool is changed at this moment")
+        _, page = self.look(self.enter())
+        self.commands.answers["reservations"] = ValueError("ours")
+        self.clock.advance(PERIOD)
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        self.commands.answers["reservations"] = {"addresses": 0, "reservations": []}
+        self.clock.advance(PERIOD)
+        self.assertEqual([name for name, _ in events(page)], ["flows", "now"])
+        self.assertEqual((self.factory.counts()["failed"], self.factory.counts()["told"]), (2, 1))
+
+    def test_a_large_pool_is_drawn_less_often(self) -> None:
+        """Its cells are told all the same."""
+        self.commands.answers["picture"] = {"size": 4 * 65536, "each": 256, "waiting": [], "lingering": []}
+        self.look(self.enter())
+        self.clock.pump([PERIOD] * 8)
+        asked = [path for path, _ in self.commands.asked]
+        self.assertEqual((asked.count("status"), asked.count("picture")), (9, 3))
+
+
+class FlowTests(LookingTestCase):
+    """Flows that begin and end."""
+
+    def test_they_are_told_within_a_second(self) -> None:
+        """And those of the last time to who comes later."""
+        cookie = self.enter()
+        _, page = self.look(cookie)
+        self.commands.streams[0].tell(FLOW)
+        self.clock.advance(PERIOD)
+        self.assertIn(("flows", {"flows": [FLOW], "lost": 0, "untold": ""}), events(page))
+        _, later = self.look(cookie)
+        self.assertIn(("flows", {"flows": [FLOW], "lost": 0, "untold": ""}), events(later))
+
+    def test_there_are_so_many_at_most(self) -> None:
+        """It is told that there were more; so it is when the kernel had no room."""
+        cookie = self.enter()
+        _, page = self.look(cookie)
+        for _ in range(3):
+            for _ in range(AT_ONCE + 2):
+                self.commands.streams[0].tell(FLOW)
+            self.clock.advance(PERIOD)
+        self.commands.streams[0].tell({"event": "lost", "at": 1.0})
+        self.clock.advance(PERIOD)
+        told = [value for name, value in events(page) if name == "flows"]
+        self.assertEqual([(len(each["flows"]), each["lost"]) for each in told], [(0, 0), *[(AT_ONCE, 2)] * 3, (0, 1)])
+        _, later = self.look(cookie)
+        [flows] = [value["flows"] for name, value in events(later) if name == "flows"]
+        self.assertEqual((len(flows), self.factory.counts()["flows_lost"]), (FLOWS, 7))
+
+    def test_where_they_are_not_told_it_is_told_why(self) -> None:
+        """And tried again after a while."""
+        self.commands.answers["flows/watch"] = CommandError(ExitStatus.FAILED, "4 watch already")
+        _, page = self.look(self.enter())
+        self.assertEqual(events(page)[0], ("flows", {"flows": [], "lost": 0, "untold": "4 watch already"}))
+        del self.commands.answers["flows/watch"]
+        self.clock.pump([PERIOD] * AGAIN)
+        self.assertEqual(len(self.commands.streams), 1)
+
+
+class ReaderTests(LookingTestCase):
+    """Who looks."""
+
+    def test_for_one_more_the_oldest_has_to_go(self) -> None:
+        """It is told so, and its page does not come again by itself."""
+        cookie = self.enter()
+        pages = [self.look(cookie)[1] for _ in range(DASHBOARD_READERS + 1)]
+        self.assertEqual([each.disconnecting for each in pages], [True] + [False] * DASHBOARD_READERS)
+        self.assertEqual(events(pages[0])[-1][0], "over")
+        self.assertEqual(self.factory.counts()["readers_displaced"], 1)
+
+    def test_who_does_not_read_is_not_waited_for(self) -> None:
+        """Nothing is kept for him but how many flows he has missed; after a while he is cut."""
+        cookie = self.enter()
+        _, page = self.look(cookie)
+        page.fill()
+        said = len(page.value())
+        self.commands.streams[0].tell(FLOW)
+        self.clock.pump([PERIOD] * 5)
+        self.assertEqual(len(page.value()), said)
+        page.drain()
+        self.clock.advance(PERIOD)
+        self.assertIn(("flows", {"flows": [], "lost": 1, "untold": ""}), events(page))
+        page.fill()
+        self.clock.pump([PERIOD] * int(PATIENCE + 3))
+        self.assertTrue(page.aborted)
+        self.assertEqual(self.factory.counts()["stuck"], 1)
+        self.assertGreater(self.factory.counts()["slow"], 5)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_all_end_with_the_gateway(self) -> None:
+        """And with them the timer."""
+        cookie = self.enter()
+        pages = [self.look(cookie)[1] for _ in range(3)]
+        self.factory.disconnect()
+        self.assertTrue(all(each.aborted for each in pages))
+        self.assertEqual((self.commands.stopped, self.factory.counts()["readers"]), (1, 0))
