@@ -101,6 +101,27 @@ def conntrack(count: int | None, most: int | None) -> Finding:
     return Finding("conntrack", State.WRONG, f"{text}: it is nearly full, and then further ones are dropped", more)
 
 
+def recorded(values: Mapping[str, int | None]) -> Iterator[Finding]:
+    """What conntrack tells of flows that are to be recorded.
+
+    Args:
+        values: The kernel's settings, `sysctls.EVENTS` and those of `sysctls.COUNTED`; None: it has none.
+    """
+    topic, events = "flow records", sysctls.dotted(sysctls.EVENTS)
+    if values[sysctls.EVENTS] == 0:
+        text = f"{events} is 0: conntrack tells of no flow that ends, and none is recorded"
+        yield Finding(topic, State.WRONG, text, f"sysctl -w {events}=2")
+    missing = [sysctls.dotted(key) for key in sysctls.COUNTED if values[key] is None]
+    if missing:
+        text = f"the kernel has no {' and no '.join(missing)}: records are without what is counted, or when it began"
+        yield Finding(topic, State.DOUBT, text)
+    unset = [sysctls.dotted(key) for key, wanted in sysctls.COUNTED.items() if values[key] not in (None, wanted)]
+    if unset:
+        yield Finding(topic, State.NOTE, f"{' and '.join(unset)}: the gateway sets that to 1 when it starts")
+    if not (missing or unset or values[sysctls.EVENTS] == 0):
+        yield Finding(topic, State.OK, "conntrack counts, notes times, and tells of ends")
+
+
 def lengths(wan: str, found: Mapping[str, int | None], *, ipv6: bool) -> Iterator[Finding]:
     """What interfaces can carry.
 

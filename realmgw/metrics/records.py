@@ -16,6 +16,16 @@ RECORDS: tuple[Metric, ...] = (
     counter("flow_recorders", "Times that the recorder was begun.", at("records.begun")),
     counter("flow_record_lines_cut", "Half lines that were taken away.", at("records.cut")),
     counter("flow_records_unkept", "Records that could not be kept in the database.", at("records.unkept")),
+    counter(
+        "flow_group_flows",
+        "Flows of a group's hosts that have ended, where flows are recorded.",
+        at("records.groups.{group}.flows"),
+    ),
+    counter(
+        "flow_group_octets",
+        "What its hosts have had, from the network header on.",
+        *by("direction", "records.groups.{group}", **{"in": "octets_in", "out": "octets_out"}),
+    ),
     gauge("flow_records_waiting", "Ends that wait for the names of their flows.", at("records.waiting")),
     counter("flow_records_unlisted", "Times that not all flows could be looked at.", at("records.unlisted")),
     gauge("flow_records_lasting", "Flows that last, and were looked at.", at("records.lasting")),

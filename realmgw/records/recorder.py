@@ -34,6 +34,7 @@ from realmgw.records.lasting import Counted, Lasting
 from realmgw.records.looking import Looking
 from realmgw.records.record import SECOND, record
 from realmgw.records.store import Store
+from realmgw.records.totals import Totals
 from realmgw.records.writing import Kept, Writing
 
 REST = 0.05  # seconds
@@ -80,7 +81,7 @@ class Recorder:
         self._has_news = False
         self.dropped = dropped
         self.known = Known()
-        self._lasting = Lasting(self.known)
+        self._lasting, self.totals = Lasting(self.known), Totals()
         self._looking = Looking(self._lasting, interval)
         self.others = self.malformed = self.unnamed = self.overruns = self.lost = 0
 
@@ -151,6 +152,8 @@ class Recorder:
 
     def _put(self, told: list[Counted], lost: int = 0) -> None:
         self._writing.write((each.line() for each, _ in told), lost)
+        for each, before in told:
+            self.totals.add(each, before)
         if self._store is not None:
             self._store.add(told)
 
@@ -217,7 +220,10 @@ def run(recorder: Recorder, frames: Frames) -> None:
 
 
 def _report(recorder: Recorder) -> None:
-    said = {"counts": recorder.counts(), "problem": recorder.problem, "dropped": recorder.dropped}
+    said = {
+        "counts": recorder.counts(), "groups": recorder.totals.by_group, "problem": recorder.problem,
+        "dropped": recorder.dropped,
+    }  # fmt: skip
     with suppress(BlockingIOError):  # the gateway has not read the last ones yet
         os.write(_REPORTS, json.dumps(said).encode() + b"\n")
 

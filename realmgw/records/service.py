@@ -25,6 +25,7 @@ from realmgw.config.steps import Blocking, Steps, portions
 from realmgw.datapath.netlink import accounted
 from realmgw.datapath.netlink.client import open_socket
 from realmgw.errors import PlatformError
+from realmgw.records import totals
 from realmgw.records.frames import HOSTS, OPENED, frame
 from realmgw.records.history import History
 from realmgw.records.known import Flow
@@ -43,6 +44,7 @@ FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds
 """How soon a recorder that has ended is begun anew."""
 BUFFER = 1 << 26  # octets
 """So much may wait in the kernel, some 50 000 ends, also while there is no recorder."""
+DEAF = "net.netfilter.nf_conntrack_events is 0, so conntrack tells of no flow that ends (1 or 2 would be right)"
 MOST_WAITING = 1 << 16
 """So many flows wait to be told; the recorder writes others without their names."""
 AFTER_LOSS = 60.0  # seconds
@@ -63,6 +65,8 @@ class Sources:
     """Flows that were let in since it was asked last, each with the name that it was opened by."""
     watch: Callable[..., object]
     """Told whether these are wanted (`on`)."""
+    tells: Callable[[], bool]
+    """Whether conntrack tells of ends."""
 
 
 class RecordsService(Service):
@@ -106,6 +110,7 @@ class RecordsService(Service):
         self._is_behind = False
         self._counts: Mapping[str, int] = {}
         self._before = dict[str, int]()
+        self._groups, self._groups_before = totals.Sums(), totals.Sums()
         self._error, self._lost_until, self._lost, self._dropped = "", 0.0, 0, 0
         self._telling = LoopingCall(self._tell_more)
         self._telling.clock = reactor
@@ -169,6 +174,7 @@ class RecordsService(Service):
         self._child = None
         for name, count in self._counts.items():
             self._before[name] = self._before.get(name, 0) + count
+        self._groups_before, self._groups = totals.add(self._groups_before, self._groups), {}
         self._counts = {}
         if self.running:
             _log.warn("{why}: begun anew in {wait} s", why=why, wait=self._wait)
@@ -254,7 +260,7 @@ class RecordsService(Service):
 
     def _reported(self, report: dict[str, Any]) -> None:
         self._counts, self._error, self._wait = report["counts"], report["problem"], FIRST_WAIT
-        self._dropped, lost = report["dropped"], self._total("lost")
+        self._dropped, self._groups, lost = report["dropped"], report["groups"], self._total("lost")
         if lost != self._lost:
             self._lost, self._lost_until = lost, self._reactor.seconds() + AFTER_LOSS
         self._look()
@@ -262,7 +268,8 @@ class RecordsService(Service):
     def _look(self) -> None:
         is_losing = self._reactor.seconds() < self._lost_until
         lost = ("more flows end than can be recorded: some are lost",) if is_losing else ()
-        self._tell(tuple(f"flow records: {each}" for each in (self._error, *lost) if each))
+        deaf = () if self._sources.tells() else (DEAF,)
+        self._tell(tuple(f"flow records: {each}" for each in (self._error, *deaf, *lost) if each))
 
     def _total(self, name: str) -> int:
         return self._before.get(name, 0) + self._counts.get(name, 0)
@@ -271,9 +278,10 @@ class RecordsService(Service):
         """What was counted, by all recorders since the start; empty where flows are not recorded."""
         if not self._how.enabled:
             return {}
-        totals = {name: self._total(name) for name in TOTALS}
+        sums = {name: self._total(name) for name in TOTALS}
         now = {name: self._counts.get(name, 0) for name in NOW}
-        return {"begun": self.begun, "untold": self.untold, **totals, **now}
+        groups = totals.add(self._groups_before, self._groups)
+        return {"begun": self.begun, "untold": self.untold, **sums, **now, **({"groups": groups} if groups else {})}
 
 
 TOTALS = ("written", "unwritten", "unkept", "cut", "lost", "overruns", "malformed", "others", "unnamed", "unlisted")

@@ -61,7 +61,7 @@ class Companions:
     def __init__(self, ground: Ground, allocator: Allocator, conntrack: Conntrack, datapath: DatapathService) -> None:
         self.portal = _portal(ground)
         self.proxy = webproxy = _webproxy(ground)
-        records = _records(ground, allocator)
+        records = _records(ground, allocator, conntrack)
         past = PastFlows(records, ground.wall)
         ground.running.registry.told = partial(_in_turn, webproxy.noting, records.noting)
         alerts = _alerts(ground, allocator, conntrack, datapath)
@@ -99,10 +99,10 @@ def _webproxy(ground: Ground) -> WebproxyService:
     )
 
 
-def _records(ground: Ground, allocator: Allocator) -> RecordsService:
+def _records(ground: Ground, allocator: Allocator, conntrack: Conntrack) -> RecordsService:
     """Writes down what becomes of flows, and hears of whatever becomes of subscribers as well."""
     running, opened = ground.running, Opened(allocator)
-    sources = Sources(running.registry, lambda: running.around, opened.take, opened.watch)
+    sources = Sources(running.registry, lambda: running.around, opened.take, opened.watch, conntrack.tells_of_ends)
     path, tell = kept.flow_records(running), ground.telling("records")
     return RecordsService(ground.settings, path, sources, ground.reactor, ground.elsewhere, tell, ground.wall)
 

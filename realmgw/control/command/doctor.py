@@ -22,7 +22,7 @@ from realmgw.control.findings import Finding, State, told
 from realmgw.control.permissions import is_root
 from realmgw.datapath import client
 from realmgw.datapath.includes import local_table
-from realmgw.datapath.machine import interfaces, seeing, tuning
+from realmgw.datapath.machine import interfaces, seeing, sysctls, tuning
 from realmgw.datapath.machine.others import others
 from realmgw.datapath.machine.probing import review
 from realmgw.datapath.translation import mark_table
@@ -55,6 +55,7 @@ def diagnose(path: Path) -> list[Finding]:
     }
     if _is_here(settings):
         looks |= {"settings": _settings, "conntrack": _conntrack, "interfaces": _interfaces, "firewalls": _others}
+        looks |= {"flow records": _recorded} if settings.flow_records.enabled else {}
     for topic, look in looks.items():
         found += _seen(topic, partial(look, settings))
     return [*found, *is_running]
@@ -134,6 +135,11 @@ def _conntrack(settings: Settings) -> Iterator[Finding]:
     del settings
     use = seeing.conntrack_use()
     yield findings.conntrack(use.get("entries"), use.get("most"))
+
+
+def _recorded(settings: Settings) -> Iterator[Finding]:
+    del settings
+    return findings.recorded({key: client.read_sysctl(key) for key in (sysctls.EVENTS, *sysctls.COUNTED)})
 
 
 def _interfaces(settings: Settings) -> Iterator[Finding]:

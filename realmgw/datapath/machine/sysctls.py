@@ -25,6 +25,7 @@ DISABLED6 = "net/ipv6/conf/all/disable_ipv6"
 LOOSE = "net/netfilter/nf_conntrack_tcp_loose"
 MAXIMUM = "net/netfilter/nf_conntrack_max"
 COUNT = "net/netfilter/nf_conntrack_count"
+EVENTS = "net/netfilter/nf_conntrack_events"
 BUCKETS = "net/netfilter/nf_conntrack_buckets"
 
 REQUIRED: Mapping[str, int] = {

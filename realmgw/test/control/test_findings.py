@@ -57,6 +57,21 @@ class FindingTests(SynchronousTestCase):
         states = [findings.nft(each).state for each in versions]
         self.assertEqual(states, [State.OK, State.OK, State.OK, State.WRONG, State.DOUBT])
 
+    def test_what_records_are_made_of(self) -> None:
+        """Without events there are none; what the gateway sets by itself is only a note."""
+        good = {sysctls.EVENTS: 2, **sysctls.COUNTED}
+        account, times = sysctls.COUNTED
+        for changed, states in (
+            ({}, [State.OK]),
+            ({sysctls.EVENTS: 0}, [State.WRONG]),
+            ({account: 0}, [State.NOTE]),
+            ({account: None, times: 0}, [State.DOUBT, State.NOTE]),
+        ):
+            found = list(findings.recorded({**good, **changed}))
+            self.assertEqual([each.state for each in found], states, changed)
+        [wrong] = findings.recorded({**good, sysctls.EVENTS: 0})
+        self.assertEqual(wrong.command, "sysctl -w net.netfilter.nf_conntrack_events=2")
+
     def test_conntrack(self) -> None:
         """Nearly full is wrong: the command gives it twice the room."""
         self.assertIs(findings.conntrack(799, 1000).state, State.OK)

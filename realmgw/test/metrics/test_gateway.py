@@ -14,11 +14,12 @@ from realmgw.test.checkout import CHECKOUT, NO_CHECKOUT
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 LABELS = {
-    "answer", "band", "kind", "operation", "book", "cost", "counter", "event", "face", "family", "hash", "outcome",
-    "python", "rcode", "reason", "result", "severity", "source", "state", "transport", "twisted", "type", "version",
-    "what", "whose", "why",
+    "answer", "band", "kind", "operation", "book", "cost", "counter", "direction", "event", "face", "family", "group",
+    "hash", "outcome", "python", "rcode", "reason", "result", "severity", "source", "state", "transport", "twisted",
+    "type", "version", "what", "whose", "why",
 }  # fmt: skip
-"""All that metrics are told apart by: of each there are a few, whoever asks or comes. Never a name or an address."""
+"""All that metrics are told apart by: of each there are a few, whoever asks or comes. Never a name or an address;
+of groups of subscribers, the first hundred."""
 EVERY = (*GATEWAY, *NODE, *REPOSITORY)
 DOCUMENT = CHECKOUT / "docs" / "metrics.md"
 ROW = re.compile(r"^\| `(realmgw_\w+)` \| (\w+) \| ([^|]*) \| (.*) \|$", re.MULTILINE)

@@ -67,7 +67,8 @@ class MemoryProcess:
 
     def say(self, problem: str = "", **counts: int) -> None:
         """It reports."""
-        said = {"counts": {**COUNTS, **counts}, "problem": problem, "dropped": counts.get("lost", 0)}
+        groups = {"gold": {"flows": counts.get("written", 0), "octets_in": 7, "octets_out": 9}}
+        said = {"counts": {**COUNTS, **counts}, "groups": groups, "problem": problem, "dropped": counts.get("lost", 0)}
         self.protocol.outReceived(json.dumps(said).encode() + b"\n")
 
     def die(self, status: int | None = None) -> None:
@@ -114,7 +115,7 @@ class RecordsServiceTests(SynchronousTestCase):
         self.reactor, self.socket, self.registry = ProcessReactor(), MemorySocket(), Registry()
         self.opened = list[tuple[Flow, str]]()
         self.told: tuple[str, ...] = ()
-        self.watched = list[bool]()
+        self.watched, self.tells = list[bool](), True
         self.registry.directory.hosts[1] = ONE
         self.registry._by_address[ONE.address] = ONE
         self.service = self.make(enabled=True)
@@ -132,7 +133,7 @@ class RecordsServiceTests(SynchronousTestCase):
             self.told = tuple(lines)
 
         watch: Callable[..., object] = lambda *, on: self.watched.append(on)  # noqa: E731 - it is one
-        sources = Sources(self.registry, lambda: NOWHERE, taken, watch)
+        sources = Sources(self.registry, lambda: NOWHERE, taken, watch, lambda: self.tells)
         how = attrs.evolve(SETTINGS, flow_records=FlowRecords(enabled=enabled))
         reactor: Any = self.reactor
         clock: Callable[[], float] = lambda: 5.0  # noqa: E731 - it is one
@@ -215,6 +216,7 @@ class RecordsServiceTests(SynchronousTestCase):
         self.assertEqual(self.told, ())
         counts = self.service.counts()
         self.assertEqual((counts["begun"], counts["written"], counts["waiting"]), (3, 7, 1))
+        self.assertEqual(counts["groups"], {"gold": {"flows": 7, "octets_in": 14, "octets_out": 18}})
 
     def test_one_that_can_not_be_begun_is_tried_again(self) -> None:
         """And said so."""
@@ -237,6 +239,15 @@ class RecordsServiceTests(SynchronousTestCase):
         self.child.die(1)
         self.advance(FIRST_WAIT)
         self.assertEqual(next(Frames().take(self.child.written))[0]["dropped"], 3)
+
+    def test_it_is_told_if_conntrack_tells_nothing(self) -> None:
+        """Somebody has switched its events off."""
+        self.tells = False
+        self.advance(EVERY)
+        self.assertEqual(self.told, (f"flow records: {module.DEAF}",))
+        self.tells = True
+        self.advance(EVERY)
+        self.assertEqual(self.told, ())
 
     def test_the_end_waits_for_it(self) -> None:
         """What was let in last is told; one that does not end is ended."""
