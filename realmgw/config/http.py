@@ -1,4 +1,4 @@
-"""Bounded HTTP for whoever comes: one short request on each connection, and few connections.
+"""Bounded HTTP. For whoever comes: one short request on each connection, and few connections; for operators, bodies.
 
 Whoever comes gets one answer, and the connection ends. So nobody can hold one for longer than `LIFE`. What is answered,
 and to whom, is the business of who makes a factory of these.
@@ -18,6 +18,7 @@ from typing import Any, cast
 
 from twisted.internet.protocol import ServerFactory, connectionDone
 from twisted.python.failure import Failure
+from twisted.web import server
 from twisted.web.http import HTTPChannel, Request
 
 from realmgw.config.addresses import plain_address
@@ -79,6 +80,21 @@ class ShortRequest(Request):
         """The first field of that name; empty if there is none."""
         found = self.requestHeaders.getRawHeaders(name.encode())
         return found[0].decode("latin-1") if found else ""
+
+
+class BoundedRequest(server.Request):
+    """A request to a site of operators, whose body has an end; one that may be too long is refused, and not read."""
+
+    longest = 0  # octets
+    """So much it may have."""
+
+    def gotLength(self, length: int | None) -> None:
+        """The head is complete: None is a body that does not say how long it is."""
+        super().gotLength(0)
+        if length is None or length > self.longest:
+            transport: Any = self.channel.transport
+            transport.write(b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+            transport.loseConnection()
 
 
 class ShortChannel(HTTPChannel):

@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
+from realmgw.config.http import BoundedRequest
 from realmgw.config.limits import CONTROL_CONNECTIONS
 from realmgw.config.port import HeldSocket, group_number
 from realmgw.config.settings import Control
@@ -182,16 +183,10 @@ def _user(transport: Any) -> int:
     return -1 if peer is None else peer[1]
 
 
-class _BoundedRequest(Request):
-    """A request whose body has an end."""
+class _Form(BoundedRequest):
+    """A request, which may have parameters in its body."""
 
-    def gotLength(self, length: int | None) -> None:
-        """The head is complete: refuse bodies that are too long, or do not say how long they are."""
-        super().gotLength(0)
-        if length is None or length > MAX_BODY:
-            transport: Any = self.channel.transport
-            transport.write(b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
-            transport.loseConnection()
+    longest = MAX_BODY
 
 
 class _Site(Site):
@@ -201,7 +196,7 @@ class _Site(Site):
     displayTracebacks = False  # noqa: N815 - Twisted's name
 
     def __init__(self, root: Resource) -> None:
-        super().__init__(root, requestFactory=_BoundedRequest, timeout=IDLE)
+        super().__init__(root, requestFactory=_Form, timeout=IDLE)
 
     def log(self, request: Any) -> None:
         del request

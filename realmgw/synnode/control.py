@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
+from realmgw.config.http import BoundedRequest
 from realmgw.config.port import HeldSocket, group_number
 from realmgw.errors import PlatformError
 from realmgw.synnode.settings import Operators
@@ -82,18 +83,6 @@ def _say(request: Request, status: HTTPStatus, value: object) -> None:
     request.finish()
 
 
-class _HeadOnly(Request):
-    """A request without a body: whoever sends one is not read any further."""
-
-    def gotLength(self, length: int | None) -> None:
-        """The head is complete."""
-        super().gotLength(0)
-        if length:
-            transport: Any = self.channel.transport
-            transport.write(b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
-            transport.loseConnection()
-
-
 class _Site(Site):
     noisy = False
     displayTracebacks = False  # noqa: N815 - Twisted's name
@@ -124,7 +113,7 @@ class ControlService(Service):
     def __init__(self, settings: Operators, questions: Questions, reactor: Any) -> None:
         self._settings = settings
         self._path = Path(settings.socket)
-        site = _Site(_Questions(questions), requestFactory=_HeadOnly, timeout=IDLE)
+        site = _Site(_Questions(questions), requestFactory=BoundedRequest, timeout=IDLE)
         self._factory = _Limited(site)
         self._reactor = reactor
         self._socket = HeldSocket(self._path, "control.socket:")

@@ -71,6 +71,7 @@ class ControlTests(TestCase):
             ("GET /v1/other", "", b"404"),
             ("POST /v1/status", "Content-Length: 0\r\n", b"405"),
             ("GET /v1/status", "Content-Length: 9999999\r\n", b"413"),
+            ("GET /v1/status", "Transfer-Encoding: chunked\r\n", b"413"),
             ("GET /v1/fault", "", b"500"),
         ):
             answer = yield self.ask(line, more)
