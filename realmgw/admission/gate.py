@@ -13,10 +13,11 @@ others as well, through all the rules, only to be dropped there: beyond that rat
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from realmgw.admission.faults import Faults
-from realmgw.admission.packet import parse, source_of
+from realmgw.admission.packet import Packet, parse, source_of
 from realmgw.admission.unsolicited import Unsolicited
 from realmgw.datapath import marks
 from realmgw.errors import Reason
@@ -64,6 +65,7 @@ class Gate:
         unsolicited: Is told of every refused sender.
         faults: Is told of every fault of our own.
         reject_rate: How many refused senders are told so within a second.
+        note: Is told of each refused packet when it was, what it is of, and why.
 
     Attributes:
         admitted: How many packets were admitted.
@@ -72,9 +74,17 @@ class Gate:
         faults: The faults of our own.
     """
 
-    def __init__(self, allocator: Allocator, unsolicited: Unsolicited, faults: Faults, reject_rate: int) -> None:
+    def __init__(
+        self,
+        allocator: Allocator,
+        unsolicited: Unsolicited,
+        faults: Faults,
+        reject_rate: int,
+        note: Callable[[float, Packet, int], object] = lambda *_: None,
+    ) -> None:
         self._admit = allocator.admit
         self._unsolicited = unsolicited
+        self._note = note
         self._stopped = False
         self.faults = faults
         self.admitted = 0
@@ -131,6 +141,7 @@ class Gate:
             if index > 0:
                 marks.admitted(index)  # raises
             self._unsolicited.refused(packet[0], now=now)
+            self._note(now, packet, -index)
             return self._refuse(-index, now)
         except Exception as fault:  # noqa: BLE001 - whatever it is, this packet and those behind it need a verdict
             return self._fail(fault, now)

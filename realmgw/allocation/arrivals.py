@@ -16,6 +16,7 @@ from realmgw.allocation.claims.ended import UNNOTED, Ended
 from realmgw.allocation.claims.ledger import Ledger
 from realmgw.allocation.claims.matching import goes_before, matching, may_pass
 from realmgw.allocation.claims.senders import SOURCES_ANY, make_room
+from realmgw.allocation.decisionlog import Way
 from realmgw.allocation.flow import Flow
 from realmgw.allocation.reputation.group import Group
 from realmgw.allocation.reputation.lru import TwoGenerationLRU
@@ -57,6 +58,7 @@ class Arrivals:
         self._candidates = ledger.candidates
         self._datagrams = ledger.datagrams
         self._counters, self._came = ledger.counters, ledger.counters.delays.add
+        self._note = ledger.decisions.admit
         self._queue = queue
         self._serve = serve
         self._young, self._old, self._gone = Admitted(), Admitted(), Admitted()
@@ -149,6 +151,7 @@ class Arrivals:
                 trace.say(f"{dotted(address.packed)} is another host's for such packets by now")
         elif reason is None:
             self._counters.resumed += 1
+            self._note(now, 0, host.name, flow, Way.RESUMED)
             self._datagrams.resume(address, flow, ended, host, now=now)
         elif verdict:
             self._datagrams.refuse(address, flow, ended, now=now)
@@ -230,6 +233,7 @@ class Arrivals:
                 trace.say(f"this sender was admitted {now - admitted[0]:.1f} s ago")
                 return None
             self._counters.by_source += 1
+            self._note(now, 0, reservation.service.name, flow, Way.RETURN)
             lessons.came_back(reservation, src, now)
             if reservation.trial is not None:
                 reservation.trial.came(flow, -math.inf, now, known=True)
@@ -275,6 +279,7 @@ class Arrivals:
         if not spare.group.habits.serves_others and not falls_back and not reservation.pay(now):
             self._candidates.stray(now)
         self._counters.by_spare += 1
+        self._note(now, spare.number, reservation.service.name, flow, Way.SPARE)
         if reservation.trial is not None:
             reservation.trial.came(flow, -math.inf, now, known=False)
         self._let_in(reservation, flow[0], (now, flow), now)
@@ -362,6 +367,7 @@ class Arrivals:
         claim.user = came = now, flow
         self._counters.by_claim += 1
         self._came(now - claim.created)
+        self._note(now, claim.number, reservation.service.name, flow, Way.CLAIM)
         if reservation.trial is not None:
             reservation.trial.came(flow, claim.created, now, known=src in reservation.sources)
         self._let_in(reservation, src, came, now)

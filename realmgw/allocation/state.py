@@ -110,8 +110,7 @@ class Claim:
     is_long: bool = False
     """It stands for long, since its group keeps answers."""
     unproven: bool = False
-    """Its group was taken at its word: it shows where it is at times, and this query did not, so anybody can have sent
-    it."""
+    """Its group was taken at its word: it shows where it is at times, but has not by this query."""
     waited: float = 0.0
     """For how many seconds its query has waited; a resolver may have kept other clients with that question waiting for
     the answer. 0.0: not at all. If it `is_hold`: whether it may be for such, or for who had a claim that they used."""
@@ -130,8 +129,9 @@ class Claim:
     sibling: Sibling | None = None
     """What the same client was told for the other family: whichever he uses, the other one is expected no more."""
     held_against: tuple[float, float] | None = None
-    """What it has cost others that nobody came for it, 0 to 1, and how sure that is; unless somebody comes for its
-    sibling."""
+    """What it cost others that nobody came for it, 0 to 1, and how sure that is; unless its sibling is used."""
+    number: int = 0
+    """Its trace id, see `realmgw.allocation.decisionlog`; 0: nobody asked for it."""
 
     @property
     def asked(self) -> float:

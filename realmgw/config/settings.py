@@ -242,8 +242,7 @@ class Allocation:
     """For so long at most after a client came, others do not get his address, where further clients may have been told
     the same: a resolver asks once for all of its clients that ask meanwhile."""
     caution: bool = key(boolean, True)
-    """Whether a resolver that is new, and asks for several clients, is taken to keep answers until it has shown that it
-    does not."""
+    """Whether a new resolver that asks for several clients is taken to keep answers, until it has shown otherwise."""
     keeper_share: float = key(number(0.0, 1.0), 0.5)
     """So large a part of the pool at most stands for long for resolvers that keep answers, while others ask as well."""
     linger: float = key(remembered(Label.LINGER, number(0.0, MAX_DURATION)), 600.0)  # seconds
@@ -256,8 +255,7 @@ class Allocation:
     ended_time: float = key(number(0.0, MAX_DURATION), 600.0)  # seconds
     """For how long."""
     idle_exchange: float = key(number(0.0, MAX_DURATION), 2.0)  # seconds
-    """For so long nothing more has come of a single exchange of UDP before it is ended, where its address has passed on
-    to another host; 0: it is left alone."""
+    """So long a single exchange of UDP rests before it is ended, where its address has passed on; 0: it is not."""
     idle_flow: float = key(number(0.0, MAX_DURATION), 45.0)  # seconds
     """The same of a flow of UDP that was more than that."""
     wait_udp: float = key(number(0.0, 10.0), 0.9)  # seconds
@@ -268,6 +266,8 @@ class Allocation:
     """How many queries may wait at once."""
     max_groups: int = key(integer(1, 10_000_000), 65536)
     """How many resolver groups are remembered."""
+    decisions: int = key(integer(0, 1_000_000), 32768)
+    """How many answers, refused answers, first packets and refused ones `realmgw log` knows; 0: none."""
     while_degraded: WhileDegraded = key(choice(WhileDegraded), WhileDegraded.REFUSE)
     """Whether addresses are lent while something that flows need is broken."""
 

@@ -190,6 +190,14 @@ COMMANDS: Mapping[str, Command] = {
             _option("for", "For how long: 30s, or 2m; at most 10m.", "TIME", "10s"),
             _option("packets", "At most so many.", "N", "100"),
         ), changes=True, takes_time=True),
+        Command("log", "Show what was decided lately: queries, first packets, and why some were refused.", (
+            _option("name", "Only of services whose name contains this.", "TEXT"),
+            _option("client", "Only packets from there, and what they came for.", "NETWORK"),
+            _option("resolver", "Only what this address asked for.", "ADDRESS"),
+            _option("since", "Not longer ago than this: 30s, 10m or 2h.", "TIME"),
+            _flag("refused", "Only refusals."), _option("limit", "The last so many.", "N", "100"),
+            _flag("follow", "Go on with what is decided from now on."),
+        ), takes_time=True),
         Command("leases/list", "List what is registered by dynamic update.", (
             _option("match", "Only names that contain this.", "TEXT"),
             _option("key", "Only what was registered with a key whose name contains this.", "TEXT"), _LIMIT,
@@ -221,6 +229,10 @@ COMMANDS: Mapping[str, Command] = {
             Parameter("port", "Its destination port; by default 0, none.", "0"),
             _option("source_port", "Its source port.", "PORT", "0"),
         )),
+        Command("explain/flow", "Tell why a flow of late was let in or refused.", (
+            Parameter("source", "Where its first packet came from: ADDRESS:PORT, or [ADDRESS]:PORT."),
+            Parameter("destination", "Where it went, likewise, before translation."),
+        ), takes_time=True),
         Command("config", "The settings that are in force, as a main file."),
         Command("purge", "Lend nothing, and remove all of ours from the kernel; all flows end.", (
             Parameter("name", "The gateway's own name, so that no other one is meant."),

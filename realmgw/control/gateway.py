@@ -19,6 +19,7 @@ from realmgw.config.settings import Network
 from realmgw.config.writing import dump
 from realmgw.control.commands import COMMANDS, MOST, CommandError, ExitStatus, checked, number
 from realmgw.control.counting import RATES, Counting
+from realmgw.control.decided import Decided
 from realmgw.control.flows import Flows, protocol_of
 from realmgw.control.health import Health
 from realmgw.control.leases import Leases
@@ -71,6 +72,8 @@ class Insight:
     """What hosts may send and receive."""
     tracing: Tracing
     """What becomes of single packets."""
+    decided: Decided
+    """What was decided lately."""
     explain_name: Callable[..., NameFound]
     """What the DNS server makes of a question: told the name, who asks, the type (`kind`), and whether by `tcp` or with
     a `cookie`. Raises `MalformedError` if the name is none."""
@@ -130,6 +133,8 @@ class Gateway:
             "trace": insight.tracing.trace,
             "explain/name": self.explain_name,
             "explain/packet": self.explain_packet,
+            "explain/flow": insight.decided.flow,
+            "log": insight.decided.lately,
             "config": self.config,
             "purge": self.purge,
             **insight.companions,

@@ -11,6 +11,7 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
+from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -129,3 +130,19 @@ def beside(read: Callable[[], dict[str, object]], health: Health, reactor: Any) 
 
     done: Deferred[dict[str, object]] = maybeDeferred(deferToThreadPool, reactor, reactor.getThreadPool(), read)
     return done.addCallbacks(found, refused)
+
+
+def repeated(reactor: Any, seconds: float, do: Callable[[], object]) -> Callable[[], object]:
+    """Have something done every so many seconds, the first time after as many; returns what ends that.
+
+    If it fails it is done no more, and the log says so.
+    """
+    loop = LoopingCall(do)
+    loop.clock = reactor
+    loop.start(seconds, now=False).addErrback(lambda why: _log.failure("what is done every {s} s", why, s=seconds))
+
+    def end() -> None:
+        if loop.running:
+            loop.stop()
+
+    return end

@@ -72,6 +72,7 @@ class Lending:
         self._allocator, self._challenger, self._aliases = allocator, challenger, aliases
         self._counts, self._events = counts, counts.events
         self._later, self._present = later, present
+        self._note = allocator.ledger.decisions.refuse_answer
         self._again = 0
 
     def configure(self, settings: settings.Settings, table: ZoneTable) -> None:
@@ -181,6 +182,8 @@ class Lending:
             found = (address_record(asked.query.name, POOL_TTL, outcome),)
             return Answer(Response(authoritative=True, answers=found), Count.RESERVED)
         self._counts.refused[outcome] += 1
+        service, resolver, _ = self._question(asked)
+        self._note(asked.now, service.name, resolver, asked.client, outcome)
         error, tcp = _no_address(outcome), asked.asker.tcp
         if outcome is not Reason.DEGRADED and self._has_another(asked):
             return said(self._nothing_now(asked.query.name, error))

@@ -21,6 +21,7 @@ from realmgw.config.settings import Settings
 from realmgw.control.amending import Amending
 from realmgw.control.apply import Parts, Reloader
 from realmgw.control.counting import Counting
+from realmgw.control.decided import Decided
 from realmgw.control.examination import loading
 from realmgw.control.flows import Flows
 from realmgw.control.gateway import Gateway, Insight
@@ -32,7 +33,7 @@ from realmgw.control.rules import Rules
 from realmgw.control.running import Running
 from realmgw.control.saying import Says
 from realmgw.control.server import ControlService
-from realmgw.control.service import ReloadService, beside, trouble_began, trouble_ended
+from realmgw.control.service import ReloadService, beside, repeated, trouble_began, trouble_ended
 from realmgw.control.tracing import Tracing
 from realmgw.daemon.ordered import OrderedService
 from realmgw.daemon.service import ProcessService, the_reactor
@@ -66,8 +67,7 @@ def compose(running: Running, options: Options, secrets: config.Secrets = config
     parts = Parts(
         packets.datapath, allocator, dns, partial(_configure, log, packets, reputations, companions),
         partial(kept.keep, ground), loading, ground.tell_written, ground.elsewhere, ground.tell_kept,
-        companions.portal.dismiss,
-    )  # fmt: skip
+        companions.portal.dismiss)  # fmt: skip
     reloader = Reloader(running, parts, reactor, monotonic)
     leases.in_force, dns.updates.book, running.settled = Amending(reloader, parts, monotonic), leases, leases.settled
     purging, drive = packets.purging(reloader, companions.proxy), reloader.drive
@@ -75,6 +75,7 @@ def compose(running: Running, options: Options, secrets: config.Secrets = config
         running, health, allocator, Reputations(allocator.groups, allocator.requestors, book, drive, monotonic),
         Flows(running, allocator, drive, selecting.listed, selecting.ended, FlowEvents(reactor).hear, time.time),
         Leases(leases, time.time), Rules(running, packets.datapath.rules), Tracing(running, packets.follow),
+        Decided(allocator.ledger.decisions, drive, partial(repeated, reactor), monotonic, time.time),
         dns.explain, Counting(monotonic, partial(beside, packets.figures, health, reactor)),
         companions.commands, packets.datapath.placed, reloader.plan, purging.reload, purging.purge, monotonic,
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from time import monotonic
 
@@ -39,10 +40,12 @@ def allocator_of(running: Running, its: Conntrack, lendable: Lendable) -> Alloca
     settings, at, now = running.settings, running.registry.host_at, monotonic()
     how, policy, answered = settings.allocation, settings.policy, its.answered
     networks = [piece.network for piece in settings.pools.circular]
-    return Allocator(
+    allocator = Allocator(
         how, networks, now=now, policy=policy, answered=answered, entries=its, host_at=at, ipv6=settings.ipv6,
         chance=lendable,
     )  # fmt: skip
+    allocator.ledger.decisions.number = int(time.time()) << 20  # no trace id is one of an earlier run's
+    return allocator
 
 
 def dns_of(ground: Ground, allocator: Allocator, secrets: config.Secrets, guests: Guests) -> DnsService:
@@ -83,7 +86,13 @@ class Packets:
             ears=KernelEars(reactor, (*STRAYS, *BANNED)), tell=looked, includes=Includes(settings),
         )  # fmt: skip
         self._unsolicited = Unsolicited(settings.admission, self.datapath.push_stray)
-        self.gate = Gate(allocator, self._unsolicited, Faults(log_fault), settings.datapath.reject_rate)
+        self.gate = Gate(
+            allocator,
+            self._unsolicited,
+            Faults(log_fault),
+            settings.datapath.reject_rate,
+            allocator.ledger.decisions.refuse,
+        )
         self.hearing = Hearing(conntrack, allocator, ground.health.tell, reactor, monotonic)
         self.follow = Tracer(self.kernel, ground.kernel_thread, reactor).follow
         self._ground, self._allocator = ground, allocator

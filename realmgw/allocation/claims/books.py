@@ -19,6 +19,7 @@ from realmgw.allocation.claims.ended import EndedFlows, HostAt
 from realmgw.allocation.claims.keepers import Keepers, Modest
 from realmgw.allocation.claims.siblings import Siblings
 from realmgw.allocation.counters import Counters
+from realmgw.allocation.decisionlog import DecisionLog
 from realmgw.allocation.flow import Answered, Noted
 from realmgw.allocation.pool.circular import Pool, stands
 from realmgw.allocation.pool.places import Places, Shared
@@ -61,6 +62,7 @@ class Books:
         entries: Entries | None = None,
         host_at: HostAt | None = None,
     ) -> None:
+        self.decisions = DecisionLog(settings)
         self.configure(settings)
         self.outage = outage
         self.pool = Pool(networks)
@@ -98,6 +100,7 @@ class Books:
     def configure(self, settings: Allocation) -> None:
         """From now on, go by these settings."""
         self.settings = settings
+        self.decisions.configure(settings)
         self.spare = settings.claim_sources - 1 if settings.claim_sources else UNLIMITED
         """How many further senders a used claim lets in."""
 

@@ -68,8 +68,7 @@ class Ledger(Books):
             if question in reservation.claims:
                 return reservation.address.packed
             self._bound(reservation, group, waited, now)
-        timeout = reservation.service.terms.timeout
-        until = now + timeout
+        until = now + (timeout := reservation.service.terms.timeout)
         deadline = latest if latest < until else until  # noqa: FURB136 - a call costs more
         dead, is_long = now + group.claim_timeout, False
         if not group.habits.is_plain:
@@ -83,6 +82,7 @@ class Ledger(Books):
         network = None if client is None else client.bound(len(reservation.address.packed))
         unproven = group.passed > 0 and group.is_unproven(now)
         claim = Claim(reservation, group, question, now, deadline, dead, network, client, is_long, unproven, waited)
+        claim.number = self.decisions.answer(now, reservation.service, group, client, reservation.address.packed)
         self.counters.claimed += 1
         self.stand(claim)
         if self.datagrams.passing:

@@ -82,6 +82,7 @@ class FreshAllocator:
         self.counters = counters = FreshCounters()
         self.allowances = may = Allowances(askers, settings, ledger.dead.unseen)
         books = PinholeLedger(ledger.settings, ledger.outage, answered, may, settings)
+        books.decisions = ledger.decisions
         self.pinholes = Pinholes(books, now=now)
         self.siblings = ledger.siblings
         self.endings = Endings(ledger, books, stock, may, counters)
@@ -198,6 +199,7 @@ class FreshAllocator:
         unproven = group.passed > 0 and group.is_unproven(now)
         packed = self.drawing.draw(self.stock.find)
         claim = FreshClaim(packed, service, group, question, now, deadline, network, client, unproven, cost)
+        claim.number = self._ledger.decisions.answer(now, service, group, client, packed)
         self.stock.stand(claim, timeout)
         self.counters.claimed += 1
         self._accompany(claim, service, group, now)

@@ -77,6 +77,8 @@ class FreshClaim:
     """Packed address of who came first; empty: nobody has."""
     others: Others | None = None
     """Further ones, if there are any."""
+    number: int = 0
+    """Its trace id, see `realmgw.allocation.decisionlog`."""
 
     @property
     def target(self) -> int:

@@ -11,8 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ import click
 from realmgw import config
 from realmgw.config.external import Repository
 from realmgw.config.ipv6 import Ipv6Mode
-from realmgw.control.command import alerting, eve, passing, past, ruled, shown
+from realmgw.control.command import alerting, decided, eve, passing, past, ruled, shown
 from realmgw.control.command.arguments import FILE, Usual, told
 from realmgw.control.command.asking import (
     GROUPS,
@@ -41,7 +40,7 @@ from realmgw.control.command.capture import capture
 from realmgw.control.command.confirming import confirm, refuse_unseen
 from realmgw.control.command.init import init
 from realmgw.control.command.live import repeat
-from realmgw.control.command.output import complain, guarded
+from realmgw.control.command.output import complain, guarded, progress_bar
 from realmgw.control.command.proxies import proxies, web_proxy
 from realmgw.control.command.top import top
 from realmgw.control.commands import COMMANDS, CommandError, ExitStatus
@@ -286,7 +285,7 @@ def _generate(usual: Usual, /, template: Path, no_reload: bool, **said: Any) -> 
     if said["token_file"] or said["ca_file"]:
         raise CommandError(ExitStatus.USAGE, "--token-file and --ca-file are of no use without --repository")
     folder = output or local.own_folder(config.load(usual.main_file))
-    with _progress() as progress:
+    with progress_bar() as progress:
         files = local.generate(template, numbers, folder, lambda done: progress(done, len(numbers)))
     return _written(usual, files, "written", no_reload)
 
@@ -298,22 +297,10 @@ def _send(usual: Usual, template: Path, numbers: range, said: Answer) -> ExitSta
     is_written = usual.config is not None or usual.main_file.exists() or not said["repository"]
     known = config.load(usual.main_file).repository if is_written else Repository()
     repository = local.repository(known, said["repository"], said["token_file"], said["ca_file"])
-    with _progress() as progress:
+    with progress_bar() as progress:
         answer = local.send(template, numbers, repository, progress)
     show(usual, answer, shown.sent)
     return ExitStatus.OK
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """A progress bar, if somebody looks; what is yielded is called with how many are done, of how many."""
-    with click.progressbar(length=1, show_pos=True, file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
-
-        def progress(done: int, count: int) -> None:
-            bar.length = count
-            bar.update(done - bar.pos)
-
-        yield progress
 
 
 def _written(usual: Usual, files: Sequence[Path], what: str, no_reload: bool) -> ExitStatus:
@@ -339,6 +326,7 @@ asks("flows/accounts", past.accounts)
 asks("rules", ruled.rules)
 follows("trace", passing.trace)
 command_line.add_command(capture)
+follows("log", decided.line)
 
 
 @GROUPS["flows"].command("watch", params=told("flows/watch"), help=COMMANDS["flows/watch"].text)
@@ -379,6 +367,7 @@ def _remove_lease(usual: Usual, yes: bool, name: str) -> None:
 
 asks("explain/name", shown.explanation)
 asks("explain/packet", shown.explanation)
+asks("explain/flow", decided.flow)
 
 
 @command_line.command("completion", cls=click.Command)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
+
+import click
 
 from realmgw.control.commands import ExitStatus
 
@@ -61,3 +63,15 @@ def _close(stream: Any) -> None:
     if stream is not None:
         with contextlib.suppress(OSError):
             stream.close()
+
+
+@contextlib.contextmanager
+def progress_bar() -> Iterator[Callable[[int, int], None]]:
+    """A progress bar, if somebody looks; what is yielded is called with how many are done, of how many."""
+    with click.progressbar(length=1, show_pos=True, file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
+
+        def progress(done: int, count: int) -> None:
+            bar.length = count
+            bar.update(done - bar.pos)
+
+        yield progress

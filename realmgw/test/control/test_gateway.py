@@ -19,6 +19,7 @@ from realmgw.config.steps import Steps, finish
 from realmgw.control.command import shown
 from realmgw.control.commands import COMMANDS, CommandError, ExitStatus, number
 from realmgw.control.counting import Counting
+from realmgw.control.decided import Decided
 from realmgw.control.flows import Flows
 from realmgw.control.gateway import Gateway, Insight
 from realmgw.control.health import Severity
@@ -86,6 +87,9 @@ def gateway_of(made: TestGateway) -> Gateway:
         leases=Leases(begun(made, Inline(), made.clock.seconds, []), made.clock.seconds),
         rules=Rules(made.running, lambda: succeed((Classes(), {}))),
         tracing=Tracing(made.running, lambda *_: succeed(lambda: None)),
+        decided=Decided(
+            made.allocator.ledger.decisions, made.reloader.drive, lambda *_: lambda: None, made.clock.seconds, float
+        ),
         explain_name=lambda name, who, **how: Found((f"{name} {who} {how}",), services.get(name), Challenge.CNAME),
         counting=counting,
         companions={

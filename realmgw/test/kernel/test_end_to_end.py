@@ -110,14 +110,18 @@ class FlowTests(RealmTestCase):
         self.assertEqual(SECOND, self.public(client.fetch(self.ask("two.gwa.demo"))))
         seen = {}
         for more in ((), ("--json",)):
-            with contextlib.redirect_stdout(io.StringIO()) as output:
-                status = main(["top", "--once", "--socket", str(self.gateway.control), "--match", "two", *more])
-            seen[more] = (status, output.getvalue())
+            seen[more] = self.command("top", "--once", "--match", "two", *more)
         self.assertIn("two.gwa.demo.", seen[()][1])
         status, text = seen["--json",]
         answer = json.loads(text)
         self.assertEqual((status, [row["name"] for row in answer["names"]]), (0, ["two.gwa.demo."]))
         self.assertGreaterEqual(answer["hosts"][0]["admitted"], 1)
+
+    def command(self, *words: str) -> tuple[int, str]:
+        """What `realmgw` says, asked at the gateway's socket, and how it ends."""
+        with contextlib.redirect_stdout(io.StringIO()) as output:
+            status = main([*words, "--socket", str(self.gateway.control)])
+        return status, output.getvalue()
 
     def test_answers_nobody_on_the_wan_who_says_that_he_is_on_the_lan(self) -> None:
         """A query with a private host's address as its sender's, sent to the WAN, brings him nothing."""

@@ -20,6 +20,7 @@ from realmgw.test.kernel.datapath_case import until
 from realmgw.test.kernel.realm_case import FIRST, SECOND, RealmTestCase
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
+    from testbed.realm import client
     from testbed.realm.topology import CLIENT
 
 MANY = 20_000
@@ -165,3 +166,18 @@ class FlowsTests(RealmTestCase):
         self.assertEqual(len(self.rows(client="203.0.113.8")), 1)
         done = self.run_command("flows", "list", "--client", "203.0.113.8")
         self.assertIn("192.168.0.78:1 ", done.stdout)
+
+    def test_says_afterwards_what_was_decided(self) -> None:
+        """A query and its packet have one id; a stray was refused; and the flow is found by its addresses and ports."""
+        stray, address = self.testbed.clients[4], self.ask("one.gwa.demo")
+        self.assertEqual(FIRST, self.public(client.fetch(address)))
+        self.assertRaises(OSError, self.public, client.fetch("100.64.2.9", source=stray))
+        text = self.run_command("log", "--client", self.testbed.clients[0], "--since", "10s", "--json").stdout
+        *_, query, packet = map(json.loads, text.splitlines())
+        self.assertEqual([query["what"], packet["what"], packet["why"]], ["answered", "admitted", "claim"])
+        self.assertEqual((query["name"], query["address"], query["id"]), ("one.gwa.demo.", address, packet["id"]))
+        ends = [f"{packet[end]}:{packet[port]}" for end, port in (("source", "source_port"), ("destination", "port"))]
+        text = self.run_command("explain", "flow", *ends).stdout
+        self.assertEqual((text.count(packet["id"]), text.count(f"tcp {ends[0]} > {ends[1]}")), (2, 1))
+        text = self.run_command("log", "--refused", "--client", f"{stray}/32").stdout
+        self.assertIn("> 100.64.2.9:80 -: no_reservation", text.splitlines()[-1])

@@ -1,0 +1,151 @@
+"""What was decided lately, for who asks afterwards: a bounded log in memory.
+
+Each answer with an address has a number, the trace id: first packets that come for it are written down under it. One
+tuple of plain values is written for each decision; it is put into words when somebody asks (`realmgw.control.decided`).
+Refusals have logs of their own, so that a flood of them pushes out nothing else.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Hashable
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from realmgw.allocation.flow import Flow
+    from realmgw.allocation.reputation.group import Group
+    from realmgw.allocation.reputation.requestors import Requestor
+    from realmgw.config.settings import Allocation
+    from realmgw.errors import Reason
+    from realmgw.subscribers.model import Service
+
+
+class Way(enum.IntEnum):
+    """By what right the sender of a first packet was let in."""
+
+    CLAIM = 1
+    """He was expected: it used up a claim."""
+    SPARE = 2
+    """A used claim lets in further ones."""
+    RETURN = 3
+    """He was let in there before."""
+    RESUMED = 4
+    """It is a flow that conntrack had forgotten."""
+
+
+class Answered(NamedTuple):
+    """A query was answered with an address."""
+
+    at: float
+    """When, in monotonic seconds."""
+    number: int
+    """The trace id."""
+    name: str
+    """The service that was asked for."""
+    resolver: Hashable
+    """Who asked: the address by which the group is known."""
+    client: Hashable
+    """For whom, where that was told and is believed; None: it was not."""
+    told: bytes
+    """The address that was the answer, packed."""
+
+
+class Admitted(NamedTuple):
+    """A first packet was let in."""
+
+    at: float
+    """When, in monotonic seconds."""
+    number: int
+    """The trace id of the answer that let it in; 0: it is not known, or there is none."""
+    name: str
+    """The service, or the host where that is all that is known."""
+    flow: Flow
+    """The packet's."""
+    way: Way
+    """By what right."""
+
+
+class Unanswered(NamedTuple):
+    """A query was refused an address."""
+
+    at: float
+    """When, in monotonic seconds."""
+    name: str
+    """The service that was asked for."""
+    resolver: Hashable
+    """Who asked."""
+    client: Hashable
+    """For whom, where that was told and is believed; None: it was not."""
+    reason: Reason
+    """Why."""
+
+
+class Refused(NamedTuple):
+    """A first packet was refused."""
+
+    at: float
+    """When, in monotonic seconds."""
+    flow: Flow
+    """The packet's."""
+    reason: int
+    """Why; a `Reason`."""
+
+
+class DecisionLog:
+    """The decisions of late.
+
+    Args:
+        settings: How many of each kind are kept.
+
+    Attributes:
+        number: The last trace id that was given; whoever sets it before the first one makes them unique.
+        most: So many decisions of each kind are kept.
+    """
+
+    def __init__(self, settings: Allocation) -> None:
+        self.number = 0
+        self.most = 0
+        self._answered, self._admitted, self._unanswered, self._refused = (deque[Any](maxlen=0) for _ in range(4))
+        self.configure(settings)
+
+    def configure(self, settings: Allocation) -> None:
+        """From now on, keep so many of each kind; the latest ones of those that there are stay."""
+        if settings.decisions != self.most:
+            self.most = settings.decisions
+            logs = (deque[Any](each, self.most) for each in self.logs())
+            self._answered, self._admitted, self._unanswered, self._refused = logs
+
+    def logs(self, since: float | None = None) -> tuple[list[Any], ...]:
+        """What is kept, or was decided since a time, as it was written; the oldest first.
+
+        Returns:
+            The fields of `Answered`, `Admitted`, `Unanswered` and `Refused`. O(decisions told).
+        """
+        every = self._answered, self._admitted, self._unanswered, self._refused
+        if since is None:
+            return tuple(map(list, every))
+        return tuple(list(takewhile(lambda entry: entry[0] >= since, reversed(each)))[::-1] for each in every)
+
+    def answer(self, now: float, service: Service, group: Group, client: Requestor | None, address: bytes) -> int:
+        """A query is answered with an address; returns the trace id."""
+        self.number = number = self.number + 1
+        if self.most:
+            who = None if client is None else client.key
+            self._answered.append((now, number, service.name, group.resolver, who, address))
+        return number
+
+    def admit(self, now: float, number: int, name: str, flow: Flow, way: Way) -> None:
+        """A first packet is let in; see `Admitted`."""
+        if self.most:
+            self._admitted.append((now, number, name, flow, way))
+
+    def refuse_answer(self, now: float, name: str, resolver: Hashable, client: Requestor | None, why: Reason) -> None:
+        """A query is refused an address."""
+        self._unanswered.append((now, name, resolver, None if client is None else client.key, why))
+
+    def refuse(self, now: float, flow: Flow, reason: int) -> None:
+        """A first packet is refused."""
+        if self.most:
+            self._refused.append((now, flow, reason))

@@ -1,0 +1,42 @@
+"""Decisions of late as lines for humans. Edge: the calendar."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from realmgw.control.command.shown import Answer, end_of
+
+_WHAT = {"answered": "answered", "not_answered": "refused", "admitted": "let in", "refused": "refused"}
+
+
+def line(value: Answer) -> Iterator[str]:
+    """A decision, in a line."""
+    if "left_out" in value:
+        yield f"{value['left_out']} are left out: what reads this is too slow"
+        return
+    if value["what"] == "lost":
+        yield "some are lost: more was decided than is kept"
+        return
+    when = datetime.fromtimestamp(value["at"]).astimezone().strftime("%H:%M:%S.%f")[:-3]
+    name, number = value["name"] or "-", value.get("id") or "-"
+    if "resolver" in value:
+        client = f" for {value['client']}" if value["client"] else ""
+        who = f"{value['resolver']}{client} asked for {name}"
+    else:
+        ends = end_of(value["source"], value["source_port"]), end_of(value["destination"], value["port"])
+        who = f"{value['protocol']} {' > '.join(ends)} {name}"
+    yield f"{when} {number:13} {_WHAT[value['what']]:8} {who}: {_came(value) if 'address' in value else value['why']}"
+
+
+def _came(value: Answer) -> str:
+    after = value["came_after"]
+    return f"{value['address']}, " + ("nobody has come" if after is None else f"used {after * 1000:.1f} ms later")
+
+
+def flow(answer: Answer) -> Iterator[str]:
+    """All that is known of a flow."""
+    for each in answer["decisions"]:
+        yield from line(each)
+    if not answer["decisions"]:
+        yield "no such flow is remembered: its first packet came too long ago, or never to user space"

@@ -1,0 +1,289 @@
+"""What was decided lately, as operators ask for it: by name, client or resolver, or by a flow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator, Sequence
+from heapq import merge
+from ipaddress import ip_address, ip_network
+from operator import attrgetter
+from typing import Any
+
+import attrs
+
+from realmgw.allocation.decisionlog import Admitted, Answered, DecisionLog, Refused, Unanswered
+from realmgw.allocation.flow import Flow
+from realmgw.allocation.reputation.lru import TwoGenerationLRU
+from realmgw.allocation.reputation.requestors import ClientPrefix
+from realmgw.config import protocols
+from realmgw.config.quoting import shortened
+from realmgw.config.settings import Network
+from realmgw.config.steps import finish, portions
+from realmgw.control.commands import CommandError, ExitStatus, number
+from realmgw.control.streaming import BEFORE, Stream
+from realmgw.errors import Reason
+
+Value = Any
+"""What JSON has."""
+Deferred = Any
+"""Twisted's."""
+Entry = Answered | Admitted | Unanswered | Refused
+"""A decision."""
+_KINDS: tuple[Callable[..., Entry], ...] = (Answered._make, Admitted._make, Unanswered._make, Refused._make)
+LOOK = 0.5  # seconds
+"""How often it is looked for what is new while somebody follows."""
+AT_ONCE = 1000
+"""So many decisions of a kind are told of at once to those who follow."""
+FOLLOWERS = 4
+"""More do not follow at once."""
+_DURATION = re.compile(r"([0-9]{1,5})(s|m|min|h)?")
+_SECONDS = {None: 1, "s": 1, "m": 60, "min": 60, "h": 3600}
+_END = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([0-9.]{7,15}))(?::([0-9]{1,5}))?")
+
+
+@attrs.frozen
+class Wanted:
+    """Which decisions are meant; empty: whatever it is."""
+
+    name: str = ""
+    """Part of the service's name."""
+    client: Network | None = None
+    """Where packets come from."""
+    resolver: str = ""
+    """Who asked."""
+    refused: bool = False
+    """Only refusals."""
+    flow: tuple[bytes, bytes, int, int] | None = None
+    """Only what is of the flow with these packed addresses and ports, from the client to us."""
+
+
+class Known:
+    """What a decision is seen beside.
+
+    Args:
+        most: So many of each kind are remembered at least.
+
+    Attributes:
+        answers: Answers by trace id.
+        came: By trace id, the first packet that came for an answer.
+        told: By address, what it was told for last.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.answers = TwoGenerationLRU[int, Answered](2 * most)
+        self.came = TwoGenerationLRU[int, Admitted](2 * most)
+        self.told = TwoGenerationLRU[bytes, Answered](2 * most)
+
+    def learn(self, logs: Sequence[Sequence[Any]]) -> Generator[None, Any, list[list[Entry]]]:
+        """Goes through logs as `DecisionLog.logs` has them, a portion at a time; returns them as decisions."""
+        found = list[list[Entry]]()
+        for make, raw in zip(_KINDS, logs, strict=True):
+            entries = list[Entry]()
+            for portion in portions(raw):
+                for each in map(make, portion):
+                    entries.append(each)
+                    if isinstance(each, Answered):
+                        self.answers.put(each.number, each)
+                        self.told.put(each.told, each)
+                    elif isinstance(each, Admitted) and self.came.peek(each.number) is None:
+                        self.came.put(each.number, each)
+                yield None
+            found.append(entries)
+        return found
+
+
+class Decided:
+    """What the commands about decisions do.
+
+    Args:
+        decisions: The log.
+        drive: Goes through steps a few at a time; a Deferred of what they return.
+        repeat: Calls a function every so many seconds until what it returns is called.
+        monotonic: The clock of the log.
+        time: The present, in seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        decisions: DecisionLog,
+        drive: Callable[..., Deferred],
+        repeat: Callable[[float, Callable[[], object]], Callable[[], object]],
+        monotonic: Callable[[], float],
+        time: Callable[[], float],
+    ) -> None:
+        self._decisions, self._drive, self._repeat = decisions, drive, repeat
+        self._monotonic, self._time = monotonic, time
+        self._followers = 0
+
+    def lately(
+        self, name: str, client: str, resolver: str, since: str, refused: str, limit: str, follow: str
+    ) -> Deferred:
+        """The latest ones, the oldest of them first; a Deferred of a `Stream` of them.
+
+        Raises:
+            CommandError: What is written is nothing that there is; or so many follow already.
+        """
+        wanted = Wanted(name.lower(), _network(client), resolver, bool(refused))
+        most, least = number(limit, "limit", BEFORE), self._monotonic() - _seconds(since) if since else 0.0
+        if follow and self._followers >= FOLLOWERS:
+            raise CommandError(ExitStatus.FAILED, f"{FOLLOWERS} follow already: ask again when one has gone")
+
+        def begin(rows: list[Value]) -> Stream:
+            stream = Stream()
+            for each in rows:
+                stream.tell(each)
+            if follow:
+                return self._follow(stream, wanted)
+            stream.end()
+            return stream
+
+        return self._drive(self._rows(wanted, most, least)).addCallback(begin)
+
+    def flow(self, source: str, destination: str) -> Deferred:
+        """What is known of a flow: its first packet, the answer that brought it, and what else was told there."""
+        (src, sport), (dst, dport) = _end(source, "source"), _end(destination, "destination")
+        found = self._drive(self._rows(Wanted(flow=(src, dst, sport, dport)), BEFORE, 0.0))
+        return found.addCallback(lambda rows: {"decisions": rows})
+
+    def _rows(self, wanted: Wanted, most: int, least: float) -> Generator[Any, Any, list[Value]]:
+        """The rows of the latest that are meant, the oldest of them first."""
+        known, rows = Known(self._decisions.most), list[Value]()
+        kinds = yield from known.learn(self._decisions.logs())
+        for portion in portions(merge(*map(reversed, reversed(kinds)), key=attrgetter("at"), reverse=True)):
+            for each in portion:
+                if each.at < least or len(rows) >= most:
+                    return rows[::-1]
+                if is_meant(each, wanted, known):
+                    rows.append(self._row(each, known))
+            yield None
+        return rows[::-1]
+
+    def _follow(self, stream: Stream, wanted: Wanted) -> Stream:
+        """Tell what is decided from now on."""
+        known, last = Known(AT_ONCE), self._monotonic()
+
+        def look() -> None:
+            nonlocal last
+            logs, last = self._decisions.logs(last), self._monotonic()
+            if any(len(each) >= self._decisions.most for each in logs):
+                stream.tell({"what": "lost"})
+            kinds = finish(known.learn([each[-AT_ONCE:] for each in logs]))
+            for each in merge(*kinds, key=attrgetter("at")):
+                if is_meant(each, wanted, known):
+                    stream.tell(self._row(each, known))
+
+        self._followers += 1
+        stop_looking = self._repeat(LOOK, look)
+
+        def stop() -> None:
+            self._followers -= 1
+            stop_looking()
+
+        stream.stop = stop
+        return stream
+
+    def _row(self, entry: Entry, known: Known) -> Value:
+        at = self._time() - (self._monotonic() - entry.at)
+        if isinstance(entry, Answered):
+            came = known.came.peek(entry.number)
+            after = None if came is None else round(came.at - entry.at, 6)
+            more = {"name": entry.name, **_asker(entry), "address": str(ip_address(entry.told)), "came_after": after}
+            return {"at": at, "what": "answered", "id": trace_id(entry.number), **more}
+        if isinstance(entry, Unanswered):
+            return {
+                "at": at,
+                "what": "not_answered",
+                "name": entry.name,
+                **_asker(entry),
+                "why": entry.reason.name.lower(),
+            }
+        if isinstance(entry, Admitted):
+            more = {"name": entry.name, **_flow(entry.flow), "why": entry.way.name.lower()}
+            return {"at": at, "what": "admitted", "id": trace_id(entry.number), **more}
+        told = known.told.peek(entry.flow[1])
+        more = {"name": None if told is None else told.name, **_flow(entry.flow)}
+        return {"at": at, "what": "refused", **more, "why": Reason(entry.reason).name.lower()}
+
+
+def is_meant(entry: Entry, wanted: Wanted, known: Known) -> bool:
+    """Whether a decision is one of those that somebody wants to know of.
+
+    Args:
+        entry: The decision.
+        wanted: Which ones.
+        known: The others: a packet has come for an answer, and an answer has brought a packet.
+    """
+    if wanted.refused and not isinstance(entry, Refused | Unanswered):
+        return False
+    answer = entry if isinstance(entry, Answered | Unanswered) else known.answers.peek(getattr(entry, "number", 0))
+    packet = entry if isinstance(entry, Admitted | Refused) else known.came.peek(getattr(entry, "number", 0))
+    if wanted.flow is not None:
+        return packet is not None and _short(packet.flow) == wanted.flow
+    if isinstance(entry, Refused):
+        answer = known.told.peek(entry.flow[1])
+    if wanted.name and wanted.name not in _name(entry, answer):
+        return False
+    if wanted.resolver and (answer is None or isinstance(entry, Refused) or str(answer.resolver) != wanted.resolver):
+        return False
+    return wanted.client is None or _is_from(wanted.client, packet, answer)
+
+
+def _name(entry: Entry, answer: Answered | Unanswered | None) -> str:
+    name = entry.name if not isinstance(entry, Refused) else "" if answer is None else answer.name
+    return name.lower()
+
+
+def _is_from(network: Network, packet: Admitted | Refused | None, answer: Answered | Unanswered | None) -> bool:
+    if packet is not None:
+        return ip_address(packet.flow[0]) in network
+    client = None if answer is None else answer.client
+    return isinstance(client, ClientPrefix) and ip_address(client.packed) in network
+
+
+def trace_id(number: int) -> str | None:
+    """As it is told: in hexadecimal; None if there is none."""
+    return f"{number:x}" if number else None
+
+
+def _short(flow: Flow) -> tuple[bytes, bytes, int, int]:
+    src, dst, _, sport, dport = flow
+    return src, dst, sport, dport
+
+
+def _asker(entry: Answered | Unanswered) -> dict[str, Value]:
+    return {"resolver": str(entry.resolver), "client": None if entry.client is None else str(entry.client)}
+
+
+def _flow(flow: Flow) -> dict[str, Value]:
+    src, dst, protocol, sport, dport = flow
+    return {
+        "protocol": protocols.NAMES.get(protocol, str(protocol)), "source": str(ip_address(src)), "source_port": sport,
+        "destination": str(ip_address(dst)), "port": dport,
+    }  # fmt: skip
+
+
+def _network(text: str) -> Network | None:
+    try:
+        return ip_network(text, strict=False) if text else None
+    except ValueError:
+        raise CommandError(ExitStatus.USAGE, f"client: {shortened(repr(text))} is no address and no prefix") from None
+
+
+def _seconds(text: str) -> float:
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise CommandError(ExitStatus.USAGE, f"since: {shortened(repr(text))} is no time: write 30s, 10m or 2h")
+    return int(found[1]) * _SECONDS[found[2]]
+
+
+def _end(text: str, name: str) -> tuple[bytes, int]:
+    """An address with a port, `198.51.100.7:443` or `[2001:db8::7]:443`; without one, it is 0."""
+    found = _END.fullmatch(text)
+    try:
+        if found is not None and int(found[3] or 0) < 1 << 16:
+            return ip_address(found[1] or found[2]).packed, int(found[3] or 0)
+    except ValueError:
+        pass
+    raise CommandError(
+        ExitStatus.USAGE, f"{name}: {shortened(repr(text))}: write 198.51.100.7:443, or [2001:db8::7]:443"
+    )

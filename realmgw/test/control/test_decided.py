@@ -1,0 +1,193 @@
+"""Tests for `realmgw.control.decided`, and of what the command prints of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.allocation.decisionlog import Way
+from realmgw.allocation.reputation.requestors import ClientPrefix, Requestor
+from realmgw.control.command import decided as shown
+from realmgw.control.commands import COMMANDS, CommandError, ExitStatus, checked
+from realmgw.control.decided import AT_ONCE, FOLLOWERS, LOOK, Decided
+from realmgw.control.streaming import Stream
+from realmgw.errors import Reason
+from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, STRAY, TCP, service
+from realmgw.test.control.parts import TestGateway
+
+ONE, TWO = service(1), service(2, TCP, 80)
+
+
+class DecidedTests(SynchronousTestCase):
+    """One is asked for and visited, Two is asked for; a query and a packet are refused."""
+
+    def setUp(self) -> None:
+        """A minute ago, all of it; the clock of the log began an hour after 1970."""
+        self.made = TestGateway(Path(self.mktemp()))
+        self.repeated: dict[int, tuple[float, Callable[[], object]]] = {}
+        allocator = self.made.allocator
+        self.log = allocator.ledger.decisions
+        self.decided = Decided(
+            self.log, self.made.reloader.drive, self.repeat, self.made.clock.seconds,
+            lambda: self.made.clock.seconds() + 3600,
+        )  # fmt: skip
+        now, group = self.made.clock.seconds, allocator.groups.of
+        self.log.number = 0xABC
+        self.one, self.two = b"\xc0\x00\x02\x01", b"\xc0\x00\x02\x02"
+        number = self.log.answer(now(), ONE, group(RESOLVER), None, self.one)
+        self.made.clock.advance(0.25)
+        self.log.admit(now(), number, ONE.name, (CLIENT, self.one, TCP, 1024, 80), Way.CLAIM)
+        self.made.clock.advance(0.25)
+        named = Requestor(ClientPrefix.of(NEIGHBOUR, 24), None)
+        self.log.answer(now(), TWO, group(OTHER), named, self.two)
+        self.log.refuse_answer(now(), TWO.name, OTHER, None, Reason.POLICY)
+        self.made.clock.advance(1.0)
+        self.log.refuse(now(), (STRAY, self.two, TCP, 1025, 80), Reason.NO_CLAIM)
+        self.made.clock.advance(58.5)
+
+    def repeat(self, seconds: float, do: Callable[[], object]) -> Callable[[], object]:
+        """Notes it."""
+        key = len(self.repeated)
+        self.repeated[key] = seconds, do
+        return lambda: self.repeated.pop(key)
+
+    def stream(self, **given: str) -> Stream:
+        """What is asked for on a command line."""
+        stream: Stream = self.successResultOf(self.decided.lately(**checked(COMMANDS["log"], given)))
+        return stream
+
+    def rows(self, **given: str) -> list[Any]:
+        """All that is told."""
+        told: list[Any] = []
+        self.stream(**given).follow(told.append, lambda: told.append("over"))
+        self.assertEqual(told.pop(), "over")
+        return told
+
+    def whats(self, **given: str) -> list[tuple[str, str]]:
+        """What is told, and of which name."""
+        return [(row["what"], row["name"]) for row in self.rows(**given)]
+
+    def test_tells_what_was_decided_in_order(self) -> None:
+        """An answer says when somebody came for it; a refused packet, what its address had been told for."""
+        query, packet, other, unanswered, refused = self.rows()
+        self.assertEqual(
+            query,
+            {"at": 3600.0, "what": "answered", "id": "abd", "name": ONE.name, "resolver": RESOLVER, "client": None,
+             "address": "192.0.2.1", "came_after": 0.25},
+        )  # fmt: skip
+        flow = {
+            "protocol": "tcp",
+            "source": "198.51.100.1",
+            "source_port": 1024,
+            "destination": "192.0.2.1",
+            "port": 80,
+        }
+        expected = {"at": 3600.25, "what": "admitted", "id": "abd", "name": ONE.name, **flow, "why": "claim"}
+        self.assertEqual(packet, expected)
+        self.assertEqual((other["client"], other["came_after"], other["id"]), ("198.51.100.0/24", None, "abe"))
+        self.assertEqual((unanswered["what"], unanswered["why"]), ("not_answered", "policy"))
+        self.assertEqual((refused["name"], refused["why"], refused["at"]), (TWO.name, "no_claim", 3601.5))
+
+    def test_tells_of_a_name_a_client_or_a_resolver(self) -> None:
+        """Of a client his packets and what they came for; of a resolver what it asked for, and who came for that."""
+        mine, other = [("answered", ONE.name), ("admitted", ONE.name)], ("answered", TWO.name)
+        refused = [("not_answered", TWO.name), ("refused", TWO.name)]
+        for given, told in (
+            ({"name": "HOST1"}, mine),
+            ({"name": "s80"}, [other, *refused]),
+            ({"client": "198.51.100.1"}, mine),
+            ({"client": "198.51.100.0/24"}, [*mine, other, refused[1]]),
+            ({"client": "198.51.100.3"}, refused[1:]),
+            ({"client": "2001:db8::/32"}, []),
+            ({"resolver": RESOLVER}, mine),
+            ({"resolver": OTHER}, [other, refused[0]]),
+            ({"resolver": OTHER, "refused": "1"}, refused[:1]),
+            ({"refused": "1"}, refused),
+            ({"limit": "1"}, refused[1:]),
+            ({"since": "59"}, refused[1:]),
+            ({"since": "58s"}, []),
+            ({"since": "1h"}, [*mine, other, *refused]),
+        ):  # fmt: skip
+            self.assertEqual(self.whats(**given), told, given)
+
+    def test_refuses_what_is_nothing(self) -> None:
+        """With the parameter's name."""
+        for given in ({"client": "x"}, {"since": "soon"}, {"limit": "1001"}, {"since": "999999h"}):
+            error = self.assertRaises(CommandError, self.stream, **given)
+            self.assertIn(next(iter(given)), str(error))
+            self.assertEqual(error.status, ExitStatus.USAGE)
+
+    def test_follows(self) -> None:
+        """From the last ones on, by the same filters; who goes is not looked for any more."""
+        told: list[Any] = []
+        stream = self.stream(name="host1", limit="1", follow="1")
+        stream.follow(told.append, lambda: told.append("over"))
+        ((seconds, look),) = self.repeated.values()
+        self.assertEqual((seconds, [row["what"] for row in told]), (LOOK, ["admitted"]))
+        look()
+        group = self.made.allocator.groups.of(RESOLVER)
+        number = self.log.answer(self.made.clock.seconds(), ONE, group, None, self.two)
+        self.log.answer(self.made.clock.seconds(), TWO, group, None, self.one)
+        self.made.clock.advance(LOOK)
+        look()
+        self.log.admit(self.made.clock.seconds(), number, ONE.name, (CLIENT, self.two, TCP, 7, 80), Way.CLAIM)
+        self.made.clock.advance(LOOK)
+        look()
+        look()
+        self.assertEqual([row["what"] for row in told], ["admitted", "answered", "admitted"])
+        self.assertEqual(told[1]["id"], told[2]["id"])
+        stream.stop()
+        self.assertEqual(self.repeated, {})
+
+    def test_so_many_follow(self) -> None:
+        """And another one when one has gone."""
+        streams = [self.stream(follow="1") for _ in range(FOLLOWERS)]
+        error = self.assertRaises(CommandError, self.stream, follow="1")
+        self.assertEqual(error.status, ExitStatus.FAILED)
+        streams[0].stop()
+        self.stream(follow="1")
+
+    def test_says_when_more_was_decided_than_is_kept(self) -> None:
+        """To who follows; and no more at once than he can be told."""
+        told: list[Any] = []
+        self.stream(refused="1", limit="0", follow="1").follow(told.append, lambda: None)
+        for port in range(self.log.most + 1):
+            self.log.refuse(self.made.clock.seconds(), (CLIENT, self.one, TCP, port, 80), Reason.LATE)
+        self.made.clock.advance(LOOK)
+        ((_, look),) = self.repeated.values()
+        look()
+        self.assertEqual((told[0], len(told)), ({"what": "lost"}, 1 + AT_ONCE))
+
+    def test_explains_a_flow(self) -> None:
+        """By its addresses and ports as its first packet had them."""
+        for source, destination, told in (
+            ("198.51.100.1:1024", "192.0.2.1:80", ["answered", "admitted"]),
+            ("198.51.100.3:1025", "192.0.2.2:80", ["refused"]),
+            ("198.51.100.1:1024", "192.0.2.2:80", []),
+            ("[2001:db8::1]:1024", "[2001:db8::2]:80", []),
+        ):
+            answer = self.successResultOf(self.decided.flow(source, destination))
+            self.assertEqual([row["what"] for row in answer["decisions"]], told)
+        for source in ("198.51.100.1:65536", "a:1", "2001:db8::1", "[198.51.100.1", "[:::::]:3"):
+            self.assertRaises(CommandError, self.decided.flow, source, "192.0.2.1:80")
+
+    def test_is_a_line_each(self) -> None:
+        """What is unknown is a dash."""
+        lines = [line.partition(" ")[2] for row in self.rows() for line in shown.line(row)]
+        self.assertEqual(
+            lines,
+            [
+                f"abd           answered {RESOLVER} asked for {ONE.name}: 192.0.2.1, used 250.0 ms later",
+                f"abd           let in   tcp 198.51.100.1:1024 > 192.0.2.1:80 {ONE.name}: claim",
+                f"abe           answered {OTHER} for 198.51.100.0/24 asked for {TWO.name}: 192.0.2.2, nobody has come",
+                f"-             refused  {OTHER} asked for {TWO.name}: policy",
+                f"-             refused  tcp 198.51.100.3:1025 > 192.0.2.2:80 {TWO.name}: no_claim",
+            ],
+        )
+        nothing = self.successResultOf(self.decided.flow("192.0.2.9:1", "192.0.2.9:2"))
+        self.assertIn("no such flow", " ".join(shown.flow(nothing)))
+        self.assertIn("left out", " ".join(shown.line({"left_out": 3})))
+        self.assertIn("lost", " ".join(shown.line({"what": "lost"})))
