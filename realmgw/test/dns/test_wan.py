@@ -257,6 +257,16 @@ class RefusalTests(WanTestCase):
         self.assertEqual((answer.rcode(), answer.options[0].code), (dns.rcode.SERVFAIL, 18))
         self.assertEqual(self.events[Count.SERVFAIL_UDP], 1)
 
+    def test_is_written_down(self) -> None:
+        """On both paths: when, for which service, who asked and why; nothing of who was given an address."""
+        self.refuse()
+        nsid = [dns.edns.GenericOption("3", b"")]  # which only the full path knows
+        self.assertEqual([self.said(), self.said(options=nsid)], ["silence", "silence"])
+        self.fake.refusal = None
+        self.assertEqual(self.said(), "A")
+        *_, unanswered, _ = self.fake.ledger.decisions.logs()
+        self.assertEqual([each[1:] for each in unanswered], [("one.example.org.", RESOLVER, None, Reason.POLICY)] * 2)
+
     def test_says_no_data_for_now_of_ipv6_where_there_is_ipv4(self) -> None:
         """At once, and nobody is to keep it: stubs wait for both answers, or take a failure of one for all."""
         self.refuse()
