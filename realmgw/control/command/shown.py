@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from realmgw.control.command.counted import TOGETHER, numbers, texts
 from realmgw.control.lines import duration
 
 Answer = Mapping[str, Any]
@@ -16,8 +17,6 @@ MOST = 10
 """So many problems are shown, the others counted."""
 LABEL = 13
 """What stands at the left of a screen has so many characters."""
-TOGETHER = "\N{NO-BREAK SPACE}"
-"""Stands between words that are not torn apart at the end of a line."""
 WIDTH = 64
 """So many signs of a picture stand in a line."""
 FIRST = ("kernel", "queue", "dns", "admission", "allocation")
@@ -115,7 +114,7 @@ def _rates(rates: Answer) -> str:
 def _refusals(counts: Answer) -> Iterator[tuple[str, str]]:
     """Why packets and queries were refused."""
     for what, part in (("packets", "admission"), ("queries", "allocation")):
-        text = _numbers(counts.get(part, {}).get("refused", {}), every=False)
+        text = numbers(counts.get(part, {}).get("refused", {}), every=False)
         if text:
             yield "refused", f"{what}: {text}"
 
@@ -129,39 +128,14 @@ def _counted(counts: Answer, *, every: bool) -> Iterator[tuple[str, str]]:
             found = {name: each["packets"] for name, each in found.items()}
         views = found if part == "dns" else {"": found}
         for view, each in views.items():
-            text = "; ".join(_texts(each, every=every))
+            text = "; ".join(texts(each, every=every))
             if text:
                 yield f"{part} {view}".strip(), text
-
-
-def _texts(found: Answer, *, every: bool) -> Iterator[str]:
-    """The counters of a part, and those of each group that it has."""
-    groups = {name: each for name, each in found.items() if isinstance(each, Mapping)}
-    own = _numbers({name: each for name, each in found.items() if name not in groups}, every=every)
-    if own:
-        yield own
-    for name, group in groups.items():
-        said = _numbers(group, every=every)
-        if said and (every or name != "refused"):
-            yield f"{name}: {said}"
-
-
-def _numbers(counts: Answer, *, every: bool) -> str:
-    """Counters that are not 0."""
-    named = {name: each for name, each in counts.items() if not isinstance(each, list) and (every or each)}
-    return ", ".join(f"{name}{TOGETHER}{_word(each)}" for name, each in named.items())
 
 
 def _together(text: str) -> str:
     """Words that stand on one line."""
     return text.replace(" ", TOGETHER)
-
-
-def _word(value: object) -> str:
-    """A value as people say it."""
-    if value is None:
-        return "none"
-    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
 def _states(counts: Mapping[str, Any]) -> str:
