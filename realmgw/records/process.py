@@ -15,6 +15,10 @@ from realmgw.records.frames import CHANNEL
 
 FAREWELL = 5.0  # seconds
 """How long it may take to write what it has heard."""
+DEATH = 1.0  # seconds
+"""How long it may take to die, once it was killed."""
+MOST_UNREAD = 1 << 26  # octets
+"""So much may wait here until it listens again."""
 MOST_SAID = 4000  # octets
 """So much is kept of what it says when something is wrong with it."""
 LONGEST = 65_536  # octets
@@ -32,7 +36,7 @@ class Child(ProcessProtocol):
 
     Attributes:
         pid: Its process id.
-        has_room: Whether it takes what it is told; else that waits here.
+        has_room: Whether it listens; else what it is told waits here.
     """
 
     def __init__(
@@ -45,7 +49,7 @@ class Child(ProcessProtocol):
         self._gone: Deferred[None] | None = None
         self._is_over = False
         self._kill: Any = None
-        self.pid, self.has_room = 0, True
+        self.pid, self.has_room, self._unread = 0, True, 0
 
     def begin(self, first: bytes, channel: int) -> None:
         """Start it, and tell it what to do; raises `OSError` if that is refused.
@@ -63,12 +67,20 @@ class Child(ProcessProtocol):
         self.tell(first)
 
     def tell(self, news: bytes) -> None:
-        """Tell it something."""
-        if not self._is_over:
-            self._transport.write(news)
+        """Tell it something; where it has not listened for too long, it is ended."""
+        if self._is_over:
+            return
+        self._transport.write(news)
+        if not self.has_room:
+            self._unread += len(news)
+            if self._unread > MOST_UNREAD and self._kill is None:
+                self._signal()
 
     def end(self) -> Deferred[None]:
-        """Have it end when it has written what it has heard; fires when it does not run any more."""
+        """Have it end when it has written what it has heard; fires when it does not run any more.
+
+        One that waits for a disk which does not answer can not even be killed: it is waited for no longer.
+        """
         if self._is_over:
             return succeed(None)
         if self._gone is None:
@@ -85,6 +97,11 @@ class Child(ProcessProtocol):
     def _signal(self) -> None:
         if self._transport.pid:
             self._transport.signalProcess("KILL")
+        self._kill = self._reactor.callLater(DEATH, self._is_gone)
+
+    def _is_gone(self) -> None:
+        if self._gone is not None and not self._gone.called:
+            self._gone.callback(None)
 
     # Where it does not read, what it is told is kept back
 
@@ -94,7 +111,7 @@ class Child(ProcessProtocol):
 
     def resumeProducing(self) -> None:
         """See `IPushProducer`."""
-        self.has_room = True
+        self.has_room, self._unread = True, 0
 
     def stopProducing(self) -> None:
         """See `IPushProducer`."""
@@ -122,5 +139,4 @@ class Child(ProcessProtocol):
         by = f"by signal {how.signal}" if how.signal else f"with status {how.exitCode}"
         last = self._said.decode(errors="replace").strip().rpartition("\n")[2]
         self._ended(self, f"the recorder has ended {by}" + (f": {last}" if last else ""))
-        if self._gone is not None:
-            self._gone.callback(None)
+        self._is_gone()

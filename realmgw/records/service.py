@@ -1,7 +1,7 @@
 """The recorder's part of the gateway: it runs, and is told of hosts and of the names that flows are opened by.
 
 What a flow costs here is that it is handed on, with a thousand others at once, some time after it was let in. While the
-recorder does not listen, so many of these wait (`MOST_WAITING`), and when it listens again it is told of all hosts.
+recorder does not listen, so many of these wait (`MOST_WAITING`); what becomes of hosts it is told all the same.
 
 Edge: the reactor, the clock.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,8 @@ EVERY = 0.5  # seconds
 """How often the recorder is told which flows were let in."""
 AT_ONCE = 256
 """So many flows, or hosts, are told in one turn of the reactor."""
+PAUSE = 0.05  # seconds
+"""While it does not listen, it is tried so much later."""
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds
 """How soon a recorder that has ended is begun anew."""
 BUFFER = 1 << 26  # octets
@@ -107,7 +110,6 @@ class RecordsService(Service):
         self._wait = FIRST_WAIT
         self._hosts: Iterator[Host] = iter(())
         self._opened = list[tuple[Flow, str]]()
-        self._is_behind = False
         self._counts: Mapping[str, int] = {}
         self._before = dict[str, int]()
         self._groups, self._groups_before = totals.Sums(), totals.Sums()
@@ -191,22 +193,21 @@ class RecordsService(Service):
             return
         gone = (each for each in changes.addresses_gone if self._sources.registry.host_at(each) is None)
         for some in portions(gone):
-            self._tell_hosts([(each, None, ()) for each in some])
+            self._say(HOSTS, self._wall(), [(each, None, ()) for each in some])
             yield None
         for hosts in portions((*changes.added, *(after for _, after in changes.changed))):
-            self._tell_hosts([row for host in hosts for row in _rows(host)])
+            self._say(HOSTS, self._wall(), [row for host in hosts for row in _rows(host)])
             yield None
 
     def _tell_more(self) -> None:
-        """What has happened since; as long as the recorder listens."""
-        if self._child is not None and self._is_behind and self._child.has_room:
-            self._all_hosts()
+        """What has happened since."""
         self._tell_opened()
         self._look()
 
     def _tell_opened(self) -> None:
         self._opened += self._sources.opened()
-        if self._opened and self._say(OPENED, self._opened):
+        if self._opened and self._child is not None and self._child.has_room:
+            self._say(OPENED, self._opened)
             self._opened = []
         beyond = len(self._opened) - MOST_WAITING
         if beyond > 0:
@@ -214,32 +215,25 @@ class RecordsService(Service):
             self.untold += beyond
 
     def _all_hosts(self) -> None:
-        self._is_behind = False
         self._hosts = iter(tuple(self._sources.registry.directory.hosts.values()))
         self._reactor.callLater(0, self._some_hosts, self._hosts)
 
     def _some_hosts(self, hosts: Iterator[Host]) -> None:
         """Tell some hosts, and the others later, unless that was begun anew meanwhile."""
-        if hosts is not self._hosts or self._child is None:
+        if hosts is not self._hosts or self._child is None or not self.running:
             return
-        some = [host for host, _ in zip(hosts, range(AT_ONCE), strict=False)]
+        if not self._child.has_room:
+            self._reactor.callLater(PAUSE, self._some_hosts, hosts)
+            return
+        some = tuple(islice(hosts, AT_ONCE))
         there = self._sources.registry.host_at
-        rows = [row for host in some for row in _rows(host) if there(row[0]) is host]
-        if some and self._say(HOSTS, 0.0, rows):
+        if some:
+            self._say(HOSTS, 0.0, [row for host in some for row in _rows(host) if there(row[0]) is host])
             self._reactor.callLater(0.001, self._some_hosts, hosts)
-        elif some:
-            self._is_behind = True
 
-    def _tell_hosts(self, rows: list[tuple[bytes, str | None, tuple[str, ...]]]) -> None:
-        if not self._say(HOSTS, self._wall(), rows):
-            self._is_behind = True
-
-    def _say(self, *news: Any) -> bool:
-        """Returns whether it is told."""
-        if self._child is None or not self._child.has_room:
-            return False
-        self._child.tell(frame(*news))
-        return True
+    def _say(self, *news: Any) -> None:
+        if self._child is not None:
+            self._child.tell(frame(*news))
 
     # What was
 

@@ -17,10 +17,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.config.settings import FlowRecords, Interfaces, Pools, Settings
 from realmgw.config.steps import Blocking, finish
 from realmgw.errors import PlatformError
+from realmgw.records import process
 from realmgw.records import service as module
 from realmgw.records.frames import HOSTS, OPENED, Frames
 from realmgw.records.known import Flow
-from realmgw.records.process import FAREWELL
+from realmgw.records.process import DEATH, FAREWELL
 from realmgw.records.service import EVERY, FIRST_WAIT, RecordsService, Sources
 from realmgw.subscribers.model import Host, Profile
 from realmgw.subscribers.reach import NOWHERE
@@ -168,6 +169,23 @@ class RecordsServiceTests(SynchronousTestCase):
         rows = [(ONE.address, "one.example.org.", ("gold",))]
         self.assertEqual(self.child.news, [(HOSTS, 0.0, rows), (OPENED, [(FLOW, "one.example.org.")])])
 
+    def test_it_is_told_of_many_hosts_as_it_listens(self) -> None:
+        """Some at a time; where it pauses, it goes on there, and each is told once."""
+        others = [Host(index, f"h{index}.example.org.", index.to_bytes(4, "big")) for index in range(2, 1000)]
+        for host in others:
+            self.registry.directory.hosts[host.index] = self.registry._by_address[host.address] = host
+        self.child.die(1)
+        self.advance(FIRST_WAIT)
+        protocol = self.child.protocol
+        protocol.pauseProducing()
+        self.advance(2 * EVERY)
+        before = len(self.child.news)
+        protocol.resumeProducing()
+        self.advance(2 * EVERY)
+        rows = [row for news in self.child.news for row in news[2]]
+        self.assertLess(before, 3)
+        self.assertEqual([row[1] for row in rows], [ONE.name, *(host.name for host in others)])
+
     def test_changes_are_told_with_their_time(self) -> None:
         """Who is gone is nobody; an address that is another's by now is told once, as his."""
         moved = attrs.evolve(ONE, name="two.example.org.")
@@ -180,25 +198,26 @@ class RecordsServiceTests(SynchronousTestCase):
         rows = [(gone, None, ())], [(ONE.address, "two.example.org.", ("gold",))]
         self.assertEqual(self.child.news[before:], [(HOSTS, 5.0, each) for each in rows])
 
-    def test_a_recorder_that_does_not_listen_is_told_of_all_hosts_later(self) -> None:
-        """Flows wait, as many as there is room for."""
+    def test_what_waits_for_a_recorder_that_does_not_listen_is_bounded(self) -> None:
+        """Flows, as many as there is room for; hosts are told all the same, until it is too much: then it is ended."""
         self.advance(0.1)
         protocol, before = self.child.protocol, len(self.child.news)
         protocol.pauseProducing()
         finish(self.service.noting(Changes(added=[ONE])))
-        self.opened.append((FLOW, "one.example.org."))
-        self.advance(EVERY)
-        self.assertEqual((len(self.child.news), self.service.counts()["untold"]), (before, 0))
         self.patch(module, "MOST_WAITING", 2)
         other = *FLOW[:3], 40113, 80
-        self.opened += [(FLOW, "two.example.org."), (other, "one.example.org.")]
+        self.opened += [(FLOW, "one.example.org."), (FLOW, "two.example.org."), (other, "one.example.org.")]
         self.advance(EVERY)
-        self.assertEqual(self.service.counts()["untold"], 1)
+        hosts = (HOSTS, 5.0, [(ONE.address, ONE.name, ("gold",))])
+        self.assertEqual((self.child.news[before:], self.service.counts()["untold"]), ([hosts], 1))
         protocol.resumeProducing()
-        self.advance(2 * EVERY)
+        self.advance(EVERY)
         news = (OPENED, [(FLOW, "two.example.org."), (other, "one.example.org.")])
-        hosts = (HOSTS, 0.0, [(ONE.address, ONE.name, ("gold",))])
-        self.assertEqual(self.child.news[before:], [news, hosts])
+        self.assertEqual(self.child.news[before:], [hosts, news])
+        self.patch(process, "MOST_UNREAD", 9)
+        protocol.pauseProducing()
+        finish(self.service.noting(Changes(added=[ONE])))
+        self.assertEqual(self.child.signals, ["KILL"])
 
     def test_one_that_ends_is_begun_anew(self) -> None:
         """Later each time, until one has something to report; counts go on."""
@@ -258,10 +277,18 @@ class RecordsServiceTests(SynchronousTestCase):
         self.assertNoResult(done)
         self.advance(FAREWELL)
         self.assertEqual(self.child.signals, ["KILL"])
+        self.assertNoResult(done)
         self.child.die(9)
         self.successResultOf(done)
         self.assertTrue(self.socket.is_closed)
         self.assertEqual((self.watched, self.reactor.getDelayedCalls()), ([True, False], []))
+
+    def test_one_that_can_not_be_killed_is_not_waited_for(self) -> None:
+        """It waits for a disk; when that answers, the kernel ends it."""
+        done = self.service.stopService()
+        self.advance(FAREWELL + DEATH)
+        self.successResultOf(done)
+        self.child.die(9)
 
     def test_what_was_is_asked_for_elsewhere(self) -> None:
         """The recorder has kept nothing yet; and where it keeps nothing, it is said so."""
