@@ -19,7 +19,7 @@ everything anew. Only the default of IPv6 may be refused: then the proxy takes n
 from __future__ import annotations
 
 import enum
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
@@ -125,7 +125,8 @@ class Link:
         self._answers = ResponseReader()
         self._outstanding: deque[Request] = deque()
         self._told: dict[Place, TcpOptions] = {}
-        self._changed: dict[Place, None] = {}
+        # The first of a plain dict is found behind all that were taken before: 60 000 took 6 s, with turns of 0.2 s.
+        self._changed: OrderedDict[Place, None] = OrderedDict()
         self._coming: Iterator[Request] | None = None
         self._heard_at = self._due_at = now
         self._pause = FIRST_PAUSE
@@ -247,7 +248,7 @@ class Link:
             request = next(self._coming, None)
             if request is None:
                 self._coming = None
-                self._changed = dict.fromkeys(self._table.reserved())
+                self._changed = OrderedDict.fromkeys(self._table.reserved())
                 break
             yield request
             room -= 1
@@ -255,8 +256,7 @@ class Link:
                 return
         changed = self._changed
         while changed and room:
-            place = next(iter(changed))
-            del changed[place]
+            place, _ = changed.popitem(last=False)
             request = self._request(place)
             if request is not None:
                 yield request
