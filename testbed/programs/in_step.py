@@ -5,7 +5,8 @@
 The allocation and the SYN proxies' service on one reactor, and the node's server in another process, by TCP: `RATE`
 reservations a second begin, each of an address that another host had before, and end `HELD` later; the proxy is to be
 told of each. In turn: no proxy; one, where hosts are alike, so that there is nothing to be told; one that follows; and
-one that is stopped (SIGSTOP) all the while, which goes on at the end (SIGCONT), and is waited for. How late the turns of the reactor are is told as well: nothing may wait.
+one that is stopped (SIGSTOP) all the while, which goes on at the end (SIGCONT), and is waited for. How late the turns
+of the reactor are is told as well: nothing may wait.
 """
 
 from __future__ import annotations
