@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -17,10 +18,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from realmgw.config.dashboard import DASHBOARD_PORT
 from testbed.player import visits
 from testbed.player.visits import Visit, percentile
 from testbed.programs.commands import Download, dig, gateway_command, inside, operator, program, python_client
 from testbed.programs.demo6 import SETTINGS, DualStack
+from testbed.programs.doorway import open_door
 from testbed.programs.narration import Narration
 from testbed.realm import host, sctp, topology
 from testbed.realm.gateway import ON_LINK_POOL, ORDERLY, ROUTED_POOL6, Gateway, Subscriber
@@ -63,11 +66,26 @@ class Demo:
                 for (name, address), second in zip(self.hosts.items(), testbed.hosts6, strict=True)
             ],
             circular=[ON_LINK_POOL, ROUTED_POOL6],  # three addresses of IPv4 for everything that follows
-            settings=SETTINGS,
+            settings={**SETTINGS, "dashboard": self.dashboard()},
         )
         self.six = DualStack(testbed, tell, TEST)
         self.stranger = testbed.clients[1]
         self.download = Download(testbed, tell, self.hosts[TEST], "the download")
+
+    def dashboard(self) -> dict[str, object]:
+        """The gateway's page for operators, with a token of its own."""
+        token = self.testbed.folder / "dashboard.token"
+        token.touch(0o600)
+        token.write_text(f"{secrets.token_hex(16)}\n")
+        return {"listen": [str(self.testbed.folder / "dashboard.sock")], "token_file": str(token)}
+
+    def invite(self) -> str:
+        """Opens that page to this machine's browsers, has clients come for an hour, and returns its address."""
+        folder = self.testbed.folder
+        port = open_door(self.testbed, "gwa", DASHBOARD_PORT, str(folder / "dashboard.sock"))
+        coming = [f"{name}={address}" for name, address in self.hosts.items()]
+        self.testbed.spawn("public", [sys.executable, "-m", "testbed.programs.visitors", *coming], log="visitors.log")
+        return f"http://127.0.0.1:{port}/#{(folder / 'dashboard.token').read_text().strip()}"
 
     def run(self) -> None:
         """All steps."""
@@ -279,13 +297,20 @@ def faults(done: Sequence[Visit]) -> str:
     return "; ".join(f"{each.name}: {each.fault}" for each in done if each.fault)[:200]
 
 
-def hints(demo: Demo) -> str:
-    """What a person can do with a testbed that was kept; every command works as it stands here."""
+def hints(demo: Demo, dashboard: str) -> str:
+    """What a person can do with a testbed that was kept; every command works as it stands here.
+
+    Args:
+        demo: It.
+        dashboard: The address of the gateway's page for operators.
+    """
     public, gateway = " ".join(inside("public")), " ".join(inside("gwa"))
     udp = f"{public} {program('python')} -m testbed.realm.client udp"
     return "\n".join(
         (
-            "The testbed and the gateway are left running. In the checkout, as root:",
+            "The testbed and the gateway are left running; clients come for an hour. For a browser on this machine:",
+            f"  {dashboard}",
+            "In the checkout, as root:",
             f"  {public} dig {TEST}",
             f"  {public} curl http://h105.gwa.demo/",
             f"  {udp} $({public} dig +short h107.gwa.demo) 2000 --burst 3",
@@ -326,7 +351,7 @@ def show(tell: Narration, keep: bool) -> None:
         demo.run()
         if keep:
             demo.restart("it is left running, and serves")
-            tell.remark("\n" + hints(demo))
+            tell.remark("\n" + hints(demo, demo.invite()))
             testbed.keep()
 
 
