@@ -17,6 +17,7 @@ from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.control.running import Running
 from realmgw.subscribers.entry import shown
 
+_WAITING, _LINGERING = int(State.WAITING), int(State.LINGERING)
 MOST_CELLS = 65536
 """A picture has no more."""
 
@@ -46,17 +47,17 @@ class PoolView:
 
     def picture(self, cells: int) -> Steps[Value]:
         """The pool of IPv4 from its first address to its last one, in so many cells at most, and one at least."""
-        pool = self._allocator.pool
-        each = -(-pool.size // max(cells, 1))
-        waiting, lingering, seen = list[int](), list[int](), 0
-        for portion in _unchanged(pool.addresses):
-            for address in portion:
-                if not seen % each:
-                    waiting.append(0)
-                    lingering.append(0)
-                seen += 1
-                waiting[-1] += address.state is State.WAITING
-                lingering[-1] += address.state is State.LINGERING
+        addresses = self._allocator.pool.addresses
+        size, each = len(addresses), -(-len(addresses) // max(cells, 1))
+        waiting, lingering, seen, states = list[int](), list[int](), 0, bytearray()
+        for portion in _unchanged(addresses):
+            states += bytes([address.state for address in portion])
+            seen += len(portion)
+            while len(states) >= each or (states and seen == size):
+                cell = states[:each]
+                del states[:each]
+                waiting.append(cell.count(_WAITING))
+                lingering.append(cell.count(_LINGERING))
             yield None
         return {"size": seen, "each": each, "waiting": waiting, "lingering": lingering}
 
@@ -88,10 +89,9 @@ class PoolView:
         now, allocator = self._monotonic(), self._allocator
         ledger, stock, rows, used = allocator.ledger, allocator.fresh.stock, list[Value](), 0
         for portion in _unchanged(ledger.pool.addresses):
-            for address in portion:
-                used += bool(address.reservations)
-                if len(rows) < most:
-                    rows += _rows(address, ledger.lingers, now)
+            standing = [address for address in portion if address.reservations]
+            used += len(standing)
+            rows += [row for each in standing[: max(0, most - len(rows))] for row in _rows(each, ledger.lingers, now)]
             yield None
         rows += [_row(claim, now) for claim in islice(chain(stock.pending.values(), stock.kept.values()), most)]
         return {"addresses": used + len(stock), "reservations": rows[:most]}

@@ -32,8 +32,8 @@ ROWS, RESOLVERS, CELLS = 500, 200, 1024
 """So much of what stands in the pool, of groups of resolvers and of the pool's picture is asked for."""
 SHOWN = 50
 """So many names and hosts are told of, those that have most."""
-DRAWN = 65536
-"""A pool of more addresses is drawn anew not every second, but so many addresses a second."""
+GONE_THROUGH = 16384
+"""A pool of more addresses is gone through not every second, but so many addresses of it a second."""
 FLOWS = 1000
 """So many flows are remembered that have begun or ended lately, for pages that are opened later."""
 AT_ONCE = 500
@@ -77,7 +77,7 @@ class Live:
     def _forget(self) -> None:
         self._before: Mapping[str, Any] | None = None
         self._last = b""
-        self._picture: Mapping[str, Any] | None = None
+        self._pool: dict[str, Any] = {}  # what was told last of what goes through all of it
         self._is_asking = False
         self._count = self._lost = 0
         self._recent: deque[Mapping[str, Any]] = deque(maxlen=FLOWS)
@@ -145,25 +145,31 @@ class Live:
     @inlineCallbacks
     def _gather(self) -> Generator[Deferred[Any], Any, None]:
         began = self._recent
-        asked = [("status", {}), ("reservations", {"limit": str(ROWS)}), ("reputation/list", {"limit": str(RESOLVERS)})]
-        if self._picture is None or not self._count % max(1, -(-self._picture["size"] // DRAWN)):
-            asked.append(("picture", {"cells": str(CELLS)}))
-        found = yield DeferredList([maybeDeferred(self._do, *each) for each in asked], consumeErrors=True)
+        asked = {"status": {}, "reputation/list": {"limit": str(RESOLVERS)}}
+        if not self._pool or not self._count % max(1, -(-self._pool["picture"]["size"] // GONE_THROUGH)):
+            asked.update({"reservations": {"limit": str(ROWS)}, "picture": {"cells": str(CELLS)}})
+        done = [maybeDeferred(self._do, *each) for each in asked.items()]
+        found = yield DeferredList(done, consumeErrors=True)
         if self._recent is not began:  # nobody looks any more, or others do
             return
         self._is_asking = False
-        for is_good, value in found[:3]:
+        for is_good, value in found:
             if not is_good:
-                raise value
-        now, places, known = (value for _, value in found[:3])
-        if len(found) > 3 and found[3][0]:
-            self._picture = found[3][1]
-        shown = frame.frame(now, self._before, places["reservations"], known["reputations"], sort="admitted", match="")
+                value.raiseException()
+        told = dict(zip(asked, (value for _, value in found), strict=True))
+        now, known = told.pop("status"), told.pop("reputation/list")
+        self._pool.update(told)
+        self._tell(now, known)
+
+    def _tell(self, now: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+        """Tell all pages how it is now, by the status and the resolvers' reputations."""
+        places = self._pool["reservations"]["reservations"]
+        shown = frame.frame(now, self._before, places, known["reputations"], sort="admitted", match="")
         self._before = now
         for what in ("names", "hosts"):
             shown[what] = shown[what][:SHOWN]
         shown["in_all"] = {"hosts": now["hosts"], "services": now["services"], "resolvers": known["total"]}
-        more = {"at": self._wall(), "version": now["version"], "picture": self._picture}
+        more = {"at": self._wall(), "version": now["version"], "picture": self._pool["picture"]}
         self._last = event("now", {**shown, **more})
         for each in tuple(self._readers):
             if each.tell(self._last):

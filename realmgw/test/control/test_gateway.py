@@ -199,6 +199,7 @@ class CommandTests(GatewayTestCase):
         [row] = self.do("reservations")["reservations"]
         self.assertEqual((row["service"], row["claims"][0]["resolver"]), ("a.example.org.", "192.0.2.53"))
         self.assertTrue(list(shown.pool(self.do("pool"))) and list(shown.reservations(self.do("reservations"))))
+        self.assertEqual(self.do("reservations", limit="0"), {"addresses": 1, "reservations": []})
 
     def test_the_pool_is_drawn_in_as_many_cells_as_there_are_to_be(self) -> None:
         """Each counts its addresses that are waited at, and those that linger."""

@@ -8,7 +8,7 @@ from twisted.python.failure import Failure
 
 from realmgw.config.limits import DASHBOARD_READERS
 from realmgw.control.commands import CommandError, ExitStatus
-from realmgw.dashboard.live import AGAIN, AT_ONCE, FLOWS, PERIOD
+from realmgw.dashboard.live import AGAIN, AT_ONCE, FLOWS, GONE_THROUGH, PERIOD
 from realmgw.dashboard.readers import PATIENCE
 from realmgw.test.dashboard.looking import FLOW, STATUS, LookingTestCase, events
 
@@ -80,13 +80,13 @@ class SnapshotTests(LookingTestCase):
         self.assertEqual([name for name, _ in events(page)], ["flows", "now"])
         self.assertEqual((self.factory.counts()["failed"], self.factory.counts()["told"]), (2, 1))
 
-    def test_a_large_pool_is_drawn_less_often(self) -> None:
+    def test_a_large_pool_is_gone_through_less_often(self) -> None:
         """Its cells are told all the same."""
-        self.commands.answers["picture"] = {"size": 4 * 65536, "each": 256, "waiting": [], "lingering": []}
+        self.commands.answers["picture"] = {"size": 4 * GONE_THROUGH, "each": 256, "waiting": [], "lingering": []}
         self.look(self.enter())
         self.clock.pump([PERIOD] * 8)
         asked = [path for path, _ in self.commands.asked]
-        self.assertEqual((asked.count("status"), asked.count("picture")), (9, 3))
+        self.assertEqual([asked.count(each) for each in ("status", "picture", "reservations")], [9, 3, 3])
 
 
 class FlowTests(LookingTestCase):
