@@ -130,6 +130,9 @@ class AdmissionService(Service):
         queue: The queue; by default the kernel's.
         hearing: What conntrack says of flows; none: it is neither asked nor listened to.
         behind: Told for how many seconds packets wait in the queue, and when some were lost there last.
+
+    Attributes:
+        port: What reads the queue.
     """
 
     name = "admission"
@@ -148,11 +151,11 @@ class AdmissionService(Service):
         self._gate = gate
         self._hearing = hearing
         self._queue: PacketQueue = KernelPacketQueue() if queue is None else queue
-        self._port = QueuePort(gate, self._queue, reactor, monotonic, behind)
+        self.port = QueuePort(gate, self._queue, reactor, monotonic, behind)
 
     def counts(self) -> dict[str, object]:
         """What was counted since the start, at the queue and by the gate."""
-        port = self._port
+        port = self.port
         own = {"overruns": self._queue.overruns, "hangups": port.hangups, "seconds": port.times.counts()}
         return {**self._gate.counts(), **own, **({} if self._hearing is None else self._hearing.counts())}
 
@@ -162,7 +165,7 @@ class AdmissionService(Service):
         Raises:
             PlatformError: The queue can not be had, with one line that says what to do; the service does not run.
         """
-        self._port.start(self._admission)
+        self.port.start(self._admission)
         if self._hearing is not None:
             self._hearing.start()
         self._gate.start()
@@ -172,6 +175,6 @@ class AdmissionService(Service):
         """Drop what waits and give the queue back; the kernel's rules then refuse every new flow."""
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted does not say
         self._gate.stop()
-        self._port.stop()
+        self.port.stop()
         if self._hearing is not None:
             self._hearing.stop()

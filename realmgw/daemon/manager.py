@@ -1,4 +1,4 @@
-"""The service manager that started us, if one did: it is told when we serve, that we stop, and that the reactor turns.
+"""The service manager that started us, if one did: it is told when we serve, that we stop, and that we do our work.
 
 Datagrams to the socket that `NOTIFY_SOCKET` names, as in systemd's sd_notify(3) and sd_watchdog_enabled(3). A reload is
 not told: a unit has it done by a command that ends when it is over, with a status.
@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 SOCKET, INTERVAL, WATCHED = "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"
 """What the manager has put into the environment: where it listens, how often it must hear of whom (microseconds)."""
@@ -29,6 +31,12 @@ PATIENCE = 100
 LONGEST = 400  # characters
 """So much of a refusal is told; the log has all of it."""
 
+LONGEST_LOOK = 5.0  # seconds
+"""So long it takes at most to find out whether we do our work; less, where the manager is less patient."""
+
+Look = Callable[[float], "Deferred[list[str]]"]
+"""See `Manager`."""
+
 _log = Logger()
 
 
@@ -38,9 +46,11 @@ class Manager:
     Args:
         environment: The process's. What concerns us is taken from it: no process of ours is to speak in our name.
         reactor: Has timers.
+        look: Finds out, within so many seconds, whether we do our work: a Deferred of what is wrong, in lines. None:
+            that the reactor turns is enough.
     """
 
-    def __init__(self, environment: MutableMapping[str, str], reactor: Any) -> None:
+    def __init__(self, environment: MutableMapping[str, str], reactor: Any, look: Look | None = None) -> None:
         place = environment.pop(SOCKET, "")
         interval, watched = environment.pop(INTERVAL, ""), environment.pop(WATCHED, "")
         # Of the abstract ones the first character is written as @.
@@ -48,7 +58,8 @@ class Manager:
         is_watched = interval.isdecimal() and watched in ("", str(os.getpid()))
         self._interval = int(interval) / 2e6 if is_watched else 0.0  # seconds: two within its time
         self._reactor = reactor
-        self._turning = LoopingCall(self._send, "WATCHDOG=1")
+        self._look = look
+        self._turning = LoopingCall(self._beat)
         self._turning.clock = reactor
 
     def serves(self) -> None:
@@ -59,6 +70,7 @@ class Manager:
 
     def stops(self) -> None:
         """We stop, which may take its time; it is still told that the reactor turns."""
+        self._look = None
         self._tell("STOPPING=1")
 
     def refused(self, why: str) -> None:
@@ -68,6 +80,20 @@ class Manager:
             why: One line, which the manager shows until we are started again.
         """
         self._tell(f"STATUS={why[:LONGEST]}")
+
+    def _beat(self) -> Deferred[None] | None:
+        """Say that all is well, if it is; the next beat waits until that is known."""
+        if self._look is None:
+            self._send("WATCHDOG=1")
+            return None
+        looked = self._look(min(LONGEST_LOOK, self._interval / 2))
+        return looked.addCallback(self._looked).addErrback(_fault)
+
+    def _looked(self, wrong: list[str]) -> None:
+        if self._look is None or not wrong:
+            self._send("WATCHDOG=1")
+        else:
+            _log.error("the service manager's watchdog is not told that all is well: {why}", why="; ".join(wrong))
 
     def _tell(self, line: str, patience: int = PATIENCE) -> None:
         """Say it now, or as soon as it can be heard."""
@@ -90,3 +116,7 @@ class Manager:
                 self._turning.stop()
             _log.warn("the service manager can not be told how we are: {error}", error=error)
         return True
+
+
+def _fault(failure: Failure) -> None:
+    _log.failure("fault while it is looked whether we do our work", failure)

@@ -31,7 +31,7 @@ from zope.interface import implementer
 
 from realmgw.config.disk import read
 from realmgw.config.service import Helper
-from realmgw.daemon.manager import Manager
+from realmgw.daemon.manager import Look, Manager
 from realmgw.errors import RealmGatewayError
 
 RESERVE = 1 << 20  # octets
@@ -138,9 +138,14 @@ class ProcessService(Service):
         name: What it is, for messages.
         options: Those of the plugin.
         reactor: Runs it.
+
+    Attributes:
+        look: By what the service manager is told that all is well, see `realmgw.daemon.manager.Manager`; None: by that
+            the reactor turns. To be set before the start.
     """
 
     name = "process"
+    look: Look | None = None
 
     def __init__(self, name: str, options: Options, reactor: Any) -> None:
         self._called = name
@@ -156,7 +161,7 @@ class ProcessService(Service):
     def startService(self) -> None:
         """From here on the process ends by what becomes of its services."""
         super().startService()
-        self._manager = Manager(os.environ, self._reactor)
+        self._manager = Manager(os.environ, self._reactor, self.look)
         self._waiting = getattr(self._options, "parent", {}).pop("statusPipe", None)
         self._reserve = bytearray(RESERVE)
         pool = self._reactor.getThreadPool()

@@ -78,6 +78,7 @@ class DnsDatagrams(dns.DNSDatagramProtocol):
 
     noisy = False
     controller: Controller
+    _done: Callable[[float], object]
 
     def __init__(self, controller: Controller, clock: IReactorTime, turn: int = UDP_TURN) -> None:
         """Makes a protocol for one UDP socket of a view, which takes so many octets of queries in one turn."""
@@ -126,6 +127,15 @@ class DnsDatagrams(dns.DNSDatagramProtocol):
         """The fast path for senders of IPv6, of whose addresses many are one resolver's."""
         view = self.controller.view
         return view.fast(message, address, view.senders.who(address[0]), now=now)
+
+    def overlook(self) -> None:
+        """The message at hand is our own, and none that is counted among those that came."""
+        done = self._done
+
+        def once(_began: float) -> None:
+            self._done = done
+
+        self._done = once
 
     def send(self, answer: bytes, address: Address) -> None:
         """Sends an answer, if there is one; if the kernel does not take it, it is lost, which UDP may do anyway."""

@@ -266,6 +266,19 @@ class View:
         answer = self._answer(asked)
         return None if answer is None else self.finish(asked, answer)
 
+    def unnoticed(self, query: Query, asker: Asker, *, now: float) -> bytes:
+        """Answers our own question as anybody is answered who asks for the same by UDP, and counts nothing.
+
+        Args:
+            query: It is for a record that is the same for everybody.
+            asker: Ourselves.
+            now: Monotonic seconds.
+        """
+        sender, kind = Sender(asker.address[0], options.NONE, Proof.NONE), query.type
+        decision = self.decisions.decide(query.name, kind, sender.resolver, sender.proof, False, now)
+        asked = Asked(query, asker, sender, now, self.finish)
+        return self._encode(asked, self.decisions.response(query.name, kind, decision))
+
     def side(self, address: str) -> View:
         """What an asker, whose address is told as text, gets to see: `near`, if he is inside."""
         return self.near if self.near is not None and self.inside.holds(address) else self

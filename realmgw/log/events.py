@@ -41,7 +41,10 @@ EVENTS: Mapping[str, Mapping[str, str]] = {
         "{part}: {text}": "trouble",
         "{part}: {word}: {text}": "trouble-over",
     },
-    "daemon.manager": {"the service manager can not be told how we are: {error}": "manager-deaf"},
+    "daemon.manager": {
+        "the service manager can not be told how we are: {error}": "manager-deaf",
+        "the service manager's watchdog is not told that all is well: {why}": "watchdog-unfed",
+    },
     "daemon.service": {
         "{signal}: stopping": "signal",
         "{name} can not go on: {why}": "gave-up",

@@ -47,6 +47,7 @@ from realmgw.tap.companions import Companions
 from realmgw.tap.ground import Ground
 from realmgw.tap.options import Options
 from realmgw.tap.parts import Packets, allocator_of, dns_of
+from realmgw.tap.probing import looking
 
 GC_THRESHOLDS = 500_000, 20, 100
 """Claims live for seconds, and leave no cycles behind: at any rate that a core can serve, the collector finds nothing
@@ -70,7 +71,7 @@ def compose(running: Running, options: Options, secrets: config.Secrets = config
         companions.portal.dismiss)  # fmt: skip
     reloader = Reloader(running, parts, reactor, monotonic)
     leases.in_force, dns.updates.book, running.settled = Amending(reloader, parts, monotonic), leases, leases.settled
-    purging, drive = packets.purging(reloader, companions.proxy), reloader.drive
+    purging, drive, admission = packets.purging(reloader, companions.proxy), reloader.drive, packets.admission()
     insight = Insight(
         running, health, allocator, Reputations(allocator.groups, allocator.requestors, book, drive, monotonic),
         Flows(running, allocator, drive, selecting.listed, selecting.ended, FlowEvents(reactor).hear, time.time),
@@ -84,14 +85,14 @@ def compose(running: Running, options: Options, secrets: config.Secrets = config
     companions.dashboard.look_into(commands.do)
     says, process = Says(insight, packets.datapath, options.begun), ProcessService("realmgw", options, reactor)
     gateway = OrderedService(partial(_report, ground, says, process), process.fail, says.stopped)
-    gateway.log = log
+    process.look, gateway.log = looking(ground, dns, admission), log
     _give(gateway, insight.counting, (
         process,
         LogService(log, says.summary, reactor),
         InstanceLock(running.settings.datapath.table, kept.held(running)),
         ControlService(running.settings.control, commands, reactor, running.path),
         packets.datapath,
-        packets.admission(),
+        admission,
         reputations,
         AllocationService(allocator, reactor, monotonic),
         *companions.before_dns,

@@ -6,8 +6,12 @@ import contextlib
 import os
 import socket
 import tempfile
+from collections import deque
+from typing import Any
 
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
+from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.daemon.manager import AGAIN, LONGEST, PATIENCE, Manager
@@ -72,6 +76,46 @@ class ManagerTests(SynchronousTestCase):
         self.clock.advance(15.0)
         beat = "WATCHDOG=1"
         self.assertEqual(self.heard(), ["READY=1", beat, beat, beat, "STOPPING=1", beat])
+
+    def test_hears_only_what_was_looked_at(self) -> None:
+        """While something is wrong, or that can not be found out, it hears nothing, and the log says why."""
+        coming = deque[Any]([[], ["DNS is not answered", "no packet comes"], RuntimeError(), []])
+        patient: list[float] = []
+
+        def look(patience: float) -> Deferred[list[str]]:
+            patient.append(patience)
+            found = coming.popleft()
+            return fail(found) if isinstance(found, Exception) else succeed(found)
+
+        manager = Manager({"NOTIFY_SOCKET": self.place, "WATCHDOG_USEC": "6000000"}, self.clock, look)
+        told: list[str] = []
+        observer: Any = lambda event: told.append(str(formatEvent(event)))  # noqa: E731 - it is handed in twice
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        beats = []
+        manager.serves()
+        for _ in range(4):
+            beats.append(self.heard())
+            self.clock.advance(3.0) if coming else None
+        self.assertEqual(beats, [["READY=1", "WATCHDOG=1"], [], [], ["WATCHDOG=1"]])
+        self.assertEqual(told[0].partition(": ")[2], "DNS is not answered; no packet comes")
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+        self.assertEqual(patient, [1.5] * 4)
+        manager.stops()
+        self.clock.advance(3.0)
+        self.assertEqual(self.heard(), ["STOPPING=1", "WATCHDOG=1"])
+
+    def test_a_look_that_takes_long_is_the_only_one(self) -> None:
+        """What it finds is told if we serve still; a stop does not wait for it."""
+        looking = [Deferred[list[str]]()]
+        manager = Manager({"NOTIFY_SOCKET": self.place, "WATCHDOG_USEC": "60000000"}, self.clock, lambda _: looking[0])
+        manager.serves()
+        self.clock.pump([30.0] * 3)
+        self.assertEqual(self.heard(), ["READY=1"])
+        manager.stops()
+        looking[0].callback(["whatever"])
+        self.clock.advance(30.0)
+        self.assertEqual(self.heard(), ["STOPPING=1", "WATCHDOG=1", "WATCHDOG=1"])
 
     def test_does_not_hear_of_us_when_it_watches_somebody_else(self) -> None:
         """Another process, for example one that started us; or what is no number."""
