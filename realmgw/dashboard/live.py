@@ -1,4 +1,4 @@
-"""What all open pages are told every second: a snapshot, and the flows that have begun and ended since.
+"""What all open pages are told every second: a snapshot, the flows that have begun and ended since, and decisions.
 
 Everything is asked of the commands, a bounded part of each list, and these go through what can be long a few entries at
 a time. While nobody looks, there is no timer, nothing is asked, and conntrack does not tell us of flows.
@@ -11,7 +11,6 @@ Edge: the reactor's timers.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
@@ -22,7 +21,7 @@ from twisted.python.failure import Failure
 
 from realmgw.config.limits import DASHBOARD_READERS
 from realmgw.control.command import frame
-from realmgw.control.streaming import Stream
+from realmgw.dashboard.feeds import Do, Feed
 from realmgw.dashboard.readers import Reader, event
 from realmgw.errors import RealmGatewayError
 
@@ -36,13 +35,12 @@ GONE_THROUGH = 16384
 """A pool of more addresses is gone through not every second, but so many addresses of it a second."""
 FLOWS = 1000
 """So many flows are remembered that have begun or ended lately, for pages that are opened later."""
-AT_ONCE = 500
-"""So many are told within a second; of others, only how many there were."""
+DECISIONS = 50
+"""The same of decisions."""
+LATELY = "log", {"limit": str(DECISIONS), "follow": "1"}
+"""The command that tells of them."""
 AGAIN = 10
-"""After so many periods it is tried again to hear of flows, where that was refused."""
-
-Do = Callable[[str, Mapping[str, str]], Any]
-"""Does a command: see `realmgw.control.gateway.Gateway.do`."""
+"""After so many periods it is tried again to hear of them, where that was refused."""
 
 _log = Logger()
 
@@ -61,15 +59,15 @@ class Live:
         stuck: Readers who were cut, since they took nothing for long.
         readers_displaced: Readers who had to go for another one.
         failed: Snapshots that could not be had.
-        flows_lost: Flows that no page was told of: there were too many, or the kernel had no room.
     """
 
     def __init__(self, do: Do, reactor: Any, wall: Callable[[], float]) -> None:
-        self.told = self.slow = self.stuck = self.readers_displaced = self.failed = self.flows_lost = 0
+        self.told = self.slow = self.stuck = self.readers_displaced = self.failed = 0
         self._do = do
         self._reactor = reactor
         self._wall = wall
         self._readers: dict[Reader, None] = {}
+        self._feeds = {"flows": Feed(do, ("flows/watch", {}), FLOWS), "decisions": Feed(do, LATELY, DECISIONS)}
         self._beats = LoopingCall(self._beat)
         self._beats.clock = reactor
         self._forget()
@@ -79,11 +77,10 @@ class Live:
         self._last = b""
         self._pool: dict[str, Any] = {}  # what was told last of what goes through all of it
         self._is_asking = False
-        self._count = self._lost = 0
-        self._recent: deque[Mapping[str, Any]] = deque(maxlen=FLOWS)
-        self._new: list[Mapping[str, Any]] = []
-        self._flows: Stream | None = None
-        self._untold = ""
+        self._count = 0
+        self._time = object()  # for which answers that come later are meant
+        for feed in self._feeds.values():
+            feed.end()
 
     @property
     def readers(self) -> int:
@@ -100,7 +97,8 @@ class Live:
             self._listen()
         elif self._last:
             reader.tell(self._last)
-        reader.tell(event("flows", {"flows": list(self._recent), "lost": 0, "untold": self._untold}))
+        for name, feed in self._feeds.items():
+            reader.tell(event(name, {"rows": list(feed.recent), "lost": 0, "untold": feed.untold}))
         if not self._beats.running:
             self._beats.start(PERIOD)
 
@@ -109,8 +107,6 @@ class Live:
         self._readers.pop(reader, None)
         if not self._readers and self._beats.running:
             self._beats.stop()
-            if self._flows is not None:
-                self._flows.stop()
             self._forget()
 
     def stop(self) -> None:
@@ -120,8 +116,9 @@ class Live:
 
     def counts(self) -> dict[str, int]:
         """What was counted, and how many look."""
-        names = ("told", "slow", "stuck", "readers_displaced", "failed", "flows_lost")
-        return {**{name: getattr(self, name) for name in names}, "readers": self.readers}
+        names = ("told", "slow", "stuck", "readers_displaced", "failed")
+        lost = {f"{name}_lost": feed.lost for name, feed in self._feeds.items()}
+        return {**{name: getattr(self, name) for name in names}, **lost, "readers": self.readers}
 
     def _beat(self) -> None:
         self._count += 1
@@ -134,9 +131,10 @@ class Live:
                 each.cut()
         if not self._readers:
             return
-        if self._untold and not self._count % AGAIN:
+        if not self._count % AGAIN:
             self._listen()
-        self._tell_flows()
+        for name, feed in self._feeds.items():
+            self._tell_rows(name, feed)
         if not self._is_asking:
             self._is_asking = True
             done: Deferred[None] = self._gather()
@@ -144,13 +142,13 @@ class Live:
 
     @inlineCallbacks
     def _gather(self) -> Generator[Deferred[Any], Any, None]:
-        began = self._recent
+        began = self._time
         asked = {"status": {}, "reputation/list": {"limit": str(RESOLVERS)}}
         if not self._pool or not self._count % max(1, -(-self._pool["picture"]["size"] // GONE_THROUGH)):
             asked.update({"reservations": {"limit": str(ROWS)}, "picture": {"cells": str(CELLS)}})
         done = [maybeDeferred(self._do, *each) for each in asked.items()]
         found = yield DeferredList(done, consumeErrors=True)
-        if self._recent is not began:  # nobody looks any more, or others do
+        if self._time is not began:  # nobody looks any more, or others do
             return
         self._is_asking = False
         for is_good, value in found:
@@ -184,31 +182,17 @@ class Live:
             _log.failure("fault while the dashboard was told what goes on", failure)
 
     def _listen(self) -> None:
-        """Hear of flows from now on, if that can be."""
-        try:
-            stream = self._do("flows/watch", {})
-        except RealmGatewayError as error:
-            self._untold = str(error)
-            return
-        self._flows, self._untold = stream, ""
-        stream.follow(self._hear, lambda: None)
+        """Hear of what happens from now on, if that can be, and where it is not so already."""
+        for feed in self._feeds.values():
+            feed.begin()
 
-    def _hear(self, flow: Mapping[str, Any]) -> None:
-        if flow["event"] == "lost" or len(self._new) >= AT_ONCE:
-            self._lost += 1
-            self.flows_lost += 1
-            return
-        self._new.append(flow)
-
-    def _tell_flows(self) -> None:
-        new, self._new = self._new, []
-        lost, self._lost = self._lost, 0
-        self._recent.extend(new)
+    def _tell_rows(self, name: str, feed: Feed) -> None:
+        new, lost = feed.take()
         for each in tuple(self._readers):
-            missed = lost + each.missed
-            if (new or missed or self._untold) and not each.tell(
-                event("flows", {"flows": new, "lost": missed, "untold": self._untold})
+            missed = lost + each.missed[name]
+            if (new or missed or feed.untold) and not each.tell(
+                event(name, {"rows": new, "lost": missed, "untold": feed.untold})
             ):
-                each.missed = missed + len(new)
+                each.missed[name] = missed + len(new)
             else:
-                each.missed = 0
+                each.missed[name] = 0

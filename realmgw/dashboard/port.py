@@ -20,7 +20,8 @@ from realmgw.config.limits import DASHBOARD_CONNECTIONS
 from realmgw.control.commands import COMMANDS, Command, CommandError, ExitStatus, ForbiddenError, problem, spelled
 from realmgw.control.peers import described
 from realmgw.dashboard.access import COOKIE, Access, is_own
-from realmgw.dashboard.live import Do, Live
+from realmgw.dashboard.feeds import Do
+from realmgw.dashboard.live import Live
 from realmgw.dashboard.pages import POLICY, pages
 from realmgw.dashboard.readers import Reader
 from realmgw.errors import RealmGatewayError
@@ -29,7 +30,7 @@ LIVE, SESSION, COMMAND = "/live", "/session", "/v1/"
 """Paths beside the page's: what goes on, sessions, and what all commands begin with."""
 OFFERED = frozenset(
     (
-        "explain/packet", "flows/list", "plan", "subscribers/show", "reputation/show",
+        "explain/flow", "explain/packet", "flows/list", "plan", "subscribers/show", "reputation/show",
         "reload", "reputation/set", "flows/kill",
     )
 )  # fmt: skip

@@ -12,6 +12,7 @@ Edge: HTTP.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -37,7 +38,7 @@ class Reader:
         gone: Called once, when he is no reader any more.
 
     Attributes:
-        missed: How many flows he was not told of.
+        missed: How many flows, and decisions, he was not told of.
     """
 
     def __init__(self, request: ShortRequest, may: Callable[[], bool], gone: Callable[[Reader], object]) -> None:
@@ -46,7 +47,7 @@ class Reader:
         self._slow_since: float | None = None
         self._is_slow = self._is_over = False
         self.may = may
-        self.missed = 0
+        self.missed: Counter[str] = Counter()
 
     def begin(self, fields: tuple[tuple[str, str], ...]) -> None:
         """With the head of the answer.

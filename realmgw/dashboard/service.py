@@ -22,7 +22,8 @@ from realmgw.config.steps import Blocking
 from realmgw.config.tls import tls_options
 from realmgw.config.tokens import read_own_token
 from realmgw.dashboard.access import Access
-from realmgw.dashboard.live import Do, Live
+from realmgw.dashboard.feeds import Do
+from realmgw.dashboard.live import Live
 from realmgw.dashboard.port import DashboardFactory
 
 _WHO = "the dashboard", "dashboard"

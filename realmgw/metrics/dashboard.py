@@ -33,6 +33,10 @@ DASHBOARD: tuple[Metric, ...] = (
         "Open pages that were ended for another one, or since they took nothing.",
         *by("why", "dashboard", "stuck", displaced="readers_displaced"),
     ),
-    counter("dashboard_flows_lost", "Flows that no open page was told of.", at("dashboard.flows_lost")),
+    counter(
+        "dashboard_untold",
+        "What no open page was told of, since there was too much of it.",
+        *by("what", "dashboard", flows="flows_lost", decisions="decisions_lost"),
+    ),
 )
 """All of them."""

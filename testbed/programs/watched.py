@@ -148,6 +148,9 @@ class Looking:
         )
         self.soon("with name and host", lambda: "h101.gwa.demo" in browser.text("#flows"))
         self.soon("refusals say what would have helped", lambda: "asking for the name" in browser.text("#refused"))
+        self.soon(
+            "decisions are told, refused packets among them", lambda: "no reservation" in browser.text("#decisions")
+        )
         self.soon("resolvers are there", lambda: "100.64." in browser.text("#resolvers"))
         self.soon("the pool has addresses in different states", lambda: browser.do(COLOURS) > 2)
 
@@ -180,6 +183,9 @@ class Looking:
         browser.do("document.querySelector('#flows button').focus()")
         browser.type(ENTER)
         self.soon("enter shows a flow", lambda: browser.do("return document.querySelector('#dialog[open] ol li')"))
+        self.soon(
+            "with what was decided, from the query on", lambda: "for the resolver" in browser.text("#dialog-body")
+        )
         browser.picture(self._folder / "flow.png")
         browser.type(ESCAPE)
         self.soon("escape closes it", lambda: not browser.do(OPEN))

@@ -200,7 +200,7 @@ const plain = (name) => name.replace(/\.$/, "");
 const called = (flow) => plain(flow.service ?? flow.host ?? flow.address);
 
 function hear(value) {
-  for (const flow of value.flows) {
+  for (const flow of value.rows) {
     const key = identity(flow), known = flows.get(key);
     if (flow.event === "begins") {
       flows.delete(key);
@@ -303,11 +303,49 @@ function showFlow(flow) {
 
 async function explain(flow) {
   const body = $("dialog-body");
+  await traced(body, ends(flow.client, flow.client_port), ends(flow.via, flow.via_port));
   try {
     const found = await ask("explain/packet", { source: flow.client, destination: flow.via, protocol: flow.protocol, port: flow.via_port ?? 0, source_port: flow.client_port ?? 0 });
     put(body, "h3", "What would become of such a first packet now");
     const list = put(body, "ol");
     for (const step of found.steps) put(list, "li", step);
+  } catch (error) {
+    put(body, "p", error.message);
+  }
+}
+
+// Decisions: queries that were answered or not, and first packets that were let in or not, with why
+
+let decisions = [];
+
+function decide(value) {
+  const known = new Set(decisions.map((row) => JSON.stringify(row)));  // who connects again is told the last ones again
+  decisions = [...value.rows.filter((row) => !known.has(JSON.stringify(row))).reverse(), ...decisions].slice(0, ROWS);
+  $("decisions-text").textContent = value.untold ? `Decisions are not told: ${value.untold}.` : value.lost ? `${value.lost} decisions more were not told: there were too many.` : "";
+  table("decisions", ["when", "what", "who", "name", "why", "trace", ""], decisions.map((row) => [
+    clock(row.at), row.what.replaceAll("_", " "), row.resolver ?? ends(row.source, row.source_port), plain(row.name ?? "–"),
+    (row.why ?? (row.address ? `told ${row.address}` : "–")).replaceAll("_", " "), row.id,
+    (cell) => row.source && button(cell, "Trace", () => trace(`Trace of ${ends(row.source, row.source_port)}`, ends(row.source, row.source_port), ends(row.destination, row.port)),
+      `${row.at} ${row.source} ${row.source_port}`).setAttribute("aria-label", `Trace of ${ends(row.source, row.source_port)}`)]), "nothing was decided lately");
+}
+
+async function trace(title, source, destination) {
+  dialog(title, () => {});
+  await traced($("dialog-body"), source, destination);
+}
+
+// What was decided about a flow, from the query on: nothing is known of it any more when others have taken its place.
+async function traced(body, source, destination) {
+  try {
+    const found = await ask("explain/flow", { source, destination });
+    put(body, "h3", "What was decided");
+    const list = put(body, "ol");
+    for (const row of found.decisions) {
+      const who = row.resolver ? `for the resolver ${row.resolver}` : `${ends(row.source, row.source_port)} to ${ends(row.destination, row.port)}`;
+      put(list, "li", [clock(row.at), row.what.replaceAll("_", " "), row.name && plain(row.name), row.address && `told ${row.address}`, who,
+        row.why && `(${row.why.replaceAll("_", " ")})`, row.id && `trace ${row.id}`].filter(Boolean).join(" "));
+    }
+    if (!found.decisions.length) put(body, "p", "Nothing is known of it any more.");
   } catch (error) {
     put(body, "p", error.message);
   }
@@ -342,6 +380,7 @@ async function begin() {
   source = new EventSource("/live");
   source.addEventListener("now", (event) => tell(JSON.parse(event.data)));
   source.addEventListener("flows", (event) => hear(JSON.parse(event.data)));
+  source.addEventListener("decisions", (event) => decide(JSON.parse(event.data)));
   source.addEventListener("over", (event) => {
     source.close();
     $("notice").textContent = `${JSON.parse(event.data)} Load the page again to go on.`;

@@ -42,7 +42,8 @@ class RecordingCommands:
     Attributes:
         asked: Which, with what they were told.
         answers: What each says, or raises.
-        streams: What was told over a while.
+        streams: What was told of flows over a while.
+        logs: The same of decisions.
         stopped: How many of those nobody follows any more.
     """
 
@@ -51,6 +52,7 @@ class RecordingCommands:
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.answers: dict[str, Any] = dict(ANSWERS)
         self.streams: list[Stream] = []
+        self.logs: list[Stream] = []
         self.stopped = 0
 
     def do(self, path: str, given: Mapping[str, str]) -> Any:
@@ -60,11 +62,15 @@ class RecordingCommands:
         if isinstance(answer, Exception):
             raise answer
         if path == "flows/watch":
-            self.streams.append(Stream(self._stop))
+            self.streams.append(Stream(self.stop))
             return self.streams[-1]
+        if path == "log" and answer == {"answer": 42}:
+            self.logs.append(Stream(self.stop))
+            return succeed(self.logs[-1])
         return answer if isinstance(answer, Deferred) else succeed(answer)
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """One is followed no more."""
         self.stopped += 1
 
 

@@ -8,7 +8,9 @@ from twisted.python.failure import Failure
 
 from realmgw.config.limits import DASHBOARD_READERS
 from realmgw.control.commands import CommandError, ExitStatus
-from realmgw.dashboard.live import AGAIN, AT_ONCE, FLOWS, GONE_THROUGH, PERIOD
+from realmgw.control.streaming import Stream
+from realmgw.dashboard.feeds import AT_ONCE
+from realmgw.dashboard.live import AGAIN, FLOWS, GONE_THROUGH, PERIOD
 from realmgw.dashboard.readers import PATIENCE
 from realmgw.test.dashboard.looking import FLOW, STATUS, LookingTestCase, events
 
@@ -22,7 +24,7 @@ class SnapshotTests(LookingTestCase):
         protocol, _ = self.look(self.enter())
         self.clock.advance(PERIOD)
         protocol.connectionLost(Failure(ConnectionDone()))
-        self.assertEqual(self.commands.stopped, 1)
+        self.assertEqual(self.commands.stopped, 2)
         self.commands.asked.clear()
         self.clock.pump([PERIOD] * 20)
         self.assertEqual((self.clock.getDelayedCalls(), self.commands.asked), ([], []))
@@ -77,7 +79,7 @@ class SnapshotTests(LookingTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
         self.commands.answers["reservations"] = {"addresses": 0, "reservations": []}
         self.clock.advance(PERIOD)
-        self.assertEqual([name for name, _ in events(page)], ["flows", "now"])
+        self.assertEqual([name for name, _ in events(page)], ["flows", "decisions", "now"])
         self.assertEqual((self.factory.counts()["failed"], self.factory.counts()["told"]), (2, 1))
 
     def test_a_large_pool_is_gone_through_less_often(self) -> None:
@@ -98,9 +100,9 @@ class FlowTests(LookingTestCase):
         _, page = self.look(cookie)
         self.commands.streams[0].tell(FLOW)
         self.clock.advance(PERIOD)
-        self.assertIn(("flows", {"flows": [FLOW], "lost": 0, "untold": ""}), events(page))
+        self.assertIn(("flows", {"rows": [FLOW], "lost": 0, "untold": ""}), events(page))
         _, later = self.look(cookie)
-        self.assertIn(("flows", {"flows": [FLOW], "lost": 0, "untold": ""}), events(later))
+        self.assertIn(("flows", {"rows": [FLOW], "lost": 0, "untold": ""}), events(later))
 
     def test_there_are_so_many_at_most(self) -> None:
         """It is told that there were more; so it is when the kernel had no room."""
@@ -113,19 +115,60 @@ class FlowTests(LookingTestCase):
         self.commands.streams[0].tell({"event": "lost", "at": 1.0})
         self.clock.advance(PERIOD)
         told = [value for name, value in events(page) if name == "flows"]
-        self.assertEqual([(len(each["flows"]), each["lost"]) for each in told], [(0, 0), *[(AT_ONCE, 2)] * 3, (0, 1)])
+        self.assertEqual([(len(each["rows"]), each["lost"]) for each in told], [(0, 0), *[(AT_ONCE, 2)] * 3, (0, 1)])
         _, later = self.look(cookie)
-        [flows] = [value["flows"] for name, value in events(later) if name == "flows"]
+        [flows] = [value["rows"] for name, value in events(later) if name == "flows"]
         self.assertEqual((len(flows), self.factory.counts()["flows_lost"]), (FLOWS, 7))
 
     def test_where_they_are_not_told_it_is_told_why(self) -> None:
         """And tried again after a while."""
         self.commands.answers["flows/watch"] = CommandError(ExitStatus.FAILED, "4 watch already")
         _, page = self.look(self.enter())
-        self.assertEqual(events(page)[0], ("flows", {"flows": [], "lost": 0, "untold": "4 watch already"}))
+        self.assertEqual(events(page)[0], ("flows", {"rows": [], "lost": 0, "untold": "4 watch already"}))
         del self.commands.answers["flows/watch"]
         self.clock.pump([PERIOD] * AGAIN)
         self.assertEqual(len(self.commands.streams), 1)
+
+
+class DecisionTests(LookingTestCase):
+    """What is decided."""
+
+    def test_the_latest_are_told_and_what_comes(self) -> None:
+        """By the command that follows it; to who looks later, too."""
+        cookie = self.enter()
+        _, page = self.look(cookie)
+        self.assertEqual(
+            [given for path, given in self.commands.asked if path == "log"], [{"limit": "50", "follow": "1"}]
+        )
+        row = {"at": 1000.0, "what": "refused", "why": "no_claim"}
+        self.commands.logs[0].tell(row)
+        self.clock.advance(PERIOD)
+        self.assertIn(("decisions", {"rows": [row], "lost": 0, "untold": ""}), events(page))
+        _, later = self.look(cookie)
+        self.assertIn(("decisions", {"rows": [row], "lost": 0, "untold": ""}), events(later))
+
+    def test_there_are_so_many_at_most(self) -> None:
+        """It is told and counted that there were more, and that the gateway had kept less than there was."""
+        _, page = self.look(self.enter())
+        for _ in range(AT_ONCE + 2):
+            self.commands.logs[0].tell({"what": "refused"})
+        self.commands.logs[0].tell({"what": "lost"})
+        self.clock.advance(PERIOD)
+        told = [(len(value["rows"]), value["lost"]) for name, value in events(page) if name == "decisions"]
+        self.assertEqual((told, self.factory.counts()["decisions_lost"]), ([(0, 0), (AT_ONCE, 3)], 3))
+
+    def test_where_they_are_not_told_it_is_told_why(self) -> None:
+        """And tried again; an answer that comes when nobody looks any more is not followed."""
+        late: Deferred[object] = Deferred()
+        self.commands.answers["log"] = CommandError(ExitStatus.FAILED, "4 follow already")
+        protocol, page = self.look(self.enter())
+        self.assertIn(("decisions", {"rows": [], "lost": 0, "untold": "4 follow already"}), events(page))
+        self.commands.answers["log"] = late
+        self.clock.pump([PERIOD] * AGAIN)
+        protocol.connectionLost(Failure(ConnectionDone()))
+        stopped = self.commands.stopped
+        late.callback(Stream(self.commands.stop))
+        self.assertEqual(self.commands.stopped, stopped + 1)
 
 
 class ReaderTests(LookingTestCase):
@@ -150,7 +193,7 @@ class ReaderTests(LookingTestCase):
         self.assertEqual(len(page.value()), said)
         page.drain()
         self.clock.advance(PERIOD)
-        self.assertIn(("flows", {"flows": [], "lost": 1, "untold": ""}), events(page))
+        self.assertIn(("flows", {"rows": [], "lost": 1, "untold": ""}), events(page))
         page.fill()
         self.clock.pump([PERIOD] * int(PATIENCE + 3))
         self.assertTrue(page.aborted)
@@ -164,4 +207,4 @@ class ReaderTests(LookingTestCase):
         pages = [self.look(cookie)[1] for _ in range(3)]
         self.factory.disconnect()
         self.assertTrue(all(each.aborted for each in pages))
-        self.assertEqual((self.commands.stopped, self.factory.counts()["readers"]), (1, 0))
+        self.assertEqual((self.commands.stopped, self.factory.counts()["readers"]), (2, 0))
