@@ -226,11 +226,13 @@ class QueuePort:
     def _turn(self) -> int:
         """Take a turn; fewer than `per_turn` is what it ends with unless packets still wait.
 
-        When the turn before was full as well, further ones follow for half of the processor time that went since. By
-        number alone, the queries of a turn bring more packets than it takes as soon as all of the processor is used.
+        When the turn before was full as well, and most of its packets were admitted, further ones follow for half of
+        the processor time that went since. By number alone, the queries of a turn bring more packets than it takes as
+        soon as all of the processor is used. A flood of strays makes no turn longer.
         """
+        before = self._gate.admitted
         taken = self._take(self._per_turn)
-        if taken < self._per_turn:
+        if taken < self._per_turn or 2 * (self._gate.admitted - before) < taken:
             self._filled = None
             return taken
         spent = self._spent()

@@ -168,6 +168,19 @@ class QueuePortTests(QueuePortTestCase):
         self.port.doRead()
         self.assertEqual(len(self.decided), 4 + 4 + 8)
 
+    def test_takes_no_more_of_packets_that_are_refused(self) -> None:
+        """Half of them, or fewer than that admitted: nobody has brought these by an answer."""
+        self.cost = 0.001
+        for admitted, taken in ((2, 12), (1, 4), (0, 4)):
+            self.setUp()
+            self.cost = 0.001
+            self.marks += ([1] * admitted + [0] * (4 - admitted)) * 10
+            self.started(packets=40)
+            self.port.doRead()
+            self.clock.advance(0.01)
+            self.port.doRead()
+            self.assertEqual(len(self.decided) - 4, taken)
+
     def test_takes_what_waits_and_no_more(self) -> None:
         """The turn ends with the queue, and the next full one is the first again."""
         self.started(packets=9)
