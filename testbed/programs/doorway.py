@@ -5,6 +5,7 @@ python -m testbed.programs.doorway FILE-DESCRIPTOR PATH
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import socket
@@ -63,5 +64,14 @@ async def _lead(door: socket.socket, path: str) -> None:
     await server.serve_forever()
 
 
+def main() -> None:
+    """Leads."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("door", type=int, help="the descriptor of a socket that listens")
+    parser.add_argument("path", help="of the unix socket that it leads to")
+    words = parser.parse_args()
+    asyncio.run(_lead(socket.socket(fileno=words.door), words.path))
+
+
 if __name__ == "__main__":
-    asyncio.run(_lead(socket.socket(fileno=int(sys.argv[1])), sys.argv[2]))
+    main()
