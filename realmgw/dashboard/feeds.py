@@ -1,4 +1,4 @@
-"""What is told as it happens, flows and decisions, kept for a second for all pages that are open."""
+"""What is told as it happens, flows and decisions, kept for a second for all pages that are open. Edge: Twisted."""
 
 from __future__ import annotations
 
