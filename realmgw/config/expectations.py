@@ -127,8 +127,8 @@ MET = (
     *(each.name for each in (Reason.NOT_OURS, Reason.NO_RESERVATION, Reason.NO_CLAIM, Reason.OTHER_NETWORK)),
 )
 """What may be expected of a first packet."""
-RULED = tuple(each.value for each in Target)
-"""What may be expected of a flow."""
+RULED = tuple(each.value for each in Target if each is not Target.LOG)
+"""What may be expected of a flow; rules that tell of it decide nothing."""
 WORDS: AbstractMapping[str, tuple[str, ...]] = {"ask": ASKED, "packet": MET, "flow": RULED}
 """What may be expected, by the subject."""
 

@@ -44,7 +44,7 @@ class Verdict:
     """What the rules of a host say."""
 
     target: Target
-    """What becomes of the packet."""
+    """What becomes of the packet; not LOG, which decides nothing."""
     rule: str
     """Which rule says so, in words: whose it is, its priority, and its comment; empty: none does, and it passes."""
     steps: tuple[str, ...]
@@ -62,16 +62,17 @@ def verdict(settings: Settings, host: Host, direction: Direction, first: First) 
     """
     steps, rule = list[str](), ""
     for name, rules in _lists(settings, host):
-        found = _decisive(rules, direction, first)
-        if found is None:
-            continue
-        tier, matched = found
-        rule = origin(matched, tier)
-        steps.append(f"{host.name}, {direction.value}: {rule}: {matched.target.value}")
-        if matched.target is not Target.ACCEPT:
-            return Verdict(matched.target, rule, tuple(steps))
-        if name:
-            steps.append("what a group lets pass is asked of the next rules")
+        for tier, matched in _matching(rules, direction, first):
+            said = origin(matched, tier)
+            steps.append(f"{host.name}, {direction.value}: {said}: {matched.target.value}")
+            if matched.target is Target.LOG:
+                continue  # the next one decides
+            rule = said
+            if matched.target is not Target.ACCEPT:
+                return Verdict(matched.target, rule, tuple(steps))
+            if name:
+                steps.append("what a group lets pass is asked of the next rules")
+            break
     steps.append(f"{host.name}, {direction.value}: no rule forbids it")
     return Verdict(Target.ACCEPT, rule, tuple(steps))
 
@@ -85,11 +86,9 @@ def _lists(settings: Settings, host: Host) -> Iterator[tuple[str, list[tuple[str
     yield "", [*(("admin", rule) for rule in said.own.admin), *(("user", rule) for rule in said.own.user)]
 
 
-def _decisive(rules: Iterable[tuple[str, Rule]], direction: Direction, first: First) -> tuple[str, Rule] | None:
-    """The first rule that matches, with whose it is."""
-    return next(
-        ((tier, rule) for tier, rule in rules if rule.direction is direction and matches(meaning(rule), first)), None
-    )
+def _matching(rules: Iterable[tuple[str, Rule]], direction: Direction, first: First) -> Iterator[tuple[str, Rule]]:
+    """The rules that match, in their order, each with whose it is."""
+    return ((tier, rule) for tier, rule in rules if rule.direction is direction and matches(meaning(rule), first))
 
 
 def matches(meant: Meaning, first: First) -> bool:

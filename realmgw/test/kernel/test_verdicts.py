@@ -58,7 +58,7 @@ class VerdictTests(GroupsTestCase):
         """Some rules."""
         return ", ".join(
             f"{{priority: {random.randrange(4)}, direction: {random.choice(('EGRESS', 'INGRESS'))},"
-            f" target: {random.choice(('ACCEPT', 'DROP'))}, {random.choice(MATCHES)}}}"
+            f" target: {random.choice(('ACCEPT', 'DROP', 'LOG'))}, {random.choice(MATCHES)}}}"
             for _ in range(count)
         )
 

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
+import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.document import Problems, parse
+from realmgw.config.expectations import RULED
+from realmgw.config.meaning import Meaning, meaning
+from realmgw.config.nflog import Nflog
 from realmgw.config.rules import read_rule
 from realmgw.config.settings import Settings
-from realmgw.datapath.pipeline.verdicts import First, verdict
+from realmgw.datapath.pipeline.verdicts import First, matches, verdict
+from realmgw.datapath.policy import rules
+from realmgw.datapath.policy.rules import Place
 from realmgw.subscribers.firewall import Direction, Rule, Target, firewall
 from realmgw.subscribers.model import Host, Profile
 from realmgw.test.config.test_schema import MINIMAL, settings
 
 HOST = "192.168.0.1"
 SYN = (6, 49152, 80)
+PLACE = Place(1, 1, "user")
 GROUPS = """
 policy:
   pipeline:
@@ -32,7 +39,8 @@ policy:
 def rule(text: str, *, priority: int = 1, target: str = "DROP", direction: str = "EGRESS") -> Rule:
     """A rule that matches what is written."""
     problems = Problems("f")
-    node = parse(f"{{priority: {priority}, direction: {direction}, target: {target}, {text}}}".encode(), problems)
+    said = text if "target: " in text else f"target: {target}, {text}"
+    node = parse(f"{{priority: {priority}, direction: {direction}, {said}}}".encode(), problems)
     assert node is not None, problems.lines()
     found = read_rule(node, problems)
     assert found is not None, problems.lines()
@@ -91,6 +99,55 @@ class MatchTests(SynchronousTestCase):
         ):
             protocol = 1 if text.startswith("icmp") else 6
             self.assertFalse(self.is_dropped(text, first("198.51.100.1", protocol, 49152, 80)), text)
+
+
+NOT_ASKED = {
+    "family": "addresses, or the protocol, say it as well",
+    "states": "NEW is among those of each rule, and a flow that begins is new",
+    "refusal": "it says how something is refused",
+    "prefix": "it says how something is told",
+}
+"""What a verdict does not go by, and why it need not."""
+
+
+class ReadersTests(SynchronousTestCase):
+    """Two read what rules mean: this one, and the one that makes rules for the kernel. Both know all of it."""
+
+    def test_whatever_a_rule_can_mean_both_go_by(self) -> None:
+        """Each with a rule that means it, and what the kernel gets for it; a field that is new has none here."""
+        rows = {
+            "protocol": ("protocol: 47", "meta l4proto 47"),
+            "src": ("src: 192.0.2.0/24", "ip saddr 192.0.2.0/24"),
+            "dst": ("dst: 192.0.2.0/24", "ip daddr 192.0.2.0/24"),
+            "ports": ("tcp: {dport: 25}", "tcp dport 25"),
+            "flags": ("tcp: {syn: '!'}", "tcp flags & (fin|syn|rst|ack) != (syn)"),
+            "icmp": ("icmp: {icmp-type: redirect}", "icmp type 5"),
+            "states": ("state: {state: 'NEW,RELATED'}", "ct state new,related"),
+            "limit": ("hashlimit: {hashlimit-above: 5/sec, hashlimit-name: a}", "limit rate over 5/second"),
+            "connections": ("connlimit: {connlimit-above: 5}", "ct count over 5"),
+            "refusal": ("protocol: tcp, target: {REJECT: {reject-with: tcp-reset}}", "reject with tcp reset"),
+            "prefix": ("target: {LOG: {log-prefix: told}}", 'log prefix "realmgw: user, priority 1: told"'),
+            "family": ("icmpv6: {icmpv6-type: echo-request}", "meta nfproto ipv6"),
+        }
+        self.assertEqual([each.name for each in attrs.fields(Meaning)], [*rows])
+        for field, (text, placed) in rows.items():
+            said = rule(text)
+            self.assertTrue(getattr(meaning(said), field), field)
+            self.assertTrue(any(placed in line for line in rules.lines(said, PLACE, Nflog())), field)
+            if field not in NOT_ASKED:
+                self.assertFalse(matches(meaning(said), first("198.51.100.1", *SYN)), field)
+
+    def test_whatever_can_become_of_a_packet_is_a_verdict_or_leaves_it_to_the_next_rule(self) -> None:
+        """As in the kernel: a rule that only tells decides nothing, be it a group's or the host's."""
+        for target in Target:
+            own = firewall(user=(rule("protocol: tcp", target=target.value), rule("tcp: {dport: 80}", priority=2)))
+            host = Host(1, "a.example.org.", b"", Profile(firewall=own))
+            found = verdict(settings(MINIMAL), host, Direction.EGRESS, first("198.51.100.1", *SYN))
+            [line] = rules.lines(own.user[0], PLACE, None)
+            self.assertEqual(" continue " in line, found.rule == "user, priority 2", target)
+            self.assertEqual(found.target is target, " continue " not in line, target)
+            self.assertIn(found.target.value, RULED)
+            self.assertEqual(found.target is Target.ACCEPT, " return " in line, target)
 
 
 class OrderTests(SynchronousTestCase):
