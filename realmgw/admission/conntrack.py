@@ -10,6 +10,7 @@ from pathlib import Path
 import attrs
 
 from realmgw.admission.answers import Answers
+from realmgw.allocation.claims.ended import HANDSHAKES
 from realmgw.datapath.netlink import codec, flows
 from realmgw.datapath.netlink.client import open_socket
 from realmgw.datapath.netlink.codec import Message, RefusedError
@@ -20,8 +21,6 @@ from realmgw.errors import RealmGatewayError
 
 SYSCTLS = Path("/proc/sys/net/netfilter")
 """Conntrack's settings, of the network namespace of whoever reads them."""
-HANDSHAKES = frozenset((6, 132))
-"""Protocols whose flows begin with a handshake: of TCP and SCTP."""
 _TIMEOUTS_KNOWN = 10.0  # seconds
 """How often they are read."""
 

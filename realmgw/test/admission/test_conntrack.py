@@ -15,6 +15,7 @@ from realmgw.admission.conntrack import Conntrack
 from realmgw.admission.port import EndedFlows
 from realmgw.admission.service import Hearing
 from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.claims.ended import HANDSHAKES
 from realmgw.config.settings import Allocation
 from realmgw.datapath.netlink import codec
 from realmgw.datapath.netlink.destroyed import Flow
@@ -100,11 +101,12 @@ class FindTests(ConntrackTestCase):
         self.assertFalse(seen.end())
 
     def test_a_handshake_is_proof(self) -> None:
-        """When it came to its end."""
-        flow = (SOURCE, POOL, 6, 5000, 2000)
-        for status, expected in ((SEEN_REPLY | ASSURED, True), (SEEN_REPLY, False)):
-            seen = self.conntrack(MemoryChannel(status=status)).find(flow)
-            self.assertEqual(seen and seen.is_proven, expected)
+        """When it came to its end, of whichever protocol begins with one."""
+        for protocol in HANDSHAKES:
+            flow = (SOURCE, POOL, protocol, 5000, 2000)
+            for status, expected in ((SEEN_REPLY | ASSURED, True), (SEEN_REPLY, False)):
+                seen = self.conntrack(MemoryChannel(status=status)).find(flow)
+                self.assertEqual(seen and seen.is_proven, expected)
 
     def test_a_packet_is_looked_for_both_ways(self) -> None:
         """What is not there is none; and a kernel that does not tell has none."""
