@@ -86,8 +86,8 @@ class Kernel:
         self._own = Own(self._table, settings.state, lambda: self.nft, run_program, self._generations.ours)
         self._chains = own, own6 = self._own.chains, self._own.chains6
         self.was_installed: bool | None = None
-        self.classes = Classes()
-        self._guard, self._keeper = Guard(open_owner), Keeper(self, self._reader, self._generations)
+        self.classes, self._guard = Classes(), Guard(open_owner)
+        self._keeper = Keeper(self, self._reader, self._generations, lambda: self._own.is_halfway)
         self._nft: Nft | None = None
         self.queue_step = QueueStep(self._table, settings.admission.queue, self._chains)
         self.last_step, self.prefix_step = LastStep(self._table, own), PrefixStep(self._table, own6)
@@ -163,7 +163,7 @@ class Kernel:
             PlatformError: The pool takes what the machine itself needs, or nobody would answer ARP for it, or the
                 machine lacks what IPv6 needs; nothing was changed.
             ConfigurationError: A host can not be translated to; nothing was changed.
-            RealmGatewayError: Something was refused. What was changed before that was changed back.
+            RealmGatewayError: Something was refused. What was changed was changed back, or is so by the next `look`.
         """
         given, former = settings, attrs.evolve(self._ipv6)
         try:

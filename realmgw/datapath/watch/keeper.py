@@ -103,10 +103,13 @@ class Keeper:
         rules: Puts rules and routes in place.
         reader: Reads the ruleset.
         generations: Those of it that are our own.
+        is_halfway: Whether a change of ours has left the table so that it is to be placed anew.
     """
 
-    def __init__(self, rules: Rules, reader: RulesetReader, generations: Generations) -> None:
-        self._rules = rules
+    def __init__(
+        self, rules: Rules, reader: RulesetReader, generations: Generations, is_halfway: Callable[[], bool]
+    ) -> None:
+        self._rules, self._is_halfway = rules, is_halfway
         self._reader = reader
         self._generations = generations
         self._placed: Contents = {}
@@ -143,6 +146,8 @@ class Keeper:
     def table(self) -> str:
         """What the table is, in words; it is not listed where nobody has changed anything since it was known."""
         now = self._reader.generation()
+        if self._is_halfway():  # which elements there are is not told by what is listed
+            return f"{CHANGED} (a change of hosts came to no end)"
         if self._placed and now == self._generation:
             return AS_PLACED
         found = self._contents()

@@ -67,6 +67,7 @@ class Own:
         chains: Ours in the tables of iptables.
         chains6: The same of ip6tables.
         filling: Access to the table's elements.
+        is_halfway: A change in steps came to no end: what is in the table is not known until all of it is placed anew.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Own:
         self._nft = nft
         self._former, self.filling = FormerValues(state, table), Filling(table)
         self.chains, self.chains6 = Chains(run, nft, ours), Chains(run, nft, ours, ipv6=True)
+        self.is_halfway = False
 
     def is_installed(self) -> bool:
         """Whether the table stands; nothing of its name may be somebody else's.
@@ -100,8 +102,10 @@ class Own:
             PlatformError: A table is somebody else's; nothing was changed.
             RealmGatewayError: They were refused; nothing was changed.
         """
+        is_whole = ruleset.replaces(commands)
         if commands:
-            self._nft().run(self._tables().precondition() + commands if ruleset.replaces(commands) else commands)
+            self._nft().run(self._tables().precondition() + commands if is_whole else commands)
+        self.is_halfway = self.is_halfway and not is_whole
 
     def lead(self, there: Lead) -> bool:
         """Lead the table to another state.
@@ -110,15 +114,17 @@ class Own:
             Whether that was one transaction at most, of elements alone.
 
         Raises:
-            PlatformError: As `run`; nothing was changed.
-            RealmGatewayError: It was refused. No flow meets anything else than before; in steps, there may be more in
-                the table, or there may be less than before that nothing leads to.
+            PlatformError: As `run`.
+            RealmGatewayError: It was refused. Nothing was changed, or, in steps, nobody knows how far it came: then
+                `is_halfway` says so.
         """
         steps = there.steps()
         if steps is None:
             self.run(there.commands())
             return False
+        self.is_halfway = True
         self.filling.lead(steps, self.run)
+        self.is_halfway = False
         return not (steps.before or steps.after)
 
     def remember(self, interfaces: Interfaces, needs6: Needs, *, standing: bool) -> tuple[str, ...]:

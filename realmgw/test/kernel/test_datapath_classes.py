@@ -14,6 +14,7 @@ from realmgw.datapath.apply import Kernel
 from realmgw.datapath.nft import Libnftables
 from realmgw.datapath.policy.classes import Classes
 from realmgw.datapath.watch.keeper import Noticed
+from realmgw.errors import RealmGatewayError
 from realmgw.test.kernel.datapath_case import TO_SECOND, until
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
@@ -197,6 +198,88 @@ class ElementsTests(RulesTestCase):
         self.assertEqual([text for text in Noting.told if " element " in text], [])
         self.assertTrue(Noting.told)  # of chains
         self.assertFalse(self.datagram(inwards=False, family=4, port=99, which=1))
+
+
+class Refusing(Libnftables):
+    """libnftables that refuses some commands.
+
+    Attributes:
+        words: Those with one of these.
+    """
+
+    words: ClassVar[list[str]] = []
+
+    def run(self, commands: str, *, dry: bool = False) -> str:
+        """Refuse them, or run them."""
+        if any(word in commands for word in self.words):
+            raise RealmGatewayError("nft: refused")
+        return super().run(commands, dry=dry)
+
+
+class HalfwayTests(RulesTestCase):
+    """A change in steps, of which one is refused, and the whole table after that, too."""
+
+    whole = "delete table"
+
+    def setUp(self) -> None:
+        """The first two hosts have rules."""
+        super().setUp()
+        self.kernel.close()
+        self.kernel = Kernel(self.settings, open_nft=Refusing)
+        self.addCleanup(self.kernel.close)
+        self.addCleanup(Refusing.words.clear)
+        self.testbed.call("gwa", self.kernel.apply, self.hosts)
+        self.say("{priority: 1, direction: EGRESS, target: DROP}", hosts=(0, 1))
+
+    def refuse(self, *words: str) -> None:
+        """Hosts are to have other rules, and these commands are refused: the picture is what it was."""
+        classes, hosts = dict(self.kernel.classes.by_rules), self.hosts
+        Refusing.words.extend(words)
+        with self.assertRaisesRegex(RealmGatewayError, "refused"):
+            self.say("{priority: 2, direction: INGRESS, target: DROP}", hosts=(0, 1))
+        self.assertIs(self.hosts, hosts)
+        self.assertEqual(self.kernel.classes.by_rules, classes)
+        Refusing.words.clear()
+
+    def assert_put_right(self, standing: list[str]) -> None:
+        """The next look finds it, and the kernel is what the picture is."""
+        self.assertNotEqual(self.tables(), standing)
+        found = self.testbed.call("gwa", self.kernel.look, Noticed(), lambda: self.hosts)
+        self.assertEqual((len(found.repaired), found.broken), (1, ()))
+        self.assertEqual(self.tables(), standing)
+        self.assert_stands()
+        self.assertFalse(self.datagram(inwards=False, family=4, port=99))
+
+    def test_the_elements_are_refused(self) -> None:
+        """New classes stand by then, which nothing leads to."""
+        standing = self.tables()
+        self.nft("delete", "element", "inet", "realmgw", "classes4", f"{{ {self.host[4][1]} }}")
+        self.refuse(self.whole)
+        self.assert_put_right(standing)
+
+    def test_what_is_left_is_refused(self) -> None:
+        """Hosts are led to their new classes by then: of what stands besides elements, only new classes tell."""
+        standing = self.tables()
+        self.refuse("flush chain", self.whole)
+        self.assert_put_right(standing)
+
+    def test_what_is_left_of_hosts_that_go_is_refused(self) -> None:
+        """Nothing but elements has changed by then, which nobody looks at."""
+        standing, hosts = self.tables(), self.hosts
+        Refusing.words.extend(("flush chain", self.whole))
+        self.assertRaises(RealmGatewayError, self.lead, self.hosts[2:])
+        Refusing.words.clear()
+        self.assertIs(self.hosts, hosts)
+        self.assert_put_right(standing)
+
+    def test_the_next_change_places_all_of_it(self) -> None:
+        """Where it comes before the next look."""
+        self.refuse("flush chain", self.whole)
+        self.say("{priority: 3, direction: EGRESS, udp: {dport: 98}, target: DROP}", hosts=(0, 1))
+        self.assert_stands()
+        changed = self.tables()
+        self.testbed.call("gwa", self.kernel.apply, self.hosts)
+        self.assertEqual(self.tables(), changed)
 
 
 class GoldenTests(RulesTestCase):
