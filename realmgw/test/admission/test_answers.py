@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.admission import answers
-from realmgw.admission.answers import EVERY, MEMORY, MISHEARD, RESTS, Answers
+from realmgw.admission.answers import EVERY, MEMORY, MESSAGES, MISHEARD, RESTS, Answers
 from realmgw.errors import RealmGatewayError
 from realmgw.test.datapath.netlink.test_destroyed import POOL, SOURCE, TCP, UDP, told
 
@@ -22,13 +23,15 @@ class MemoryChannel:
     def __init__(self) -> None:
         self.waiting = list[bytes | OSError]()
         self.is_closed = False
+        self.passing: Callable[[], object] = int
 
     def send(self, data: bytes) -> int:
         """Nothing is asked by it."""
         raise AssertionError(data)
 
     def recv(self, size: int) -> bytes:
-        """The next message."""
+        """The next message; meanwhile time passes."""
+        self.passing()
         if not self.waiting:
             raise BlockingIOError
         message = self.waiting.pop(0)
@@ -78,6 +81,37 @@ class AnswersTests(SynchronousTestCase):
         self.assertIsNone(self.answers.has((bytes(16), bytes(16), *FLOW[2:]), 100.0))
         self.later(MEMORY + 0.1)
         self.assertIsNone(self.answers.has(FLOW, 100.0))
+
+    def test_what_may_wait_behind_a_go_is_to_be_asked_for(self) -> None:
+        """Until all was taken; whoever was heard by then is known, and nothing is mistrusted meanwhile."""
+        self.answers.has(FLOW, 100.0)
+        other = (*FLOW[:3], 5001, 2000)
+        self.later(EVERY, *[told(TCP)] * (MESSAGES + 1))
+        self.assertIs(self.answers.has(FLOW, 100.0), True)
+        self.assertIsNone(self.answers.has(other, 100.0))
+        self.assertEqual(len(self.channels[0].waiting), 1)
+        self.later(EVERY, *[told(TCP)] * MESSAGES)
+        self.answers.mistrust(other)
+        self.assertEqual((self.answers.misheard, len(self.channels[0].waiting)), (0, 1))
+        self.later(EVERY)
+        self.assertIs(self.answers.has(other, 100.0), False)
+        self.assertEqual(self.channels[0].waiting, [])
+
+    def test_a_flood_has_half_of_the_time(self) -> None:
+        """Conntrack tells without end, and it is asked all the time: as long as a go takes, there is none after it."""
+        self.answers.has(FLOW, 100.0)
+        channel, taking = self.channels[0], 0.0
+        channel.waiting = [told(TCP)] * (20 * MESSAGES)
+        channel.passing = lambda: self.clock.advance(0.00001)
+        self.clock.advance(EVERY)
+        begun = self.clock.seconds()
+        while len(channel.waiting) > MESSAGES:
+            before = self.clock.seconds()
+            self.answers.has(FLOW, 100.0)
+            taking += self.clock.seconds() - before
+            self.clock.advance(0.0001)
+        self.assertEqual(self.answers.heard, 19 * MESSAGES)
+        self.assertLess(taking, 0.53 * (self.clock.seconds() - begun))
 
     def test_is_remembered_as_long_as_it_is_asked_for(self) -> None:
         """And no longer than twice that."""
