@@ -154,7 +154,8 @@ class FreshAllocator:
             is_pinhole: Whether the host is reached at its own address.
         """
         stock, settings, host = self.stock, self.settings, service.host
-        if self.pending >= settings.pending:
+        pending = len(stock.pending) + self.pinholes.ledger.counters.pending  # as below; a call costs more
+        if pending >= settings.pending:
             return Reason.CLAIM_LIMIT
         if left < 1 and self._askers.limits(trace):
             return Reason.POLICY

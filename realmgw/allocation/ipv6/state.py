@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
@@ -79,6 +79,8 @@ class FreshClaim:
     """Further ones, if there are any."""
     number: int = 0
     """Its trace id, see `realmgw.allocation.decisionlog`."""
+    doubt: ClassVar[None] = None
+    """Nobody can guess the address, so whoever comes was told it."""
 
     @property
     def target(self) -> int:
@@ -94,10 +96,6 @@ class FreshClaim:
     def came_at(self) -> float:
         """When somebody used it, or came again, in monotonic seconds; minus infinity: nobody has."""
         return self.kept_since if self.source else -math.inf
-
-    @property
-    def doubt(self) -> None:
-        """Nobody can guess the address, so whoever comes was told it."""
 
     @property
     def is_over(self) -> bool:

@@ -83,4 +83,4 @@ class CostTests(SynchronousTestCase):
     def test_by_ipv6(self) -> None:
         """Each is drawn, and may have a sibling."""
         scene = Scene6(policy=Policy(), answered=lambda _: True, ipv6=Ipv6())
-        self.assertLess(self.count(partial(self.play6, scene)), 39)
+        self.assertLess(self.count(partial(self.play6, scene)), 37)
