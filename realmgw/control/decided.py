@@ -165,7 +165,7 @@ class Decided:
         def look() -> None:
             nonlocal last
             logs, last = self._decisions.logs(last), self._monotonic()
-            if any(len(each) >= self._decisions.most for each in logs):
+            if any(len(each) > AT_ONCE or len(each) >= self._decisions.most for each in logs if each):
                 stream.tell({"what": "lost"})
             kinds = finish(known.learn([each[-AT_ONCE:] for each in logs]))
             for each in merge(*kinds, key=attrgetter("at")):

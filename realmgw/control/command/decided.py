@@ -16,7 +16,7 @@ def line(value: Answer) -> Iterator[str]:
         yield f"{value['left_out']} are left out: what reads this is too slow"
         return
     if value["what"] == "lost":
-        yield "some are lost: more was decided than is kept"
+        yield "some are lost: more was decided than is kept, or told at once"
         return
     when = datetime.fromtimestamp(value["at"]).astimezone().strftime("%H:%M:%S.%f")[:-3]
     name, number = value["name"] or "-", value.get("id") or "-"

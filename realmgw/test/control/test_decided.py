@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.decisionlog import Way
 from realmgw.allocation.reputation.requestors import ClientPrefix, Requestor
+from realmgw.config.settings import Allocation
 from realmgw.control.command import decided as shown
 from realmgw.control.commands import COMMANDS, CommandError, ExitStatus, checked
 from realmgw.control.decided import AT_ONCE, FOLLOWERS, LOOK, Decided
@@ -150,16 +151,30 @@ class DecidedTests(SynchronousTestCase):
         streams[0].stop()
         self.stream(follow="1")
 
-    def test_says_when_more_was_decided_than_is_kept(self) -> None:
-        """To who follows; and no more at once than he can be told."""
+    def test_says_when_more_was_decided_than_is_told(self) -> None:
+        """To who follows: more than is told at once, or than is kept; it is said first, then the latest are told."""
         told: list[Any] = []
         self.stream(refused="1", limit="0", follow="1").follow(told.append, lambda: None)
-        for port in range(self.log.most + 1):
-            self.log.refuse(self.made.clock.seconds(), (CLIENT, self.one, TCP, port, 80), Reason.LATE)
-        self.made.clock.advance(LOOK)
         ((_, look),) = self.repeated.values()
+        for many, lost in ((AT_ONCE, 0), (AT_ONCE + 1, 1), (self.log.most + 1, 1), (0, 0)):
+            for port in range(many):
+                self.log.refuse(self.made.clock.seconds(), (CLIENT, self.one, TCP, port, 80), Reason.LATE)
+            self.made.clock.advance(LOOK)
+            look()
+            self.assertEqual([row for row in told if row == {"what": "lost"}], told[:lost])
+            ports = [row["source_port"] for row in told[lost:]]
+            self.assertEqual(ports, list(range(max(0, many - AT_ONCE), many)))
+            told.clear()
+
+    def test_nothing_is_lost_where_nothing_is_kept(self) -> None:
+        """Who follows then is told nothing."""
+        self.log.configure(Allocation(decisions=0))
+        told: list[Any] = []
+        self.stream(limit="0", follow="1").follow(told.append, lambda: None)
+        ((_, look),) = self.repeated.values()
+        self.made.clock.advance(LOOK)
         look()
-        self.assertEqual((told[0], len(told)), ({"what": "lost"}, 1 + AT_ONCE))
+        self.assertEqual(told, [])
 
     def test_explains_a_flow(self) -> None:
         """By its addresses and ports as its first packet had them."""
