@@ -1,7 +1,8 @@
 """What is told over a while, as the control interface sends it: a line of JSON for each value (application/x-ndjson).
 
-Nothing waits for a slow reader: what he does not take is left out, and counted. Between the values there are empty
-lines, so that a reader can tell a gateway that has nothing to say from one that says nothing any more.
+Nothing waits for a slow reader: what he does not take is left out, and counted. Only what came before he did, which is
+bounded (`realmgw.control.streaming`), is kept until he takes it. Between the values there are empty lines, so that a
+reader can tell a gateway that has nothing to say from one that says nothing any more.
 
 Edge: HTTP, the reactor's timers.
 """
@@ -12,6 +13,7 @@ Edge: HTTP, the reactor's timers.
 from __future__ import annotations
 
 import json
+from collections import deque
 from typing import Any
 
 from twisted.internet.interfaces import IPushProducer
@@ -77,6 +79,8 @@ class _Reader:
         self._stream = stream
         self._telling = telling
         self._is_slow = self._is_over = self._is_gone = False
+        self._is_beginning = True
+        self._before = deque[Any]()
         self._left_out = 0
         self._pulse = LoopingCall(self._beat)
 
@@ -90,6 +94,7 @@ class _Reader:
         self._pulse.clock = reactor
         self._pulse.start(PULSE, now=False)
         self._stream.follow(self._tell, self._ended)
+        self._is_beginning = False
 
     def pauseProducing(self) -> None:
         """He does not read."""
@@ -98,6 +103,10 @@ class _Reader:
     def resumeProducing(self) -> None:
         """He reads again, and is told how much he has missed."""
         self._is_slow = False
+        while self._before and not self._is_slow:
+            self._tell(self._before.popleft())
+        if self._is_slow:
+            return
         if self._left_out:
             left_out, self._left_out = self._left_out, 0
             self._write({"left_out": left_out})
@@ -129,14 +138,16 @@ class _Reader:
         self.leave()
 
     def _tell(self, value: Any) -> None:
-        if self._is_over:
+        if self._is_gone:
             return
-        if self._is_slow:
+        if self._is_slow and self._is_beginning:
+            self._before.append(value)
+        elif self._is_slow:
             self._left_out += 1
             self._telling.lost += 1
-            return
-        self._telling.told += 1
-        self._write(value)
+        else:
+            self._telling.told += 1
+            self._write(value)
 
     def _write(self, value: Any) -> None:
         self._request.write(json.dumps(value).encode() + b"\n")

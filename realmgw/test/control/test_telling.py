@@ -64,6 +64,15 @@ class TellingTests(TestCase):
 
         return deferToThread(reading)
 
+    async def test_what_there_was_before_comes_in_full(self) -> None:
+        """More than a socket holds; what comes then is told after it."""
+        told: list[Any] = []
+        for number in range(BEFORE):
+            self.stream.tell({"number": number, "words": "x" * 1000})
+        self.stream.end()
+        await self.follow(told.append)
+        self.assertEqual([each.get("number") for each in told], [*range(BEFORE)])
+
     async def test_each_value_comes_as_it_is_told(self) -> None:
         """The next one is told when the one before has come; then it is over."""
         told: list[object] = []
@@ -122,7 +131,7 @@ class TellingTests(TestCase):
             assert isinstance(left_out, int)
             self.assertGreater(left_out, 50)
             self.stream.end()
-            while (more := await deferToThread(client.recv, 1 << 20)) and b"left_out" not in received[-500:]:
+            while b"left_out" not in received[-500:] and (more := await deferToThread(client.recv, 1 << 20)):
                 received += more
         self.assertIn(b'{"left_out": %d}\n' % left_out, received)
 
