@@ -128,6 +128,10 @@ class DecisionLog:
             return tuple(map(list, every))
         return tuple(list(takewhile(lambda entry: entry[0] >= since, reversed(each)))[::-1] for each in every)
 
+    def admitted_after(self, last: Any) -> list[Any]:
+        """What was let in after an entry, which this gave: the fields of `Admitted`, the oldest first; all for None."""
+        return list(takewhile(lambda entry: entry is not last, reversed(self._admitted)))[::-1]
+
     def answer(self, now: float, service: Service, group: Group, client: Requestor | None, address: bytes) -> int:
         """A query is answered with an address; returns the trace id."""
         self.number = number = self.number + 1

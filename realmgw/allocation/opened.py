@@ -1,4 +1,4 @@
-"""By which names flows were opened that were let in lately: for whoever writes down what becomes of them.
+"""By which names, and answers, flows were opened that were let in lately: for whoever writes down what becomes of them.
 
 Nothing is done for that when a packet comes, but for one to an address that was drawn for a claim of IPv6: the others
 are those that are remembered for a moment anyway.
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from realmgw.allocation.flow import Flow
+from realmgw.allocation.traced import Traced
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,8 +46,12 @@ class _Taken:
         return ((flow, where.service.name) for flow, where in found)
 
 
+Opening = tuple[str, int]
+"""A name, and the trace id of the answer; 0: none is known."""
+
+
 class Opened:
-    """Flows and their names.
+    """Flows, their names, and the answers that brought them.
 
     Args:
         allocator: Where they come.
@@ -57,18 +62,20 @@ class Opened:
         self._admit, self._stock = allocator.fresh.admit, allocator.fresh.stock
         self._taken = [_Taken(each) for each in (allocator.arrivals, allocator.fresh.pinholes.arrivals)]
         self._fresh = list[tuple[Flow, str]]()
+        self._traced = Traced(allocator.ledger.decisions)
 
     def watch(self, *, on: bool) -> None:
         """Whether they are wanted from now on."""
         admit: Callable[..., int] = self._admit_noting if on else self._admit
         self._arrivals.beyond = admit
 
-    def take(self) -> list[tuple[Flow, str]]:
+    def take(self) -> list[tuple[Flow, Opening]]:
         """Those that were let in since this was called last, or a second or two before that."""
         found, self._fresh = self._fresh, []
         for each in self._taken:
             found += each.further()
-        return found
+        number = dict(self._traced.further()).get
+        return [(flow, (name, number(flow, 0))) for flow, name in found]
 
     def _admit_noting(
         self, src: bytes, dst: bytes, protocol: int, sport: int, dport: int, *, now: float, trace: Trace | None = None

@@ -1,6 +1,6 @@
 """An SQLite database of ours: as before a write or as after it, whenever the process ends.
 
-A file that is damaged, or that another version has made, is set aside, and a new one is begun: nothing is deleted.
+A file that is damaged, or of a version that is not known, is set aside, and a new one is begun: nothing is deleted.
 What a full disk has is read all the same.
 
 Edge: an SQLite file.
@@ -11,8 +11,9 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 from realmgw.errors import PlatformError
@@ -36,19 +37,26 @@ class Database:
         version: Of the tables (`PRAGMA user_version`).
         synchronous: What SQLite waits for: FULL, and what was written outlasts a loss of power; NORMAL, and the last
             writes may be missing after one.
+        upgrades: By an earlier version, what makes its tables those of this one, in SQL.
 
     Attributes:
         set_aside: Damaged files were moved here, the last one last.
     """
 
     def __init__(
-        self, path: Path, wall: Callable[[], float], tables: str, version: int, synchronous: str = "NORMAL"
+        self,
+        path: Path,
+        wall: Callable[[], float],
+        tables: str,
+        version: int,
+        synchronous: str = "NORMAL",
+        upgrades: Mapping[int, str] = MappingProxyType({}),
     ) -> None:
         self.path = path
         self.set_aside: list[Path] = []
         self._wall = wall
-        self._tables = tables
         self._version = version
+        self._scripts = {0: tables, **upgrades}
         self._synchronous = synchronous
         self._database: sqlite3.Connection | None = None
         self._is_alone = False
@@ -138,10 +146,12 @@ class Database:
             database.execute(f"PRAGMA synchronous = {self._synchronous}")
             [(version,)] = database.execute("PRAGMA user_version").fetchall()
             [(found,)] = database.execute("PRAGMA quick_check(1)").fetchall()
-            if found != "ok" or version not in (0, self._version):
+            if found != "ok" or version not in (*self._scripts, self._version):
                 raise _DamagedError
-            if version == 0:
-                database.executescript(f"BEGIN; {self._tables} PRAGMA user_version = {self._version}; COMMIT;")
+            if version in self._scripts:
+                database.executescript(
+                    f"BEGIN; {self._scripts[version]} PRAGMA user_version = {self._version}; COMMIT;"
+                )
         except sqlite3.DatabaseError as error:
             if _is_damage(error):
                 raise _DamagedError from error

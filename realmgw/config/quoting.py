@@ -1,4 +1,4 @@
-"""What of a file is quoted in messages about it."""
+"""How values are written in messages: what of a file is quoted, and trace ids."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ def quoting(text: str, may_quote: Callable[[str], bool]) -> str:
         may_quote: Whether something may be quoted.
     """
     return _QUOTED.sub(lambda quote: quote[0] if may_quote(quote[1] or quote[2] or "") else "'...'", text)
+
+
+def trace_id(number: int) -> str | None:
+    """A trace id as it is told, wherever that is: in hexadecimal; None if it is 0, which is none."""
+    return f"{number:x}" if number else None
 
 
 def shortened(text: str) -> str:

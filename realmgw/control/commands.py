@@ -178,7 +178,8 @@ COMMANDS: Mapping[str, Command] = {
         Command("flows/history", "List flows that have ended, the latest first, where they are recorded.", (
             _SINCE, _option("until", "Only those that had ended by then, likewise.", "TIME"), *_FLOWS,
             _option("name", "Only those that were opened by this name.", "NAME"),
-            _option("via", "Only those with this public address.", "ADDRESS"), _LIMIT,
+            _option("via", "Only those with this public address.", "ADDRESS"),
+            _option("trace", "Only those of this trace id.", "ID"), _LIMIT,
         ), takes_time=True),
         Command("flows/accounts", "Show what subscribers, or groups, had, where flows are recorded.", (
             _SINCE, _flag("groups", "Groups, instead of subscribers."),

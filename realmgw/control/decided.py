@@ -16,7 +16,7 @@ from realmgw.allocation.flow import Flow
 from realmgw.allocation.reputation.lru import TwoGenerationLRU
 from realmgw.allocation.reputation.requestors import ClientPrefix
 from realmgw.config import protocols
-from realmgw.config.quoting import shortened
+from realmgw.config.quoting import shortened, trace_id
 from realmgw.config.settings import Network
 from realmgw.config.steps import finish, portions
 from realmgw.control.commands import CommandError, ExitStatus, number
@@ -238,11 +238,6 @@ def _is_from(network: Network, packet: Admitted | Refused | None, answer: Answer
         return ip_address(packet.flow[0]) in network
     client = None if answer is None else answer.client
     return isinstance(client, ClientPrefix) and ip_address(client.packed) in network
-
-
-def trace_id(number: int) -> str | None:
-    """As it is told: in hexadecimal; None if there is none."""
-    return f"{number:x}" if number else None
 
 
 def _short(flow: Flow) -> tuple[bytes, bytes, int, int]:

@@ -9,8 +9,9 @@ from typing import Any
 import attrs
 
 from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.traced import Traced
 from realmgw.config import protocols
-from realmgw.config.quoting import shortened
+from realmgw.config.quoting import shortened, trace_id
 from realmgw.config.settings import Network
 from realmgw.control.commands import MOST, CommandError, ExitStatus, number
 from realmgw.control.running import Running
@@ -90,6 +91,7 @@ class Flows:
     ) -> None:
         self._running = running
         self._allocator = allocator
+        self._traced = Traced(allocator.ledger.decisions)
         self._drive = drive
         self._listed = listed
         self._ended = ended
@@ -146,6 +148,7 @@ class Flows:
 
     def _list(self, wanted: Wanted, most: int) -> Generator[Any, Any, Value]:
         found, rows = (yield from self._listed(wanted, most)), []
+        yield from self._traced.learn()
         for count, flow in enumerate(found.kept, 1):
             rows.append(self._row(flow, wanted))
             if not count % AT_ONCE:
@@ -199,6 +202,7 @@ class Flows:
             host, via = (first.source, first.sport), (answer.destination, answer.dport)
             client = first.destination, first.dport
         subscriber = self._running.registry.host_at(host[0])
+        key = first.source, first.destination, first.protocol, first.sport, first.dport
         return {
             "direction": "in" if is_inward else "out",
             "protocol": protocols.NAMES.get(first.protocol, str(first.protocol)),
@@ -210,6 +214,7 @@ class Flows:
             "via_port": None if via == host else via[1],
             "client": shown(client[0]),
             "client_port": client[1],
+            "trace_id": trace_id(self._traced.of(key)) if is_inward else None,
             **attrs.asdict(flow, filter=lambda field, _: field.name not in ("original", "reply")),
         }
 

@@ -55,6 +55,8 @@ class PastFlows:
             given["via"] = _address(via, "via")
         if client := said["client"]:
             given["client"] = _prefix(client)
+        if trace := said["trace"]:
+            given["trace_id"] = trace.lower()
         if said["protocol"]:
             wanted = protocol_of(said["protocol"])
             given["protocol"] = protocols.NAMES.get(wanted, str(wanted))

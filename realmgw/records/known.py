@@ -11,8 +11,10 @@ from realmgw.config.values import Network
 
 Flow = tuple[bytes, bytes, int, int, int]
 """Packed source, packed destination, protocol, source port, destination port, as the first packet has them."""
+Opening = tuple[str, int]
+"""The name that a flow was opened by, and the trace id of the answer; 0: none is known."""
 MOST_OPENED = 500_000
-"""Of so many flows that have not ended it is known by which name they were opened; beyond, the oldest are forgotten."""
+"""Of so many flows that have not ended it is known how they were opened; beyond, the oldest are forgotten."""
 MOST_STRANGERS = 1 << 16
 """Of so many addresses that are no subscriber's it is remembered whether they are inside."""
 
@@ -30,11 +32,11 @@ class Known:
     """All of it.
 
     Attributes:
-        opened: By flow, the name that it was opened by, in the order in which they were.
+        opened: By flow, what it was opened by, in the order in which they were.
     """
 
     def __init__(self) -> None:
-        self.opened: dict[Flow, str] = {}
+        self.opened: dict[Flow, Opening] = {}
         self._hosts: dict[bytes, Subscriber] = {}
         self._former: dict[bytes, tuple[float, Subscriber | None]] = {}
         self._inside: tuple[Network, ...] = ()
@@ -60,8 +62,8 @@ class Known:
         if subscriber is not None:
             self._hosts[address] = subscriber
 
-    def open(self, flows: Iterable[tuple[Flow, str]]) -> None:
-        """Flows were opened by these names."""
+    def open(self, flows: Iterable[tuple[Flow, Opening]]) -> None:
+        """Flows were opened by these."""
         self.opened.update(flows)
         beyond = len(self.opened) - MOST_OPENED
         if beyond > 0:

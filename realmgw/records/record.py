@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from typing import NamedTuple
 
 from realmgw.config.protocols import NAMES
+from realmgw.config.quoting import trace_id
 from realmgw.datapath.netlink.accounted import SEEN_REPLY, Ended
 from realmgw.records.known import Known, Subscriber
 
@@ -59,6 +60,8 @@ class Record(NamedTuple):
     """From the host."""
     octets_out: int | None
     """Likewise."""
+    trace_id: str | None
+    """Of the answer that brought it, as `realmgw log` has it; None: there was none, or it is not known."""
 
     @property
     def amounts(self) -> tuple[int | None, ...]:
@@ -95,17 +98,19 @@ def record(end: Ended, known: Known, now: float, event: str = "ends") -> Record 
         outside, there, back = (end.destination, end.dport), back, there
     subscriber = known.subscriber(inside[0], start) or NOBODY
     is_translated = via != inside
+    name, number = known.opened.get(end[:5], UNKNOWN) if is_inward else UNKNOWN
     at = now if end.stopped is None else end.stopped / SECOND
     return Record(
         event, round(at, 3), None if start is None else round(start, 3), INWARD if is_inward else OUTWARD,
         NAMES.get(end.protocol) or str(end.protocol), subscriber.name, subscriber.groups,
-        known.opened.get(end[:5]) if is_inward else None, shown(inside[0]), inside[1],
+        name, shown(inside[0]), inside[1],
         shown(via[0]) if is_translated else None, via[1] if is_translated else None,
-        shown(outside[0]), outside[1], bool(end.status & SEEN_REPLY), *there, *back,
+        shown(outside[0]), outside[1], bool(end.status & SEEN_REPLY), *there, *back, trace_id(number),
     )  # fmt: skip
 
 
 NOBODY = Subscriber(None, ())
+UNKNOWN: tuple[str | None, int] = (None, 0)
 
 
 @lru_cache(REMEMBERED)

@@ -29,7 +29,7 @@ from realmgw.errors import PlatformError
 from realmgw.records import totals
 from realmgw.records.frames import HOSTS, OPENED, frame
 from realmgw.records.history import History
-from realmgw.records.known import Flow
+from realmgw.records.known import Flow, Opening
 from realmgw.records.process import Child
 from realmgw.records.tables import GROUP, HOST
 from realmgw.subscribers.model import Host
@@ -64,8 +64,8 @@ class Sources:
     """Subscribers."""
     around: Callable[[], Around]
     """The machine's addresses and networks."""
-    opened: Callable[[], Iterable[tuple[Flow, str]]]
-    """Flows that were let in since it was asked last, each with the name that it was opened by."""
+    opened: Callable[[], Iterable[tuple[Flow, Opening]]]
+    """Flows that were let in since it was asked last, each with what it was opened by."""
     watch: Callable[..., object]
     """Told whether these are wanted (`on`)."""
     tells: Callable[[], bool]
@@ -109,7 +109,7 @@ class RecordsService(Service):
         self._again: Any = None
         self._wait = FIRST_WAIT
         self._hosts: Iterator[Host] = iter(())
-        self._opened = list[tuple[Flow, str]]()
+        self._opened = list[tuple[Flow, Opening]]()
         self._counts: Mapping[str, int] = {}
         self._before = dict[str, int]()
         self._groups, self._groups_before = totals.Sums(), totals.Sums()

@@ -35,7 +35,7 @@ class Store:
     """
 
     def __init__(self, path: Path, rows: int, days: float, clock: Callable[[], float] = time.time) -> None:
-        self._database = Database(path, clock, tables.TABLES, tables.VERSION)
+        self._database = Database(path, clock, tables.TABLES, tables.VERSION, upgrades=tables.UPGRADES)
         self._rows, self._days, self._clock = rows, days, clock
         self._waiting = list[Record]()
         self._accounts = Accounts()

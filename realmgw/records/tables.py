@@ -13,7 +13,9 @@ from typing import Any
 
 from realmgw.records.record import Record
 
-VERSION = 1
+VERSION = 2
+UPGRADES = {1: "ALTER TABLE flow ADD COLUMN trace_id;"}
+"""What makes tables of an earlier version those of this one."""
 DAY, HOUR = 86_400, 3600  # seconds
 LASTS = "lasts"
 """The event of a record that is of a flow that goes on: only what it has carried counts."""
@@ -92,7 +94,7 @@ def _written(groups: tuple[str, ...]) -> str:
 
 CONDITIONS: Mapping[str, str] = {
     "since": "at >= :since", "until": "at <= :until", "host": "host = :host", "address": "address = :address",
-    "name": "name = :name", "via": "via = :via", "protocol": "protocol = :protocol",
+    "name": "name = :name", "via": "via = :via", "protocol": "protocol = :protocol", "trace_id": "trace_id = :trace_id",
     "client": "within(client, :client)",
 }  # fmt: skip
 """What may be said of the flows that are meant, by what is given; `within` is a function: whether an address is in a

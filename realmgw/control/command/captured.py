@@ -122,7 +122,8 @@ class Selection:
             return ""
         address, via, client = (end_of(row[end], row[port]) for end, port in ENDS)
         by = f", by name {service}" if service else ""
-        way = f"{row['protocol']} client {client} via {via} to {address}"
+        trace = f", trace id {row['trace_id']}" if row["trace_id"] else ""
+        way = f"{row['protocol']} client {client} via {via} to {address}{trace}"
         return f"{row['host'] or 'no subscriber'}{by}: {'admitted' if row['direction'] == 'in' else 'going out'}, {way}"
 
     def _asked(self, payload: bytes, now: int) -> str | None:

@@ -47,7 +47,10 @@ def record(value: Answer) -> dict[str, Any]:
         "proto": protocol.upper(),
         **_known("community_id", community_id(protocol, source, destination)),
         "flow": {"state": _STATES[value["event"]]},
-        "realmgw": {**inside, **_known("community_id", community_id(protocol, host, client))},
+        "realmgw": {
+            **inside, **_known("community_id", community_id(protocol, host, client)),
+            **_known("trace_id", value["trace_id"]),
+        },
     }  # fmt: skip
 
 

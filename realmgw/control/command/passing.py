@@ -19,6 +19,7 @@ def watch(value: Answer) -> Iterator[str]:
     else:
         address, via, client = (end_of(value[end], value[port]) for end, port in ENDS)
         name = f" name {value['service']}" if value["service"] else ""
+        name += f" id {value['trace_id']}" if value["trace_id"] else ""
         way = f"{value['host'] or '-'} {address} via {via} client {client}{name}"
         yield f"{value['event']:6} {value['direction']:3} {value['protocol']} {way}"
 

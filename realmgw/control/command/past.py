@@ -24,10 +24,11 @@ def flows(answer: Answer) -> Iterator[str]:
             row["name"] or "-",
             size(row["octets_in"]),
             size(row["octets_out"]),
+            row["trace_id"] or "-",
         ]
         for row in answer["flows"]
     ]
-    columns = ("ended", "after", "", "protocol", "host", "address", "via", "client", "name", "in", "out")
+    columns = ("ended", "after", "", "protocol", "host", "address", "via", "client", "name", "in", "out", "trace id")
     yield from listed(columns, rows, len(rows))
     yield from _more(answer)
 

@@ -259,10 +259,11 @@ def flows(answer: Answer) -> Iterator[str]:
             row["service"] or "-",
             row["state"] or ("answered" if row["answered"] else "unanswered"),
             duration(row["remaining"]),
+            row["trace_id"] or "-",
         ]
         for row in answer["flows"]
     ]
-    columns = ("", "protocol", "host", "address", "via", "client", "name", "state", "ends in")
+    columns = ("", "protocol", "host", "address", "via", "client", "name", "state", "ends in", "trace id")
     return listed(columns, rows, answer["total"])
 
 

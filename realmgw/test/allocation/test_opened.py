@@ -31,7 +31,7 @@ class OpenedTests(SynchronousTestCase):
         """What is told now: addresses and names."""
         found = self.opened.take()
         self.assertEqual({flow[0] for flow, _ in found} | {CLIENT}, {CLIENT})
-        return [(flow[1], name) for flow, name in found]
+        return [(flow[1], name) for flow, (name, _) in found]
 
     def test_each_flow_is_told_once(self) -> None:
         """In order, however often it is asked in between."""
@@ -41,6 +41,16 @@ class OpenedTests(SynchronousTestCase):
         self.assertEqual(self.taken(), [])
         three = self.visit(3, 0.4)
         self.assertEqual(self.taken(), [three])
+
+    def test_with_the_trace_id_of_the_answer(self) -> None:
+        """Each with its own, also one at the same address."""
+        self.visit(1, 0.0)
+        self.visit(2, 0.2)
+        numbers = [number for _, (_, number) in self.opened.take()]
+        last = self.scene.allocator.ledger.decisions.number
+        self.assertEqual(numbers, [last - 1, last])
+        self.visit(3, 0.4)
+        self.assertEqual([number for _, (_, number) in self.opened.take()], [last + 1])
 
     def test_nothing_is_missing_when_the_memory_turns(self) -> None:
         """What came after it was asked last, and before the turn; and what came since."""
@@ -65,7 +75,7 @@ class FreshTests(SynchronousTestCase):
         self.patch(module, "MOST", 2)
         for service in services[1:4]:
             scene.come(scene.get(service))
-        self.assertEqual([name for _, name in opened.take()], [each.name for each in services[1:3]])
+        self.assertEqual([name for _, (name, _) in opened.take()], [each.name for each in services[1:3]])
         opened.watch(on=False)
         scene.come(scene.get(services[4]))
         self.assertEqual(opened.take(), [])
@@ -76,4 +86,4 @@ class FreshTests(SynchronousTestCase):
         opened, service = Opened(scene.allocator), scene6.service(scene6.host(1, mode=Ipv6Mode.PINHOLE))
         opened.watch(on=True)
         scene.come(scene.get(service))
-        self.assertEqual([name for _, name in opened.take()], [service.name])
+        self.assertEqual([name for _, (name, _) in opened.take()], [service.name])

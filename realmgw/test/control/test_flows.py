@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.allocation.decisionlog import Way
 from realmgw.config.steps import Steps, finish
 from realmgw.control import flows as room
 from realmgw.control.command import passing, shown
@@ -55,6 +56,8 @@ class FlowsTestCase(SynchronousTestCase):
             lambda: NOW,
         )  # fmt: skip
         self.there = list(EVERY)
+        key = attrs.astuple(INTO.original)
+        self.made.allocator.ledger.decisions.admit(0.0, 0x2F3, "www.example.org.", key, Way.CLAIM)
         self.heard: list[tuple[Any, ...]] = []
         self.gone = 0
 
@@ -122,6 +125,7 @@ class ListTests(FlowsTestCase):
         )
         self.assertEqual([row["via"] for row in rows], [POOL, POOL, POOL, None, None])
         self.assertEqual([row["via_port"] for row in rows], [80, 40000, 40001, None, None])
+        self.assertEqual([row["trace_id"] for row in rows], ["2f3", None, None, None, None])
 
     def test_filters(self) -> None:
         """By host, other end and protocol, all of which have to hold."""
@@ -258,14 +262,14 @@ class WatchTests(FlowsTestCase):
         self.assertEqual(
             lines,
             [
-                f"begins in  tcp a.example.org. {HOST}:80 via {POOL}:80 client {CLIENT}:4000",
+                f"begins in  tcp a.example.org. {HOST}:80 via {POOL}:80 client {CLIENT}:4000 id 2f3",
                 f"ends   out udp a.example.org. {HOST}:5000 via {POOL}:40000 client {CLIENT}:53",
                 "some are lost: more came than could be heard",
                 "3 are left out: what reads this is too slow",
             ],
         )
         named = next(passing.watch({**told[0], "service": "www.example.org."}))
-        self.assertTrue(named.endswith(" name www.example.org."))
+        self.assertTrue(named.endswith(" name www.example.org. id 2f3"))
 
     def test_so_many_watch_at_most(self) -> None:
         """Whoever has gone makes room; what is wrong takes none."""

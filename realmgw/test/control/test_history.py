@@ -52,10 +52,11 @@ class PastFlowsTests(SynchronousTestCase):
     def test_each_filter_is_told_as_it_is_kept(self) -> None:
         """Names absolute, addresses as they are written."""
         said = {"host": "Web.example.org", "name": "www.example.org.", "via": "2001:DB8::0:3", "client": "203.0.113.9",
-                "protocol": "6", "limit": "7"}  # fmt: skip
+                "protocol": "6", "trace": "2F3", "limit": "7"}  # fmt: skip
         given, most = self.ask("flows/history", **said)
         expected = {"since": NOW - 86_400, "host": "web.example.org.", "name": "www.example.org.",
-                    "via": "2001:db8::3", "client": "203.0.113.9/32", "protocol": "tcp"}  # fmt: skip
+                    "via": "2001:db8::3", "client": "203.0.113.9/32", "protocol": "tcp",
+                    "trace_id": "2f3"}  # fmt: skip
         self.assertEqual((given, most), (expected, 7))
         self.assertEqual(self.ask("flows/history", host="192.168.0.11")[0]["address"], "192.168.0.11")
         self.assertEqual(self.ask("flows/history", protocol="47")[0]["protocol"], "47")

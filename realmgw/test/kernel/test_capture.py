@@ -81,7 +81,7 @@ class CaptureTests(RealmTestCase):
         self.assertEqual(sources, {("wan0", address), ("lan0", FIRST)})
         [comment] = {each[4] for each in others}
         self.assertTrue(comment.startswith(f"one.gwa.demo., by name one.gwa.demo.: admitted, tcp client {CLIENT}:"))
-        self.assertTrue(comment.endswith(f" via {address}:80 to {FIRST}:80"))
+        self.assertRegex(comment, f" via {address}:80 to {FIRST}:80, trace id [0-9a-f]+$")
 
     def test_a_pipe_has_all_of_a_host_until_its_time_is_over(self) -> None:
         """Who reads it sees packets of both sides as they come, and an end."""

@@ -179,5 +179,8 @@ class FlowsTests(RealmTestCase):
         ends = [f"{packet[end]}:{packet[port]}" for end, port in (("source", "source_port"), ("destination", "port"))]
         text = self.run_command("explain", "flow", *ends).stdout
         self.assertEqual((text.count(packet["id"]), text.count(f"tcp {ends[0]} > {ends[1]}")), (2, 1))
+        rows = self.rows(client=packet["source"], protocol="tcp")
+        ids = [row["trace_id"] for row in rows if row["client_port"] == packet["source_port"]]
+        self.assertEqual(ids, [packet["id"]])
         text = self.run_command("log", "--refused", "--client", f"{stray}/32").stdout
         self.assertIn("> 100.64.2.9:80 -: no_reservation", text.splitlines()[-1])

@@ -89,6 +89,9 @@ class RecordsTests(RealmTestCase):
         }  # fmt: skip
         self.assertEqual({key: found[key] for key in expected}, expected)
         self.assertTrue(found["at"] - 5.0 < found["start"] <= found["at"])
+        ends = {"source": f"{CLIENT}:{port}", "destination": f"{address}:{found['via_port']}"}
+        told = ask(self.gateway.control, "explain/flow", ends)
+        self.assertEqual({each["id"] for each in told["decisions"]}, {found["trace_id"]})
 
     def test_what_was_is_found_again(self) -> None:
         """By its name, and not by another; and it is added up for the subscriber."""

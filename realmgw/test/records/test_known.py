@@ -46,7 +46,7 @@ class KnownTests(SynchronousTestCase):
         """The oldest are forgotten."""
         self.patch(module, "MOST_OPENED", 3)
         flows = [(ADDRESS, OTHER, 17, port, 53) for port in range(5)]
-        self.known.open([(flow, "one.example.org.") for flow in flows])
+        self.known.open([(flow, ("one.example.org.", 1)) for flow in flows])
         self.assertEqual(list(self.known.opened), flows[2:])
 
     def test_a_bounded_number_of_strangers_is_remembered(self) -> None:

@@ -30,7 +30,7 @@ class RecordTests(SynchronousTestCase):
 
     def test_a_client_who_came(self) -> None:
         """By a name, which is known until then; the line is JSON, whatever a name has in it."""
-        self.known.open([(CAME[:5], "www.example.org.")])
+        self.known.open([(CAME[:5], ("www.example.org.", 0x2F3))])
         made = record(CAME, self.known, NOW)
         assert made is not None
         said = json.loads(made.line())
@@ -39,6 +39,7 @@ class RecordTests(SynchronousTestCase):
             "host": 'we"b.example.org.', "groups": ["gold"], "name": "www.example.org.", "address": "192.168.0.11",
             "port": 8080, "via": "192.0.2.3", "via_port": 80, "client": "203.0.113.5", "client_port": 40112,
             "answered": True, "packets_in": 6, "octets_in": 1164, "packets_out": 5, "octets_out": 9164,
+            "trace_id": "2f3",
         }  # fmt: skip
         self.assertEqual(said, expected)
         self.assertTrue(made.line().endswith(b"}\n"))
@@ -50,6 +51,7 @@ class RecordTests(SynchronousTestCase):
         self.assertEqual((made.direction, made.address, made.port, made.via, made.via_port), (
             "out", "192.168.0.11", 123, "192.0.2.3", 3901))  # fmt: skip
         self.assertEqual((made.client, made.client_port, made.name), ("203.0.113.5", 53, None))
+        self.assertIsNone(made.trace_id)
         self.assertEqual((made.packets_in, made.octets_in, made.packets_out, made.octets_out), (None, None, 1, 76))
         self.assertEqual((made.start, made.at, made.answered), (None, NOW, False))
 

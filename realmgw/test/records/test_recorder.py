@@ -95,11 +95,12 @@ class RecorderTests(SynchronousTestCase):
         self.channel.told += [ended(1, NOW - 0.1), ended(2, NOW - 0.1), ended(3, NOW - 60.0)]
         self.recorder.take()
         self.assertEqual([each["client_port"] for each in self.lines()], [3])
-        self.recorder.hear((OPENED, [((CLIENT, POOL, 17, 1, 53), "www.example.org.")]))
+        self.recorder.hear((OPENED, [((CLIENT, POOL, 17, 1, 53), ("www.example.org.", 0x2F3))]))
         self.recorder.take()
         self.now += PATIENCE
         self.recorder.take()
         self.assertEqual([each["name"] for each in self.lines()], [None, "www.example.org.", None])
+        self.assertEqual([each["trace_id"] for each in self.lines()], [None, "2f3", None])
         counts = self.recorder.counts()
         self.assertEqual((counts["written"], counts["unnamed"], counts["waiting"], counts["open"]), (3, 2, 0, 0))
 

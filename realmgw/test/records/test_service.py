@@ -114,7 +114,7 @@ class RecordsServiceTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Started."""
         self.reactor, self.socket, self.registry = ProcessReactor(), MemorySocket(), Registry()
-        self.opened = list[tuple[Flow, str]]()
+        self.opened = list[tuple[Flow, tuple[str, int]]]()
         self.told: tuple[str, ...] = ()
         self.watched, self.tells = list[bool](), True
         self.registry.directory.hosts[1] = ONE
@@ -126,7 +126,7 @@ class RecordsServiceTests(SynchronousTestCase):
     def make(self, *, enabled: bool) -> RecordsService:
         """A service."""
 
-        def taken() -> list[tuple[Flow, str]]:
+        def taken() -> list[tuple[Flow, tuple[str, int]]]:
             found, self.opened = self.opened, []
             return found
 
@@ -164,10 +164,10 @@ class RecordsServiceTests(SynchronousTestCase):
 
     def test_it_is_told_of_hosts_and_flows(self) -> None:
         """Flows all at once, some time later."""
-        self.opened.append((FLOW, "one.example.org."))
+        self.opened.append((FLOW, ("one.example.org.", 9)))
         self.advance(EVERY)
         rows = [(ONE.address, "one.example.org.", ("gold",))]
-        self.assertEqual(self.child.news, [(HOSTS, 0.0, rows), (OPENED, [(FLOW, "one.example.org.")])])
+        self.assertEqual(self.child.news, [(HOSTS, 0.0, rows), (OPENED, [(FLOW, ("one.example.org.", 9))])])
 
     def test_it_is_told_of_many_hosts_as_it_listens(self) -> None:
         """Some at a time; where it pauses, it goes on there, and each is told once."""
@@ -206,13 +206,17 @@ class RecordsServiceTests(SynchronousTestCase):
         finish(self.service.noting(Changes(added=[ONE])))
         self.patch(module, "MOST_WAITING", 2)
         other = *FLOW[:3], 40113, 80
-        self.opened += [(FLOW, "one.example.org."), (FLOW, "two.example.org."), (other, "one.example.org.")]
+        self.opened += [
+            (FLOW, ("one.example.org.", 9)),
+            (FLOW, ("two.example.org.", 0)),
+            (other, ("one.example.org.", 0)),
+        ]
         self.advance(EVERY)
         hosts = (HOSTS, 5.0, [(ONE.address, ONE.name, ("gold",))])
         self.assertEqual((self.child.news[before:], self.service.counts()["untold"]), ([hosts], 1))
         protocol.resumeProducing()
         self.advance(EVERY)
-        news = (OPENED, [(FLOW, "two.example.org."), (other, "one.example.org.")])
+        news = (OPENED, [(FLOW, ("two.example.org.", 0)), (other, ("one.example.org.", 0))])
         self.assertEqual(self.child.news[before:], [hosts, news])
         self.patch(process, "MOST_UNREAD", 9)
         protocol.pauseProducing()
@@ -270,7 +274,7 @@ class RecordsServiceTests(SynchronousTestCase):
 
     def test_the_end_waits_for_it(self) -> None:
         """What was let in last is told; one that does not end is ended."""
-        self.opened.append((FLOW, "one.example.org."))
+        self.opened.append((FLOW, ("one.example.org.", 9)))
         done = self.service.stopService()
         self.assertTrue(self.child.is_closed)
         self.assertEqual(self.child.news[-1][0], OPENED)

@@ -19,7 +19,7 @@ from realmgw.records.tables import CONDITIONS, DAY, GROUP, HOST, HOUR
 NOON = 20_000 * DAY + DAY // 2
 ENDED = Record(
     "ends", NOON + 0.5, NOON - 1.5, "in", "tcp", "web.example.org.", ("gold", "all"), "www.example.org.",
-    "192.168.0.11", 80, "192.0.2.3", 80, "203.0.113.5", 40112, True, 6, 1164, 5, 9164,
+    "192.168.0.11", 80, "192.0.2.3", 80, "203.0.113.5", 40112, True, 6, 1164, 5, 9164, "2f3",
 )  # fmt: skip
 
 
@@ -64,12 +64,13 @@ class StoreTests(SynchronousTestCase):
             ENDED,
             ENDED._replace(
                 at=NOON - 60.0, protocol="udp", host=None, groups=(), name=None, address="192.168.0.12", via=None,
-                client="2001:db8::5",
+                client="2001:db8::5", trace_id=None,
             ),
         )  # fmt: skip
         conditions = {
             "since": NOON, "host": "web.example.org.", "address": "192.168.0.11", "name": "www.example.org.",
             "via": "192.0.2.3", "protocol": "tcp", "client": "203.0.113.0/24",
+            "trace_id": "2f3",
         }  # fmt: skip
         for name, value in conditions.items():
             self.assertEqual(self.found(**{name: value}), ["tcp"], name)
@@ -77,6 +78,17 @@ class StoreTests(SynchronousTestCase):
         self.assertEqual(self.found(client="2001:db8::/32"), ["udp"])
         self.assertEqual(self.found(**conditions), ["tcp"])
         self.assertEqual({*conditions, "until"}, set(CONDITIONS))
+
+    def test_a_database_of_an_earlier_version_is_made_one_of_this(self) -> None:
+        """What is in it stays."""
+        self.keep(ENDED)
+        self.store.close()
+        with closing(sqlite3.connect(self.path)) as database:
+            database.executescript("ALTER TABLE flow DROP COLUMN trace_id; PRAGMA user_version = 1;")
+        self.store = self.open()
+        self.keep(ENDED)
+        self.assertEqual([each["trace_id"] for each in self.history.flows({}, 9)["flows"]], ["2f3", None])
+        self.assertEqual([each.name for each in self.path.parent.glob("*damaged*")], [])
 
     def test_a_bounded_number_is_kept_and_what_is_old_goes(self) -> None:
         """The oldest first."""

@@ -18,8 +18,11 @@ CLIENT, POOL, HOST = "198.51.100.7", "192.0.2.3", "192.168.0.10"
 ROW: dict[str, Any] = {
     "event": "begins", "direction": "in", "protocol": "tcp", "host": "one.example.org.", "service": WEB.name,
     "address": HOST, "port": 80, "via": POOL, "via_port": 80, "client": CLIENT, "client_port": 4000,
+    "trace_id": "2f3",
 }  # fmt: skip
-SAID = f"one.example.org., by name {WEB.name}: admitted, tcp client {CLIENT}:4000 via {POOL}:80 to {HOST}:80"
+SAID = (
+    f"one.example.org., by name {WEB.name}: admitted, tcp client {CLIENT}:4000 via {POOL}:80 to {HOST}:80, trace id 2f3"
+)
 WITH = frozenset((ip_address(HOST).packed,))
 
 
@@ -154,7 +157,8 @@ class HostTests(SelectionTestCase):
 
     def test_whatever_it_sends_and_receives(self) -> None:
         """With a flow or without."""
-        self.selection.hear({**ROW, "service": None, "direction": "out", "via_port": 61000, "client_port": 443})
+        self.selection.hear({**ROW, "service": None, "direction": "out", "via_port": 61000, "client_port": 443,
+                             "trace_id": None})  # fmt: skip
         said = f"one.example.org.: going out, tcp client {CLIENT}:443 via {POOL}:61000 to {HOST}:80"
         self.assertEqual(self.said(packet(CLIENT, 443, POOL, 61000)), said)
         self.assertEqual(self.to(HOST, 9), "of the host: no flow of it is known")
@@ -164,7 +168,7 @@ class HostTests(SelectionTestCase):
         """A flow of ICMPv6 to the host's own address."""
         one, other = (str(ip_address(each)) for each in (packets.CLIENT_V6, packets.POOL_V6))
         row = {**ROW, "protocol": "58", "host": None, "service": None, "address": other, "port": 0, "via": None,
-               "via_port": None, "client": one, "client_port": 0}  # fmt: skip
+               "via_port": None, "client": one, "client_port": 0, "trace_id": None}  # fmt: skip
         self.selection.hear(row)
         said = f"no subscriber: admitted, 58 client {one} via - to {other}"
         self.assertEqual(self.said(packets.ipv6(58, packets.icmp(128))), said)

@@ -13,7 +13,7 @@ BEGINS = {
     "event": "begins", "at": 1_700_000_000.25, "direction": "in", "protocol": "tcp", "host": "one.example.org.",
     "service": "www.example.org.", "address": "192.168.0.1", "port": 80, "via": "198.51.100.1", "via_port": 80,
     "client": "203.0.113.5", "client_port": 4000, "state": "", "answered": False, "assured": False, "remaining": 120,
-    "packets": None, "octets": None,
+    "packets": None, "octets": None, "trace_id": "2f3",
 }  # fmt: skip
 
 
@@ -41,15 +41,17 @@ class RecordTests(SynchronousTestCase):
                     "event": "begins", "direction": "in", "host": "one.example.org.", "service": "www.example.org.",
                     "address": "192.168.0.1", "port": 80,
                     "community_id": community_id("tcp", ("203.0.113.5", 4000), ("192.168.0.1", 80)),
+                    "trace_id": "2f3",
                 },
             },
         )  # fmt: skip
 
     def test_flow_out_of_a_host(self) -> None:
         """Its source is what its packets leave from."""
-        said = record(event="ends", direction="out", via_port=40000, service=None)
+        said = record(event="ends", direction="out", via_port=40000, service=None, trace_id=None)
         self.assertEqual((said["src_ip"], said["src_port"], said["dest_ip"]), ("198.51.100.1", 40000, "203.0.113.5"))
         self.assertEqual(said["flow"], {"state": "closed"})
+        self.assertNotIn("trace_id", said["realmgw"])
 
     def test_flow_that_is_not_translated(self) -> None:
         """Outside and inside are the same."""

@@ -12,7 +12,7 @@ FLOW: dict[str, Any] = {
     "at": 1_795_778_324.743, "start": 1_795_778_264.7, "direction": "in", "protocol": "tcp",
     "host": "web.example.org.", "name": "www.example.org.", "address": "192.168.0.11", "port": 80,
     "via": "192.0.2.3", "via_port": 80, "client": "203.0.113.5", "client_port": 40112, "octets_in": 1164,
-    "octets_out": 9_164_000,
+    "octets_out": 9_164_000, "trace_id": "2f3",
 }  # fmt: skip
 
 
@@ -21,12 +21,12 @@ class PastTests(SynchronousTestCase):
 
     def test_a_flow_is_a_line(self) -> None:
         """What is not known is a dash; and it is said if there are more."""
-        unknown = {**FLOW, **dict.fromkeys(("start", "host", "name", "via", "via_port", "octets_in"))}
+        unknown = {**FLOW, **dict.fromkeys(("start", "host", "name", "via", "via_port", "octets_in", "trace_id"))}
         title, one, other, more = past.flows({"flows": [FLOW, unknown], "more": True})
         self.assertEqual(title.split()[:4], ["ended", "after", "protocol", "host"])
         self.assertEqual(one.split()[:2], past.when(FLOW["at"]).split())
         self.assertIn("web.example.org.  192.168.0.11:80  192.0.2.3:80  203.0.113.5:40112  www.example.org.", one)
-        self.assertTrue(one.endswith("1.16 kB  9.16 MB"), one)
+        self.assertTrue(one.endswith("1.16 kB  9.16 MB  2f3"), one)
         self.assertEqual(other.split()[2:5], ["-", "in", "tcp"])
         self.assertIn("there are more", more)
 

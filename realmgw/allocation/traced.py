@@ -1,0 +1,60 @@
+"""Trace ids of flows, for whoever tells of flows.
+
+They are looked up in the log of decisions: nothing is done for that when a packet comes.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from realmgw.allocation.flow import Flow
+from realmgw.allocation.reputation.lru import TwoGenerationLRU
+from realmgw.config.steps import Steps, portions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from realmgw.allocation.decisionlog import DecisionLog
+
+MOST = 1 << 16
+"""Of so many flows at most it is known, the latest ones."""
+AT_ONCE = 4096
+"""So many of the latest are learned when a single flow is asked for."""
+
+
+class Traced:
+    """Knows by which answers flows were let in, as long as the log did when somebody asked.
+
+    Args:
+        decisions: The log.
+    """
+
+    def __init__(self, decisions: DecisionLog) -> None:
+        self._decisions = decisions
+        self._last: Any = None
+        self._known = TwoGenerationLRU[Flow, int](MOST)
+
+    def further(self) -> list[tuple[Flow, int]]:
+        """The flows that were let in since this was called last, the oldest first; with 0, if no answer is known."""
+        found = self._decisions.admitted_after(self._last)
+        if found:
+            self._last = found[-1]
+        return [(flow, number) for _, number, _, flow, _ in found]
+
+    def learn(self) -> Steps[None]:
+        """Learn all that there is, in steps: whoever asks for many flows does so first."""
+        for some in portions(self.further()):
+            self._put(some)
+            yield None
+
+    def of(self, flow: Flow) -> int:
+        """The trace id of a flow; 0: it has none, or it is not known any more."""
+        found = self.further()
+        self._put(islice(found, max(0, len(found) - AT_ONCE), None))
+        return self._known.peek(flow) or 0
+
+    def _put(self, pairs: Iterable[tuple[Flow, int]]) -> None:
+        for flow, number in pairs:
+            if number:
+                self._known.put(flow, number)
