@@ -57,7 +57,7 @@ class Arrivals:
         self._addresses = ledger.pool.addresses
         self._candidates = ledger.candidates
         self._datagrams = ledger.datagrams
-        self._counters, self._came = ledger.counters, ledger.counters.delays.add
+        self._counters, self._came = ledger.counters, ledger.counters.delays.come
         self._note = ledger.decisions.admit
         self._queue = queue
         self._serve = serve
@@ -366,7 +366,7 @@ class Arrivals:
         ledger, habits, src = self._ledger, claim.group.habits, flow[0]
         claim.user = came = now, flow
         self._counters.by_claim += 1
-        self._came(now - claim.created)
+        self._came(now - claim.created, claim.number, now)
         self._note(now, claim.number, reservation.service.name, flow, Way.CLAIM)
         if reservation.trial is not None:
             reservation.trial.came(flow, claim.created, now, known=src in reservation.sources)

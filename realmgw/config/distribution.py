@@ -6,6 +6,8 @@ from bisect import bisect_left
 
 import attrs
 
+from realmgw.config.quoting import trace_id
+
 DELAY_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)  # seconds
 """Of how late something is, or how long others take."""
 SPENT_BOUNDS = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05)  # seconds
@@ -24,6 +26,8 @@ class Distribution:
     """The upper ones, in order; what is above the last one counts besides."""
     _counts: list[int] = attrs.field(init=False)
     _sum: float = attrs.field(init=False, default=0.0)
+    _latest: dict[int, tuple[float, int, float]] = attrs.field(init=False, factory=dict, eq=False)
+    """By the place of a count, the latest value there that has a trace id, with that, and when (monotonic seconds)."""
 
     def __attrs_post_init__(self) -> None:
         self._counts = [0] * (len(self._bounds) + 1)
@@ -32,6 +36,13 @@ class Distribution:
         """Count a value."""
         self._counts[bisect_left(self._bounds, value)] += 1
         self._sum += value
+
+    def come(self, value: float, number: int, now: float) -> None:
+        """Count a value with its trace id (0: none): it is the example of its bucket from now on."""
+        place = bisect_left(self._bounds, value)
+        self._counts[place] += 1
+        self._sum += value
+        self._latest[place] = value, number, now
 
     def share(self, value: float, among: int) -> None:
         """Count a value that so many have together (at least one), for each of them its part."""
@@ -44,5 +55,9 @@ class Distribution:
         self._sum += other._sum
 
     def counts(self) -> dict[str, object]:
-        """As a tree has it."""
-        return {"bounds": list(self._bounds), "counts": list(self._counts), "sum": round(self._sum, 6)}
+        """As a tree has it; with `exemplars` if there are: for each count a value, its trace id, and when, or None."""
+        found = {"bounds": list(self._bounds), "counts": list(self._counts), "sum": round(self._sum, 6)}
+        if not self._latest:
+            return found
+        latest = map(self._latest.get, range(len(self._counts)))
+        return {**found, "exemplars": [each and (round(each[0], 6), trace_id(each[1]), each[2]) for each in latest]}

@@ -30,7 +30,8 @@ class Kind(enum.Enum):
     STATE = "stateset"
     """One word out of some: each is a label of a 1 or a 0."""
     HISTOGRAM = "histogram"
-    """How many values were up to each bound: in the tree, a mapping with `bounds`, `counts` of one more, and `sum`."""
+    """How many values were up to each bound: in the tree, a mapping with `bounds`, `counts` of one more, and `sum`;
+    and maybe `exemplars`, for each count None, or a value, its trace id, and when (monotonic seconds)."""
 
 
 @attrs.frozen

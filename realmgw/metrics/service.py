@@ -162,7 +162,7 @@ class MetricsService(Service):
     def _gathered(self, wanted: Format) -> Generator[Deferred[Any], Any, bytes]:
         begin = self._monotonic()
         tree = yield self._read()
-        text: bytes = yield self._driver.drive(writing(self._metrics, tree, wanted))
+        text: bytes = yield self._driver.drive(writing(self._metrics, tree, wanted, time() - self._monotonic()))
         self.scraped += 1
         self.seconds = self._monotonic() - begin
         return text

@@ -84,7 +84,7 @@ class FreshArrivals:
             trace.say(f"the claim of {claim.group.resolver}, {now - claim.created:.3f} s old, is used")
             return None
         self._counters.by_claim += 1
-        self._counters.delays.add(now - claim.created)
+        self._counters.delays.come(now - claim.created, claim.number, now)
         self._note(now, claim.number, claim.service.name, flow, Way.CLAIM)
         claim.source, claim.flow, claim.spare = flow[0], flow, self._ledger.spare_of(claim.service, claim.group)
         self._stock.keep_for(claim, now)

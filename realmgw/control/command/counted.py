@@ -25,7 +25,7 @@ def texts(found: Mapping[str, Any], *, every: bool, head: str = "") -> Iterator[
         yield f"{head}: {own}" if head else own
     for name, group in groups.items():
         below = f"{head} {name}".strip()
-        if group.keys() == DISTRIBUTION:
+        if group.keys() >= DISTRIBUTION:
             yield from _times(below, group, every=every)
         elif every or name != "refused":
             yield from texts(group, every=every, head=below)

@@ -35,6 +35,16 @@ class DistributionTests(SynchronousTestCase):
         self.assertEqual(found.counts(), {"bounds": [0.1, 0.5], "counts": [1, 0, 2], "sum": 1.6})
         self.assertEqual(other.counts()["counts"], [0, 0, 2])
 
+    def test_the_latest_of_each_bucket_is_its_example(self) -> None:
+        """Counted as any other; whoever has none tells of none."""
+        found, other = Distribution((0.1, 0.5)), Distribution((0.1, 0.5))
+        for value in (0.2, 0.3, 9.0):
+            found.come(value, int(100 * value), value + 1.0)
+            other.add(value)
+        self.assertEqual(found, other)
+        exemplars = [None, (0.3, "1e", 1.3), (9.0, "384", 10.0)]
+        self.assertEqual(found.counts(), {**other.counts(), "exemplars": exemplars})
+
     def test_what_is_told_stays_as_it_was(self) -> None:
         """Later values do not change it."""
         found = Distribution((1.0,))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parsed_open
 from prometheus_client.parser import text_string_to_metric_families as parsed
 
+from realmgw.control.command.client import follow
 from realmgw.metrics.gateway import GATEWAY
 from realmgw.metrics.text import OPENMETRICS
 from realmgw.test.kernel.realm_case import FIRST, SECOND, RealmTestCase
@@ -101,6 +102,7 @@ class MetricsTests(RealmTestCase):
 
     def test_openmetrics_is_told_as_well(self) -> None:
         """To whoever asks for it; every metric is one that is declared, and nothing has a name or an address."""
+        self.assertEqual(self.public(client.fetch(self.ask("one.gwa.demo"))), FIRST)
         kind, text = self.scrape(f"{OPENMETRICS};version=1.0.0,text/plain;q=0.5")
         self.assertTrue(kind.startswith(OPENMETRICS))
         names = {each.name for each in parsed_open(text) if not each.name.startswith("process_")}
@@ -108,6 +110,11 @@ class MetricsTests(RealmTestCase):
         self.assertGreater(len(names), 60)
         for word in ("gwa.demo", "192.168.", "100.64.", "test_gwa"):
             self.assertNotIn(word, text)
+        every = [each.exemplar for family in parsed_open(text) for each in family.samples if each.exemplar]
+        latest = max(every, key=lambda each: float(each.timestamp))
+        stream = follow(self.gateway.control, "log", {"limit": "1000"})
+        told = {each["id"]: each["at"] for each in stream if each["what"] == "admitted"}
+        self.assertLess(abs(float(latest.timestamp) - told[latest.labels["trace_id"]]), 0.1)
 
     def test_only_who_may_ask_is_told(self) -> None:
         """By his address; or by the socket, whose permissions say who may."""

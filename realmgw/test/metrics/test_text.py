@@ -6,10 +6,12 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client.core import Exemplar, Timestamp
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parsed_open
 from prometheus_client.parser import text_string_to_metric_families as parsed
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.config.distribution import Distribution
 from realmgw.config.steps import finish
 from realmgw.metrics.declared import at, counter, gauge, histogram, info, state
 from realmgw.metrics.text import SAMPLES, chosen, writing
@@ -62,6 +64,28 @@ class WritingTests(SynchronousTestCase):
         self.assertEqual(texts[1].count(b"# EOF"), 1)
         self.assertNotIn(b"nothing", texts[0])
         self.assertIn(b"process_cpu_seconds_total ", texts[0])
+
+    def test_an_exemplar_says_where_to_look(self) -> None:
+        """In OpenMetrics alone: the trace id of a value of its bucket, and when that was."""
+        found = Distribution((0.1, 0.5))
+        for value, number, now in (
+            (0.2, 0x2F3, 90.0),
+            (0.3, 0x2F4, 100.5),
+            (0.01, 0, 101.0),
+            (0.02, 0x2F5, 102.0),
+            (9.0, 0, 103.0),
+        ):
+            found.come(value, number, now)
+        tree = {"lag": found.counts()}
+        text = finish(writing(METRICS, tree, chosen(OPEN), 1_700_000_000.0)).decode()
+        told = {each.labels["le"]: each.exemplar for family in parsed_open(text) for each in family.samples
+                if each.name == "realmgw_lag_seconds_bucket"}  # fmt: skip
+        self.assertEqual(told["0.1"], Exemplar({"trace_id": "2f5"}, 0.02, Timestamp(1_700_000_102, 0)))
+        self.assertEqual(told["0.5"], Exemplar({"trace_id": "2f4"}, 0.3, Timestamp(1_700_000_100, 500_000_000)))
+        self.assertIsNone(told["+Inf"])
+        plain = finish(writing(METRICS, tree, chosen(""), 1_700_000_000.0))
+        self.assertNotIn(b"trace_id", plain)
+        self.assertEqual(samples(plain), samples(text.encode(), parsed_open))
 
     def test_kinds_are_told(self) -> None:
         """As each format names them."""

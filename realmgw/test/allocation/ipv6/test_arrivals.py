@@ -38,7 +38,7 @@ class ArrivalTests(SynchronousTestCase):
         self.assertEqual(scene.come(other), NO_RESERVATION)
         self.assertEqual((scene.counters.by_claim, scene.counters.lapsed), (1, 1))
         delays = Distribution(DELAY_BOUNDS)
-        delays.add(1.9)
+        delays.come(1.9, 1, 1.9)
         self.assertEqual(scene.counters.delays.counts(), delays.counts())
 
     def test_a_service_is_reached_by_its_protocol_and_port(self) -> None:

@@ -33,5 +33,6 @@ class TextTests(SynchronousTestCase):
         delays = Distribution(DELAY_BOUNDS)
         self.assertEqual(self.said({"ipv6": {"delays": delays.counts()}}), [])
         self.assertEqual(self.said({"delays": delays.counts()}, every=True), ["delays: 0 times"])
-        delays.share(0.375, 3)
+        delays.share(0.25, 2)
+        delays.come(0.125, 7, 1.0)
         self.assertEqual(self.said({"ipv6": {"delays": delays.counts()}}), ["ipv6 delays: 3 times, 125 ms on average"])
