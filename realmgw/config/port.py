@@ -9,25 +9,30 @@ import errno
 import grp
 import os
 import socket
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path, PurePath
-from typing import Any, cast
+from typing import Any
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.interfaces import IListeningPort, IOpenSSLContextFactory
+from twisted.internet.ssl import CertificateOptions
+from twisted.logger import Logger
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from realmgw.config.disk import Hold
 from realmgw.config.settings import Endpoint
 from realmgw.errors import PlatformError
 
-BACKLOG = 16
-"""So many connections of operators, or of monitoring systems, may wait to be taken."""
+BACKLOG = 50
+"""So many connections may wait to be taken, of operators, monitoring systems, or gateways."""
 MODE = 0o660
 """Who may connect to a unix socket: its user and its group."""
 
+_log = Logger()
 _KINDS = {"UDP": socket.SOCK_DGRAM, "TCP": socket.SOCK_STREAM}
 _ADVICE = {
     errno.EADDRINUSE: "another program has it: find it with `ss -{flag}lnp 'sport = :{port}'` and stop it, or listen on"
@@ -49,6 +54,20 @@ def refusal(transport: str, endpoint: Endpoint, number: int, who: str = "DNS") -
     """
     advice = _ADVICE.get(number, os.strerror(number)).format(flag=transport[0].lower(), port=endpoint.port)
     return f"{who} can not listen on {transport} {endpoint.address} port {endpoint.port}: {advice}"
+
+
+@contextmanager
+def explained(transport: str, endpoint: Endpoint, who: str = "DNS") -> Iterator[None]:
+    """Say of a socket that can not be bound what `refusal` does.
+
+    Raises:
+        PlatformError: It can not.
+    """
+    try:
+        yield
+    except CannotListenError as error:
+        number = getattr(error.socketError, "errno", None) or errno.EINVAL
+        raise PlatformError(refusal(transport, endpoint, number, who)) from error
 
 
 def attempt(transport: str, endpoint: Endpoint) -> int:
@@ -135,38 +154,73 @@ class HeldSocket:
         return stopped.addErrback(_was_removed).addCallback(lambda _: self._hold.release())
 
 
-def listening(
-    reactor: Any, place: Endpoint | PurePath, factory: Any, who: tuple[str, str], group: str | None, context: Any = None
-) -> Callable[[], object]:
-    """Listen at an address by TCP, or at a unix socket.
+@implementer(IOpenSSLContextFactory)
+class Sockets:
+    """Where one server listens: addresses, in the clear or by TLS, and unix sockets.
 
     Args:
         reactor: Listens.
-        place: Where.
-        factory: Is connected to.
-        who: What listens, for messages: in words (`the metrics`), and its section (`metrics`).
-        group: Of users who may use a unix socket; None: the process's own.
-        context: Makes TLS of what comes to an address; None: there is none.
+        who: What listens, in words, for messages (`the metrics`).
+        section: Where that is written (`metrics`).
+        backlog: So many connections may wait to be taken.
+        certificate: What connections by TLS are made with.
 
-    Returns:
-        What ends it.
-
-    Raises:
-        PlatformError: That is not possible; one line says what to do.
+    Attributes:
+        certificate: The same; it may be another one from now on.
     """
-    words, section = who
-    if isinstance(place, PurePath):
-        held = HeldSocket(Path(place), f"{section}.listen:")
-        held.listen(reactor, factory, group_number(group, f"{section}.group"))
-        return held.stop
-    how: dict[str, Any] = {"backlog": BACKLOG, "interface": str(place.address)}
-    try:
-        if context is None:
-            return cast(Callable[[], object], reactor.listenTCP(place.port, factory, **how).stopListening)
-        return cast(Callable[[], object], reactor.listenSSL(place.port, factory, context, **how).stopListening)
-    except CannotListenError as error:
-        number = getattr(error.socketError, "errno", None) or 0
-        raise PlatformError(refusal("TCP", place, number, words)) from error
+
+    def __init__(
+        self,
+        reactor: Any,
+        who: str,
+        section: str = "",
+        backlog: int = BACKLOG,
+        certificate: CertificateOptions | None = None,
+    ) -> None:
+        self.certificate = certificate
+        self._reactor = reactor
+        self._who, self._section = who, section
+        self._backlog = backlog
+        self._stops: list[Callable[[], object]] = []
+
+    def listen(
+        self, factory: Any, place: Endpoint | PurePath, *, group: str | None = None, secure: bool = False
+    ) -> None:
+        """Listen at one more place.
+
+        Args:
+            factory: Is connected to.
+            place: Where.
+            group: Of users who may use a unix socket; None: the process's own.
+            secure: Whether what comes to an address comes by TLS.
+
+        Raises:
+            PlatformError: That is not possible; one line says what to do. All else is as it was.
+        """
+        if isinstance(place, PurePath):
+            held = HeldSocket(Path(place), f"{self._section}.listen:")
+            held.listen(self._reactor, factory, group_number(group, f"{self._section}.group"))
+            self._stops.append(held.stop)
+            return
+        how: dict[str, Any] = {"backlog": self._backlog, "interface": str(place.address)}
+        with explained("TCP", place, self._who):
+            if secure:
+                port = self._reactor.listenSSL(place.port, factory, self, **how)
+            else:
+                port = self._reactor.listenTCP(place.port, factory, **how)
+        self._stops.append(port.stopListening)
+
+    def getContext(self) -> Any:
+        """What a connection by TLS is made with; there is a certificate by then."""
+        assert self.certificate is not None
+        return self.certificate.getContext()
+
+    def stop(self) -> Deferred[None]:
+        """Listen no more; fires when all sockets are closed."""
+        stops, self._stops = self._stops, []
+        done = gatherResults([maybeDeferred(each) for each in stops], consumeErrors=True)
+        done.addErrback(partial(_log.failure, "closing a socket of {who}", who=self._who))
+        return done.addCallback(lambda _: None)
 
 
 def _was_removed(failure: Failure) -> None:

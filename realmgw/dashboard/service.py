@@ -9,14 +9,11 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, gatherResults, inlineCallbacks, maybeDeferred
-from twisted.internet.interfaces import IOpenSSLContextFactory
-from twisted.internet.ssl import CertificateOptions
+from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
-from realmgw.config.port import listening
+from realmgw.config.port import Sockets
 from realmgw.config.settings import Dashboard, Settings
 from realmgw.config.steps import Blocking
 from realmgw.config.tls import tls_options
@@ -26,11 +23,9 @@ from realmgw.dashboard.feeds import Do
 from realmgw.dashboard.live import Live
 from realmgw.dashboard.port import DashboardFactory
 
-_WHO = "the dashboard", "dashboard"
 _log = Logger()
 
 
-@implementer(IOpenSSLContextFactory)
 class DashboardService(Service):
     """Serves the page, where there is one.
 
@@ -54,10 +49,8 @@ class DashboardService(Service):
         wall: Callable[[], float],
     ) -> None:
         self._settings = settings.dashboard
-        self._reactor = reactor
         self._elsewhere = elsewhere
-        self._stops: list[Callable[[], object]] = []
-        self._certificate: CertificateOptions | None = None
+        self._sockets = Sockets(reactor, "the dashboard", "dashboard")
         self._factory: DashboardFactory | None = None
         if self._settings is not None:
             access = Access(os.urandom, _names(self._settings))
@@ -87,26 +80,17 @@ class DashboardService(Service):
         try:
             yield self._read(settings)
             for place in settings.listen if self.running else ():
-                is_secure = settings.tls is not None and not isinstance(place, PurePath)
-                secure = self if is_secure else None
-                self._stops.append(listening(self._reactor, place, factory, _WHO, settings.group, secure))
+                self._sockets.listen(factory, place, group=settings.group, secure=settings.tls is not None)
         except Exception:
             yield self.stopService()
             raise
-
-    def getContext(self) -> Any:
-        """What connections by TLS are made with: the certificate as it was read last."""
-        assert self._certificate is not None
-        return self._certificate.getContext()
 
     def stopService(self) -> Deferred[Any]:
         """Listen no more; fires when all sockets are closed, connections too."""
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted does not say
         if self._factory is not None:
             self._factory.disconnect()
-        stops, self._stops = self._stops, []
-        done = gatherResults([maybeDeferred(each) for each in stops], consumeErrors=True)
-        return done.addErrback(partial(_log.failure, "closing a socket of the dashboard"))
+        return self._sockets.stop()
 
     def configure(self, settings: Settings) -> None:
         """Token and certificate are read anew: another token has to be shown again. Where it listens is the same."""
@@ -126,7 +110,7 @@ class DashboardService(Service):
         token = None if path is None else (yield self._elsewhere(_blocking(path, read_own_token, Path(path))))
         if tls is not None:
             made = _blocking(tls.key_file, tls_options, tls.certificate_file, tls.key_file)
-            self._certificate = yield self._elsewhere(made)
+            self._sockets.certificate = yield self._elsewhere(made)
         assert self._factory is not None
         self._factory.access.demand(token)
 

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import os
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -15,7 +13,6 @@ from typing import Any
 import attrs
 from twisted.application import service
 from twisted.internet import defer
-from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -24,7 +21,7 @@ from twisted.python.failure import Failure
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.reputation.challenges import Proof
 from realmgw.config import NO_SECRETS, Secrets
-from realmgw.config.port import refusal
+from realmgw.config.port import explained
 from realmgw.config.settings import DnsView, Endpoint, Network, Settings
 from realmgw.config.steps import Steps, finish
 from realmgw.dns.codec.message import MAX_MESSAGE
@@ -268,10 +265,10 @@ class DnsService(service.Service):
         """One socket for each address and transport, so that answers leave from the address that was asked."""
         address, port = str(endpoint.address), endpoint.port
         longest = MAX_MESSAGE if server is self.update else self._settings.dns.udp_size + 1  # longer ones are cut
-        with _explained("UDP", endpoint):
+        with explained("UDP", endpoint):
             datagrams = DnsDatagrams(server, self._clock, UDP_TURN if server is self.wan else UDP_TURN_BESIDE)
             self._ports.append(self._clock.listenUDP(port, datagrams, interface=address, maxPacketSize=longest))
-        with _explained("TCP", endpoint):
+        with explained("TCP", endpoint):
             self._ports.append(self._clock.listenTCP(port, server, backlog=BACKLOG, interface=address))
 
     def _unbind(self) -> defer.Deferred[None]:
@@ -297,12 +294,3 @@ def _naming(table: ZoneTable, changes: Changes) -> Steps[NameChanges]:
 
 def _nothing(_: object) -> None:
     """Ends a Deferred's chain without a result."""
-
-
-@contextlib.contextmanager
-def _explained(transport: str, endpoint: Endpoint) -> Iterator[None]:
-    """Says in one line what to do about a socket that can not be bound."""
-    try:
-        yield
-    except CannotListenError as error:
-        raise PlatformError(refusal(transport, endpoint, error.socketError.errno or errno.EINVAL)) from error

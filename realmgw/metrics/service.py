@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from functools import partial
 from platform import python_version
 from time import monotonic, time
 from typing import Any, Protocol
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, gatherResults, inlineCallbacks, maybeDeferred
+from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import Logger
 
 from realmgw import __version__
 from realmgw.config.distribution import DELAY_BOUNDS, Distribution
 from realmgw.config.driving import Driver
-from realmgw.config.port import listening
+from realmgw.config.port import Sockets
 from realmgw.config.settings import Metrics
 from realmgw.errors import PlatformError
 from realmgw.metrics.declared import Metric, Tree
@@ -26,9 +24,6 @@ from twisted import __version__ as twisted
 
 TICK = 0.1  # seconds
 """How often it is looked how late the reactor's timers are."""
-_WHO = "the metrics", "metrics"
-
-_log = Logger()
 
 
 def built(start: float) -> Tree:
@@ -80,7 +75,7 @@ class MetricsService(Service):
         self._monotonic = monotonic
         self._driver = Driver(reactor, monotonic, lambda step: maybeDeferred(step.call))  # no step blocks
         self._factory = MetricsFactory(reactor, self.scrape, settings.clients)
-        self._stops: list[Callable[[], object]] = []
+        self._sockets = Sockets(reactor, "the metrics", "metrics")
         self._waiting: dict[str, list[Deferred[bytes]]] = {}  # by the type of what they want
         self._lag = Distribution(DELAY_BOUNDS)
         self._due = 0.0
@@ -112,8 +107,7 @@ class MetricsService(Service):
             return
         try:
             for place in self._settings.listen:
-                stop = listening(self._reactor, place, self._factory, _WHO, self._settings.group)
-                self._stops.append(stop)
+                self._sockets.listen(self._factory, place, group=self._settings.group)
         except PlatformError:
             self.stopService()
             raise
@@ -126,9 +120,7 @@ class MetricsService(Service):
         if call is not None and call.active():
             call.cancel()
         self._factory.disconnect()
-        stops, self._stops = self._stops, []
-        done = gatherResults([maybeDeferred(each) for each in stops], consumeErrors=True)
-        return done.addErrback(partial(_log.failure, "closing a socket for metrics"))
+        return self._sockets.stop()
 
     def configure(self, settings: HasMetrics) -> None:
         """Others may ask from now on; where it listens is the same."""

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator
-from errno import EINVAL
 from functools import partial
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, gatherResults, inlineCallbacks, maybeDeferred
-from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IOpenSSLContextFactory
+from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.ssl import CertificateOptions
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
-from realmgw.config.port import refusal
-from realmgw.config.settings import Endpoint, PortalTls, Settings
+from realmgw.config.port import Sockets
+from realmgw.config.settings import PortalTls, Settings
 from realmgw.config.steps import Blocking
 from realmgw.config.tls import tls_options
-from realmgw.errors import PlatformError
 from realmgw.portal.answers import Answers
 from realmgw.portal.port import PortalFactory
 
@@ -30,7 +25,6 @@ BACKLOG = 128
 _log = Logger()
 
 
-@implementer(IOpenSSLContextFactory)
 class PortalService(Service):
     """Serves the page, where there is one.
 
@@ -51,10 +45,8 @@ class PortalService(Service):
         elsewhere: Callable[[Blocking], Deferred[Any]],
     ) -> None:
         self._settings = settings
-        self._reactor = reactor
         self._elsewhere = elsewhere
-        self._ports: list[IListeningPort] = []
-        self._certificate: CertificateOptions | None = None
+        self._sockets = Sockets(reactor, "the portal", "portal", BACKLOG)
         self._factory = PortalFactory(reactor, is_known, Answers(settings)) if settings.portal is not None else None
 
     @inlineCallbacks
@@ -71,28 +63,21 @@ class PortalService(Service):
             return
         try:
             for endpoint in portal.listen:
-                self._listen(self._reactor.listenTCP, endpoint, self._factory)
+                self._sockets.listen(self._factory, endpoint)
             if portal.tls is not None:
-                self._certificate = yield self._elsewhere(_reading(portal.tls))
+                self._sockets.certificate = yield self._elsewhere(_reading(portal.tls))
                 for endpoint in portal.tls.listen if self.running else ():
-                    self._listen(self._reactor.listenSSL, endpoint, self._factory, self)
+                    self._sockets.listen(self._factory, endpoint, secure=True)
         except Exception:
             yield self.stopService()
             raise
 
-    def getContext(self) -> Any:
-        """What connections by TLS are made with: the certificate as it was read last."""
-        assert self._certificate is not None
-        return self._certificate.getContext()
-
     def stopService(self) -> Deferred[None]:
         """Listen no more; fires when all sockets are closed, connections too."""
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted does not say
-        ports, self._ports = self._ports, []
         if self._factory is not None:
             self._factory.disconnect()
-        done = gatherResults([maybeDeferred(port.stopListening) for port in ports], consumeErrors=True)
-        return done.addErrback(partial(_log.failure, "closing a socket of the portal")).addCallback(lambda _: None)
+        return self._sockets.stop()
 
     def configure(self, settings: Settings) -> None:
         """Say something else from now on, and read the certificate anew; where it listens is the same."""
@@ -113,14 +98,7 @@ class PortalService(Service):
         return {} if self._factory is None else self._factory.counts()
 
     def _use(self, certificate: CertificateOptions) -> None:
-        self._certificate = certificate
-
-    def _listen(self, listen: Callable[..., IListeningPort], endpoint: Endpoint, *how: Any) -> None:
-        try:
-            port = listen(endpoint.port, *how, backlog=BACKLOG, interface=str(endpoint.address))
-        except CannotListenError as error:
-            raise PlatformError(refusal("TCP", endpoint, error.socketError.errno or EINVAL, "the portal")) from error
-        self._ports.append(port)
+        self._sockets.certificate = certificate
 
 
 def _reading(tls: PortalTls) -> Blocking:

@@ -11,7 +11,6 @@ from typing import Any
 import attrs
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred
-from twisted.internet.error import CannotListenError
 from twisted.internet.ssl import CertificateOptions
 from twisted.logger import Logger
 from twisted.python.usage import Options as UsageOptions
@@ -20,7 +19,7 @@ from realmgw.config.addresses import endpoint, network
 from realmgw.config.disk import is_public
 from realmgw.config.metrics import THIS_MACHINE, Metrics
 from realmgw.config.metrics import place as metrics_place
-from realmgw.config.port import HeldSocket
+from realmgw.config.port import HeldSocket, Sockets
 from realmgw.config.settings import Endpoint
 from realmgw.config.tls import tls_options
 from realmgw.config.tokens import read_token
@@ -182,17 +181,14 @@ def where(text: str) -> Path | Endpoint:
 
 
 def _listen(reactor: Any, place: Path | Endpoint, factory: RepositorySite, tls: CertificateOptions | None) -> Stop:
-    stop: Stop
     if isinstance(place, Path):
         make_folder(place.parent, SOCKET_FOLDER_MODE)
         held = HeldSocket(place, "the socket")
         held.listen(reactor, factory)
-        stop = held.stop
-    elif tls is None:
-        stop = reactor.listenTCP(place.port, factory, interface=str(place.address)).stopListening
-    else:
-        stop = reactor.listenSSL(place.port, factory, tls, interface=str(place.address)).stopListening
-    return stop
+        return held.stop
+    sockets = Sockets(reactor, "the repository", certificate=tls)
+    sockets.listen(factory, place, secure=tls is not None)
+    return sockets.stop
 
 
 class PortService(Service):
@@ -219,10 +215,7 @@ class PortService(Service):
             PlatformError: That is not possible; one line says why.
         """
         super().startService()  # type: ignore[no-untyped-call]  # Twisted does not say
-        try:
-            self._stop = self._listen()
-        except CannotListenError as error:
-            raise PlatformError(f"nothing can listen there: {error}") from error
+        self._stop = self._listen()
         _log.info(
             "repository {identity} is at version {version}, and listens {terms}",
             identity=self._documents.identity,

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from typing import Any, Protocol
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredList, inlineCallbacks, maybeDeferred
-from twisted.internet.error import CannotListenError
+from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from realmgw.config.port import refusal
+from realmgw.config.port import Sockets
 from realmgw.config.settings import Endpoint
 from realmgw.datapath.watch.keeper import Findings, Noticed
 from realmgw.datapath.watch.port import Ears, Watch
@@ -184,26 +183,21 @@ class TableService(Service):
         self.findings = findings
 
 
-Listen = Callable[[Endpoint], Any]
-"""Begins to listen; gives the port."""
-
-
 class PortsService(Service):
     """Where gateways are served.
 
     Args:
         endpoints: Where.
-        listen: Begins to listen at one.
-        server: Lets go of who is connected.
+        sockets: Listens; by TLS, if it has a certificate.
+        server: Is connected to.
     """
 
     name = "ports"
 
-    def __init__(self, endpoints: tuple[Endpoint, ...], listen: Listen, server: ControlServer) -> None:
+    def __init__(self, endpoints: tuple[Endpoint, ...], sockets: Sockets, server: ControlServer) -> None:
         self._endpoints = endpoints
-        self._listen = listen
+        self._sockets = sockets
         self._server = server
-        self._ports: list[Any] = []
 
     @inlineCallbacks
     def startService(self) -> Generator[Deferred[Any], Any, None]:
@@ -215,16 +209,14 @@ class PortsService(Service):
         super().startService()  # type: ignore[no-untyped-call]  # Twisted does not say
         for each in self._endpoints:
             try:
-                self._ports.append(self._listen(each))
-            except CannotListenError as error:
+                self._sockets.listen(self._server, each, secure=self._sockets.certificate is not None)
+            except PlatformError:
                 yield self.stopService()
-                number = getattr(error.socketError, "errno", None) or 0
-                raise PlatformError(refusal("TCP", each, number, "the control protocol")) from error
+                raise
             _log.info("gateways are served at {address} port {port}", address=each.address, port=each.port)
 
     def stopService(self) -> Deferred[Any]:
         """Listen no more, and let go of all; fires when that is done."""
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted does not say
-        ports, self._ports = self._ports, []
         self._server.close()
-        return DeferredList([maybeDeferred(each.stopListening) for each in ports])
+        return self._sockets.stop()

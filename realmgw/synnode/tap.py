@@ -13,7 +13,7 @@ from twisted.internet.ssl import CertificateOptions
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.usage import Options as UsageOptions
 
-from realmgw.config.settings import Endpoint
+from realmgw.config.port import Sockets
 from realmgw.config.tls import tls_options
 from realmgw.daemon.ordered import OrderedService
 from realmgw.daemon.service import EarlySignals, ProcessService, refusing, take_pid_file, the_reactor
@@ -80,6 +80,7 @@ def compose(settings: NodeSettings, options: Options, tls: CertificateOptions | 
     kernel, process = NodeKernel(settings), ProcessService("the SYN proxy node", options, reactor)
     thread, ears = KernelThread(reactor, "realmgw-synproxy-kernel"), KernelEars(reactor)
     table = TableService(kernel, entries, clock=reactor, worker=thread, ears=ears, purging=bool(options["purge"]))
+    sockets = Sockets(reactor, "the control protocol", certificate=tls)
     server = ControlServer(entries, table.changed, settings.may_connect, settings.connections, reactor)
     insight = Insight(settings, entries, table, server, options.log.counts)
     ask = partial(_asked, kernel, reactor)
@@ -90,20 +91,12 @@ def compose(settings: NodeSettings, options: Options, tls: CertificateOptions | 
         LogService(options.log, lambda: succeed(None), reactor),
         ControlService(settings.control, _questions(insight, ask), reactor),
         table,
-        PortsService(settings.listen, partial(listen, reactor, server, tls), server),
+        PortsService(settings.listen, sockets, server),
         MetricsService.of(settings.metrics, NODE, lambda: ask(insight.metrics), reactor),
     )
     for part in parts:
         part.setServiceParent(node)  # type: ignore[no-untyped-call]  # Twisted does not say
     return node
-
-
-def listen(reactor: Any, server: ControlServer, tls: CertificateOptions | None, endpoint: Endpoint) -> Any:
-    """Serve gateways at an endpoint, by TLS or in the clear; returns the port."""
-    place = {"interface": str(endpoint.address)}
-    if tls is None:
-        return reactor.listenTCP(endpoint.port, server, **place)
-    return reactor.listenSSL(endpoint.port, server, tls, **place)
 
 
 def _asked(kernel: NodeKernel, reactor: Any, then: Callable[[Figures], object]) -> Any:

@@ -226,5 +226,5 @@ class StartTests(RepositoryTestCase):
         place = ("--database", str(self.data / "db"), "--listen", f"127.0.0.1:{PORT}", "--token", "token")
         ended = self.run_program("twistd", "--logfile=log", "realmgw-repository", *place)
         self.assertEqual((ended.status, "Traceback" in ended.told), (1, False), ended.told)
-        self.assertIn("nothing can listen there", ended.told)
+        self.assertIn(f"the repository can not listen on TCP 127.0.0.1 port {PORT}: another program", ended.told)
         self.until(lambda: not (self.data / "db-wal").exists())

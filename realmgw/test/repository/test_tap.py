@@ -13,7 +13,6 @@ from twisted.application.service import IService, IServiceMaker, Service
 from twisted.internet import reactor
 from twisted.internet.defer import inlineCallbacks
 from twisted.internet.endpoints import UNIXClientEndpoint
-from twisted.internet.error import CannotListenError
 from twisted.logger import capturedLogs, formatEvent
 from twisted.plugin import getPlugins
 from twisted.python.failure import Failure
@@ -220,7 +219,7 @@ class ServerTests(TestCase):
         self.process = RecordingProcess(Options())
 
         def taken() -> NoReturn:
-            raise CannotListenError(None, "sock", OSError("in use"))
+            raise PlatformError("another program has it")
 
         documents = StoreService(self.folder / "db", cast(Any, reactor))
         broken = OrderedService(self.process.serves, self.process.fail)
@@ -231,5 +230,5 @@ class ServerTests(TestCase):
         (self.folder / "db").write_text("this is no database, but a text that is long enough to be one" * 20)
         yield broken.startService()
         yield broken.stopService()
-        self.assertIn("nothing can listen there", self.process.told[0])
+        self.assertIn("another program has it", self.process.told[0])
         self.assertIn("can not be used as the database", self.process.told[1])

@@ -13,6 +13,7 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.config.port import Sockets
 from realmgw.config.values import Endpoint
 from realmgw.datapath.watch.keeper import Findings, Noticed
 from realmgw.errors import PlatformError, RealmGatewayError
@@ -243,21 +244,25 @@ class PortsTests(SynchronousTestCase):
         """One of whose places is taken."""
         closed = self.closed
 
-        def listen(endpoint: Endpoint) -> Any:
-            if endpoint == taken:
-                raise CannotListenError("", 12345, OSError(errno.EADDRINUSE, "taken"))
+        class Listening:
+            """A reactor, and its ports."""
 
-            class Port:
+            def listenTCP(self, number: int, _factory: Any, backlog: int, interface: str) -> Listening:
                 """A port."""
+                del backlog
+                self.endpoint = Endpoint(ip_address(interface), number)
+                if self.endpoint == taken:
+                    raise CannotListenError("", number, OSError(errno.EADDRINUSE, "taken"))
+                port = Listening()
+                port.endpoint = self.endpoint
+                return port
 
-                def stopListening(self) -> Any:
-                    """See `IListeningPort`."""
-                    closed.append(endpoint)
-                    return succeed(None)
+            def stopListening(self) -> Any:
+                """See `IListeningPort`."""
+                closed.append(self.endpoint)
+                return succeed(None)
 
-            return Port()
-
-        return PortsService(self.endpoints, listen, self.server)
+        return PortsService(self.endpoints, Sockets(Listening(), "the control protocol"), self.server)
 
     def test_listens_until_it_is_stopped(self) -> None:
         """Everywhere."""

@@ -20,13 +20,15 @@ from twisted.internet.threads import deferToThread
 from twisted.plugin import getPlugins
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from realmgw.config.port import Sockets
 from realmgw.config.tls import tls_options
 from realmgw.config.values import Endpoint
 from realmgw.daemon.ordered import OrderedService
 from realmgw.synnode.command import command_line
 from realmgw.synnode.entries import Entries
 from realmgw.synnode.server import ControlServer
-from realmgw.synnode.tap import Options, listen, make_service
+from realmgw.synnode.service import PortsService
+from realmgw.synnode.tap import Options, make_service
 from realmgw.synproxy.codec import encode
 from realmgw.test.subscribers.authority import Authority
 from realmgw.test.synnode.keys import HOST6, delete, key, mod
@@ -97,8 +99,10 @@ class TlsTests(TestCase):
         with socket.create_server(("127.0.0.1", 0)) as free:
             endpoint = Endpoint(ip_address("127.0.0.1"), free.getsockname()[1])
         server = ControlServer(Entries(10), bool, lambda _: True, 2, reactor)
-        port = listen(reactor, server, options, endpoint)
-        self.addCleanup(port.stopListening)
+        sockets = Sockets(reactor, "the control protocol", certificate=options)
+        ports = PortsService((endpoint,), sockets, server)
+        yield ports.startService()
+        self.addCleanup(ports.stopService)
         context = ssl.create_default_context(cafile=str(authority.path))
         answer = yield deferToThread(_asked, endpoint.port, context)
         self.assertEqual(answer, b"1\n0\n")
