@@ -11,6 +11,7 @@ Edge: HTTP.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Collection, Iterable
 from http import HTTPStatus
@@ -20,9 +21,16 @@ from twisted.internet.protocol import ServerFactory, connectionDone
 from twisted.python.failure import Failure
 from twisted.web import server
 from twisted.web.http import HTTPChannel, Request
+from twisted.web.resource import Resource
 
 from realmgw.config.addresses import plain_address
 
+PREFIX = "/v1/"
+"""Of every path that operators ask for."""
+IDLE = 30.0  # seconds
+"""How long an operator's connection may be silent."""
+JSON, PROBLEM = "application/json", "application/problem+json"
+"""The types of what operators are answered, and told where there is no answer (RFC 9457)."""
 LIFE = 10.0  # seconds
 """So long a connection lasts at most: handshake, request and answer."""
 MAX_HEAD = 8192  # octets
@@ -95,6 +103,34 @@ class BoundedRequest(server.Request):
             transport: Any = self.channel.transport
             transport.write(b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
             transport.loseConnection()
+
+
+class OperatorsSite(server.Site):
+    """A site of operators, which does not write a line for every request.
+
+    Args:
+        root: Answers.
+        request: How requests are read.
+    """
+
+    noisy = False
+    displayTracebacks = False  # noqa: N815 - Twisted's name
+
+    def __init__(self, root: Resource, request: type[BoundedRequest] = BoundedRequest) -> None:
+        super().__init__(root, requestFactory=request, timeout=IDLE)
+
+    def log(self, request: object) -> None:
+        """No access log."""
+
+
+def say(request: server.Request, status: HTTPStatus, value: object, kind: str = JSON) -> None:
+    """Answer an operator with a value, in JSON, of this type."""
+    body = json.dumps(value).encode() + b"\n"
+    request.setResponseCode(int(status))
+    request.setHeader(b"content-type", kind.encode())
+    request.setHeader(b"content-length", b"%d" % len(body))
+    request.write(body)
+    request.finish()
 
 
 class ShortChannel(HTTPChannel):

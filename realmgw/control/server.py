@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import socket
@@ -21,9 +20,9 @@ from twisted.logger import Logger
 from twisted.protocols.policies import WrappingFactory
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Request, Site
+from twisted.web.server import NOT_DONE_YET, Request
 
-from realmgw.config.http import BoundedRequest
+from realmgw.config.http import JSON, PREFIX, PROBLEM, BoundedRequest, OperatorsSite, say
 from realmgw.config.limits import CONTROL_CONNECTIONS
 from realmgw.config.port import HeldSocket, group_number
 from realmgw.config.settings import Control
@@ -44,12 +43,8 @@ from realmgw.control.streaming import Stream
 from realmgw.control.telling import Telling
 from realmgw.errors import RealmGatewayError
 
-PREFIX = "/v1/"
-"""Of every path."""
 MAX_BODY = 65536  # octets
 """The longest body of a request; commands need none, their parameters stand in the query string or in a short form."""
-IDLE = 30.0  # seconds
-"""How long a connection may be silent."""
 
 
 class Commands(Resource):
@@ -82,7 +77,7 @@ class Commands(Resource):
         gone: list[Failure] = []
         request.notifyFinish().addErrback(gone.append)
         done = maybeDeferred(self._do, request)
-        done.addCallback(lambda value: (HTTPStatus.OK, value, "application/json"))
+        done.addCallback(lambda value: (HTTPStatus.OK, value, JSON))
         done.addErrback(self._refuse)
         done.addCallback(lambda answer: self._answer(request, answer, is_gone=bool(gone)))
         return NOT_DONE_YET
@@ -92,7 +87,7 @@ class Commands(Resource):
         if isinstance(value, Stream):
             self.telling.begin(request, value, is_gone=is_gone)
         elif not is_gone:
-            _say(request, *answer)
+            say(request, *answer)
 
     def _do(self, request: Request) -> Any:
         self._refuse_others(request)
@@ -121,7 +116,7 @@ class Commands(Resource):
         self.refused += 1
         if not isinstance(error, RealmGatewayError):
             self._log.failure("fault while doing a command", failure)
-        return *problem(error), "application/problem+json"
+        return *problem(error), PROBLEM
 
 
 def _check_method(request: Request, command: Command) -> None:
@@ -148,15 +143,6 @@ def _parameters(request: Request) -> dict[str, str]:
         return {key.decode(): values[-1].decode() for key, values in (request.args or {}).items()}
     except UnicodeDecodeError as error:
         raise CommandError(ExitStatus.USAGE, f"a parameter is not UTF-8: {error.object!r:.100}") from None
-
-
-def _say(request: Request, status: HTTPStatus, value: object, kind: str) -> None:
-    body = json.dumps(value).encode() + b"\n"
-    request.setResponseCode(int(status))
-    request.setHeader(b"content-type", kind.encode())
-    request.setHeader(b"content-length", b"%d" % len(body))
-    request.write(body)
-    request.finish()
 
 
 def _who(request: Request) -> str:
@@ -189,19 +175,6 @@ class _Form(BoundedRequest):
     longest = MAX_BODY
 
 
-class _Site(Site):
-    """Does not write a line for every request; those that change something are logged with who wanted it."""
-
-    noisy = False
-    displayTracebacks = False  # noqa: N815 - Twisted's name
-
-    def __init__(self, root: Resource) -> None:
-        super().__init__(root, requestFactory=_Form, timeout=IDLE)
-
-    def log(self, request: Any) -> None:
-        del request
-
-
 class _Limited(WrappingFactory):
     """Another factory, for no more than `CONTROL_CONNECTIONS` connections at once.
 
@@ -213,7 +186,7 @@ class _Limited(WrappingFactory):
 
     noisy = False
 
-    def __init__(self, site: _Site) -> None:
+    def __init__(self, site: OperatorsSite) -> None:
         super().__init__(site)
         self.closed = 0
         self._users: dict[Any, int] = {}
@@ -249,7 +222,7 @@ class ControlService(Service):
         self._settings = settings
         self._telling = Telling(reactor)
         self._commands = Commands(gateway, self._telling, main)
-        self._site = _Limited(_Site(self._commands))
+        self._site = _Limited(OperatorsSite(self._commands, _Form))
         self._reactor = reactor
         self._socket = HeldSocket(Path(settings.socket), "control.socket:")
 

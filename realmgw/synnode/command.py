@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import socket
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -19,8 +18,10 @@ from typing import Any
 import click
 
 from realmgw import __version__
+from realmgw.config.http import PREFIX
 from realmgw.config.port import attempt, refusal
 from realmgw.config.tls import tls_options
+from realmgw.config.unix_http import asking
 from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
 from realmgw.synnode import control, shown
 from realmgw.synnode.files import load
@@ -172,33 +173,11 @@ def _ask(main: Path, what: str) -> Any:
     return _question(Path(_load(main).control.socket), what)
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP to a unix socket."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=TIMEOUT)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
-
-
 def _question(path: Path, what: str) -> Any:
-    connection = _UnixConnection(path)
-    try:
-        connection.request("GET", f"/v1/{what}")
+    with asking(path, TIMEOUT, NoNodeError, who="node", program=PROGRAM) as connection:
+        connection.request("GET", f"{PREFIX}{what}")
         response = connection.getresponse()
         value = json.loads(response.read())
-    except PermissionError:
-        raise NoNodeError(f"{path}: we may not speak to the node: be root") from None
-    except (FileNotFoundError, ConnectionRefusedError):
-        raise NoNodeError(f"no node runs: nobody answers at {path} (start it: twistd {PROGRAM})") from None
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise NoNodeError(f"{path}: the node does not answer: {error!r}") from None
-    finally:
-        connection.close()
     if response.status != http.client.OK:
         raise FailedError(str(value["title"]))
     return value

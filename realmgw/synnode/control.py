@@ -8,7 +8,6 @@ Edge: sockets, the reactor, files.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
@@ -21,19 +20,15 @@ from twisted.logger import Logger
 from twisted.protocols.policies import WrappingFactory
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Request, Site
+from twisted.web.server import NOT_DONE_YET, Request
 
-from realmgw.config.http import BoundedRequest
+from realmgw.config.http import PREFIX, PROBLEM, OperatorsSite, say
 from realmgw.config.port import HeldSocket, group_number
 from realmgw.errors import PlatformError
 from realmgw.synnode.settings import Operators
 
-PREFIX = "/v1/"
-"""Of every path."""
 CONNECTIONS = 16
 """So many operators and programs at once."""
-IDLE = 30.0  # seconds
-"""How long a connection may be silent."""
 FOLDER_MODE = 0o750
 """Of the socket's folder, when it is made here."""
 
@@ -59,36 +54,19 @@ class _Questions(Resource):
         answer = self._questions.get(request.path.decode(errors="replace").removeprefix(PREFIX))
         if request.method not in (b"GET", b"HEAD"):
             request.setHeader(b"allow", b"GET, HEAD")
-            _say(request, HTTPStatus.METHOD_NOT_ALLOWED, {"title": "nothing is changed here"})
+            say(request, HTTPStatus.METHOD_NOT_ALLOWED, {"title": "nothing is changed here"}, PROBLEM)
         elif answer is None:
-            _say(request, HTTPStatus.NOT_FOUND, {"title": f"there are {', '.join(self._questions)}"})
+            say(request, HTTPStatus.NOT_FOUND, {"title": f"there are {', '.join(self._questions)}"}, PROBLEM)
         else:
             done = maybeDeferred(answer)
-            done.addCallback(lambda value: None if gone else _say(request, HTTPStatus.OK, value))
+            done.addCallback(lambda value: None if gone else say(request, HTTPStatus.OK, value))
             done.addErrback(self._fault, request, gone)
         return NOT_DONE_YET
 
     def _fault(self, failure: Failure, request: Request, gone: list[Failure]) -> None:
         self._log.failure("fault while answering an operator", failure)
         if not gone:
-            _say(request, HTTPStatus.INTERNAL_SERVER_ERROR, {"title": failure.getErrorMessage()})
-
-
-def _say(request: Request, status: HTTPStatus, value: object) -> None:
-    body = json.dumps(value).encode() + b"\n"
-    request.setResponseCode(int(status))
-    request.setHeader(b"content-type", b"application/json" if status is HTTPStatus.OK else b"application/problem+json")
-    request.setHeader(b"content-length", b"%d" % len(body))
-    request.write(body)
-    request.finish()
-
-
-class _Site(Site):
-    noisy = False
-    displayTracebacks = False  # noqa: N815 - Twisted's name
-
-    def log(self, request: Any) -> None:
-        del request
+            say(request, HTTPStatus.INTERNAL_SERVER_ERROR, {"title": failure.getErrorMessage()}, PROBLEM)
 
 
 class _Limited(WrappingFactory):
@@ -113,8 +91,7 @@ class ControlService(Service):
     def __init__(self, settings: Operators, questions: Questions, reactor: Any) -> None:
         self._settings = settings
         self._path = Path(settings.socket)
-        site = _Site(_Questions(questions), requestFactory=BoundedRequest, timeout=IDLE)
-        self._factory = _Limited(site)
+        self._factory = _Limited(OperatorsSite(_Questions(questions)))
         self._reactor = reactor
         self._socket = HeldSocket(self._path, "control.socket:")
 

@@ -4,60 +4,23 @@ from __future__ import annotations
 
 import http.client
 import json
-import select
-import socket
-import struct
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Mapping
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from realmgw.config.unix_http import UnixConnection, asking
 from realmgw.control.commands import COMMANDS, CONFIG_FIELD, CommandError, ExitStatus
 
 TIMEOUT = 5.0  # seconds
 """How long a gateway may be silent; one that is at a longer piece of work is asked meanwhile whether it answers."""
 LONGEST = 1800.0  # seconds
 """How long an answer may take in all."""
-IN_LINE = 0.02  # seconds
-"""How soon it is tried again where others wait to be connected as well, as many as can."""
 ALIVE = "health"
 """The command that such a question is; it costs nothing."""
-
-_CREDENTIALS = struct.Struct("=iII")
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP to a unix socket."""
-
-    def __init__(self, path: Path, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        end = time.monotonic() + (self.timeout or 0.0)
-        while True:
-            try:
-                return self.sock.connect(str(self._path))
-            except BlockingIOError:  # others are in the line, and it is full
-                if time.monotonic() > end:
-                    raise TimeoutError from None
-            time.sleep(IN_LINE)
-
-    @property
-    def peer(self) -> int | None:
-        """The process that listens there; None without a connection."""
-        if self.sock is None:
-            return None
-        told = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-        return int(_CREDENTIALS.unpack(told)[0])
-
-    def answers_within(self, seconds: float) -> bool:
-        """Whether there is something to be read by then."""
-        return bool(select.select([self.sock], [], [], seconds)[0])
 
 
 def _nothing(_seconds: float) -> None:
@@ -127,28 +90,13 @@ def _values(
                 yield json.loads(line)
 
 
-@contextmanager
-def _asking(path: Path, timeout: float) -> Iterator[_UnixConnection]:
+def _asking(path: Path, timeout: float) -> AbstractContextManager[UnixConnection]:
     """A connection; what goes wrong with it is said as a `CommandError`."""
-    connection = _UnixConnection(path, timeout)
-    try:
-        yield connection
-    except (FileNotFoundError, ConnectionRefusedError):
-        raise CommandError(
-            ExitStatus.NO_GATEWAY, f"no gateway runs: nobody answers at {path} (start it: twistd realmgw)"
-        ) from None
-    except PermissionError:
-        raise CommandError(ExitStatus.NO_GATEWAY, f"{path}: we may not speak to the gateway: be root") from None
-    except TimeoutError:
-        raise CommandError(ExitStatus.NO_GATEWAY, _silent(path, connection.peer)) from None
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise CommandError(ExitStatus.NO_GATEWAY, f"{path}: the gateway does not answer: {error!r}") from None
-    finally:
-        connection.close()
+    return asking(path, timeout, partial(CommandError, ExitStatus.NO_GATEWAY))
 
 
 def _answer(
-    connection: _UnixConnection,
+    connection: UnixConnection,
     path: Path,
     command: str,
     parameters: Mapping[str, str] | None,
@@ -174,7 +122,7 @@ def _answer(
 
 
 def _wait(
-    connection: _UnixConnection, path: Path, command: str, timeout: float, waiting: Callable[[float], object]
+    connection: UnixConnection, path: Path, command: str, timeout: float, waiting: Callable[[float], object]
 ) -> None:
     """Until there is an answer.
 
@@ -188,8 +136,3 @@ def _wait(
             raise TimeoutError
         ask(path, ALIVE, timeout=pause)
         waiting(time.monotonic() - begin)
-
-
-def _silent(path: Path, process: int | None) -> str:
-    who = "its process" if process is None else f"process {process}"
-    return f"{path}: the gateway does not answer within {TIMEOUT:g} s: {who} is stopped or busy"

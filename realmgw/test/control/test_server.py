@@ -20,7 +20,8 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 
 from realmgw.config.settings import Control
-from realmgw.control.command.client import TIMEOUT, _UnixConnection, ask
+from realmgw.config.unix_http import UnixConnection
+from realmgw.control.command.client import TIMEOUT, ask
 from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.control.gateway import Gateway
 from realmgw.control.server import MAX_BODY, ControlService
@@ -170,7 +171,7 @@ class ConversationTests(TestCase):
         """What a request comes to, in a thread: the status, the answer, and which methods are allowed."""
 
         def converse() -> tuple[int, Any, str | None]:
-            connection = _UnixConnection(self.path, 5.0)
+            connection = UnixConnection(self.path, 5.0)
             connection.request(*arguments, **more)
             response = connection.getresponse()
             text = response.read()
