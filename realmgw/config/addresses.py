@@ -41,6 +41,7 @@ UNIQUE_LOCAL = IPv6Network("fc00::/7")
 SHORTEST_POOL, LONGEST_POOL = 16, 96
 """Lengths of IPv6 prefixes that a pool is made of: in a longer one, addresses could be guessed."""
 _BRACKETED = re.compile(r"\[([^\]]*)\](?::(.*))?")
+_PORT = re.compile(r":[0-9]*$")
 _WITH_PORT = re.compile(r"([^:]*):([^:]*)")
 
 
@@ -273,6 +274,12 @@ def _by_http(text: str, example: str) -> SplitResult:
     except ValueError:
         raise ValueError(f"{text!r} has no port from 0 to 65535: write another") from None
     return parts
+
+
+def host_of(field: str) -> str:
+    """Whom a request by HTTP is for, by its Host field: a name in lower case without its final dot, or an address."""
+    name = _PORT.sub("", field.strip()).lower()
+    return name[1:-1] if name.startswith("[") else name.removesuffix(".")
 
 
 def overlap(one: Network, other: Network) -> bool:

@@ -23,7 +23,7 @@ from realmgw.config.validators import (
     remembered,
     sequence,
 )  # fmt: skip
-from realmgw.config.values import Endpoint
+from realmgw.config.values import Endpoint, Places
 
 DASHBOARD_PORT = 12347
 """At an address without a port."""
@@ -45,7 +45,7 @@ class DashboardTls:
 
 
 @attrs.frozen
-class Dashboard:
+class Dashboard(Places):
     """A page that shows what goes on."""
 
     listen: tuple[Endpoint | PurePath, ...] = key(
@@ -60,16 +60,6 @@ class Dashboard:
     """A group of users that may use the unix sockets; None: only who runs the gateway, and root."""
     actions: bool = key(boolean, True)
     """Whether anything can be changed by it."""
-
-    @property
-    def endpoints(self) -> tuple[Endpoint, ...]:
-        """Those of the places that are addresses."""
-        return tuple(each for each in self.listen if isinstance(each, Endpoint))
-
-    @property
-    def sockets(self) -> tuple[PurePath, ...]:
-        """Those that are unix sockets."""
-        return tuple(each for each in self.listen if isinstance(each, PurePath))
 
 
 def _sense(node: Node, problems: Problems) -> Steps[Dashboard | None]:

@@ -11,7 +11,7 @@ from realmgw.config import addresses
 from realmgw.config.addresses import network
 from realmgw.config.labels import Label
 from realmgw.config.validators import key, matching, parsed, remembered, sequence
-from realmgw.config.values import Endpoint, Network
+from realmgw.config.values import Endpoint, Network, Places
 
 METRICS_PORT = 12346
 """At an address without a port."""
@@ -29,7 +29,7 @@ def place(text: str) -> Endpoint | PurePath:
 
 
 @attrs.frozen
-class Metrics:
+class Metrics(Places):
     """Metrics, for monitoring systems that come for them."""
 
     listen: tuple[Endpoint | PurePath, ...] = key(
@@ -40,13 +40,3 @@ class Metrics:
     """Who may ask at the addresses."""
     group: str | None = key(matching(r"[A-Za-z_][A-Za-z0-9_-]{0,30}", "the name of a group of users"), None)
     """A group of users that may use the unix sockets; None: only who runs the program, and root."""
-
-    @property
-    def endpoints(self) -> tuple[Endpoint, ...]:
-        """Those of the places that are addresses."""
-        return tuple(each for each in self.listen if isinstance(each, Endpoint))
-
-    @property
-    def sockets(self) -> tuple[PurePath, ...]:
-        """Those that are unix sockets."""
-        return tuple(each for each in self.listen if isinstance(each, PurePath))

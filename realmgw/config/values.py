@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from pathlib import PurePath
 
 import attrs
 
@@ -21,6 +22,33 @@ class Endpoint:
     port: int
     """1 to 65535."""
 
+    @property
+    def host(self) -> str:
+        """Its address, as it is written before a port."""
+        return str(self.address) if self.address.version == 4 else f"[{self.address}]"
+
+    @property
+    def text(self) -> str:
+        """As the configuration writes it."""
+        return f"{self.host}:{self.port}"
+
+
+class Places:
+    """Where something listens: at addresses, and at unix sockets by their paths."""
+
+    __slots__ = ()
+    listen: tuple[Endpoint | PurePath, ...]
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Those of the places that are addresses."""
+        return tuple(each for each in self.listen if isinstance(each, Endpoint))
+
+    @property
+    def sockets(self) -> tuple[PurePath, ...]:
+        """Those that are unix sockets."""
+        return tuple(each for each in self.listen if isinstance(each, PurePath))
+
 
 @attrs.frozen
 class Peer:
@@ -34,9 +62,7 @@ class Peer:
     @property
     def text(self) -> str:
         """As the configuration writes it."""
-        address = self.endpoint.address
-        host = str(address) if address.version == 4 else f"[{address}]"
-        return f"{host}:{self.endpoint.port}{'' if self.name is None else f'#{self.name}'}"
+        return f"{self.endpoint.text}{'' if self.name is None else f'#{self.name}'}"
 
 
 @attrs.frozen(cache_hash=True)

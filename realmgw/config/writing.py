@@ -153,7 +153,7 @@ def value(said: Any) -> Value:
 
 def _value(value: Any) -> Steps[Value]:
     if isinstance(value, Endpoint | Peer):
-        return _endpoint(value) if isinstance(value, Endpoint) else value.text
+        return value.text
     if isinstance(value, PoolPrefix | StageRule):
         return _stage_rule(value) if isinstance(value, StageRule) else _piece(value)
     if attrs.has(type(value)):
@@ -214,14 +214,6 @@ def one_or_each(addresses: Sequence[Address | str]) -> Value:
 
 def _name(text: str) -> str:
     return text.removesuffix(".")
-
-
-def _endpoint(endpoint: Endpoint) -> str:
-    return f"{_host(endpoint.address)}:{endpoint.port}"
-
-
-def _host(address: Address) -> str:
-    return str(address) if address.version == 4 else f"[{address}]"
 
 
 def _block(value: Mapping[str, Value], depth: int) -> Iterator[str]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hmac
-import re
 from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
 import attrs
+
+from realmgw.config.addresses import host_of
 
 COOKIE = "realmgw-dashboard"
 """What the cookie is called that stands for a session."""
@@ -16,7 +17,6 @@ MOST_SESSIONS = 64
 LIFE = 12 * 3600.0  # seconds
 """So long a session lasts."""
 _OCTETS = 24
-_PORT = re.compile(r":[0-9]*$")
 _OF_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 
@@ -97,8 +97,7 @@ class Access:
 
     def is_ours(self, host: str) -> bool:
         """Whether a request is for us, by its Host field: a name that somebody else's DNS has led here is not."""
-        name = _PORT.sub("", host.strip()).lower()
-        return (name[1:-1] if name.startswith("[") else name.removesuffix(".")) in self._names
+        return host_of(host) in self._names
 
 
 def is_own(host: str, origin: str, site: str) -> bool:

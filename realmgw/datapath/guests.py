@@ -172,5 +172,4 @@ def _of(address: Address) -> str:
 
 
 def _to(endpoint: Endpoint) -> str:
-    host = str(endpoint.address) if endpoint.address.version == 4 else f"[{endpoint.address}]"
-    return f'counter name "guest_redirected" dnat {_family(endpoint.address)} to {host}:{endpoint.port}'
+    return f'counter name "guest_redirected" dnat {_family(endpoint.address)} to {endpoint.text}'

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import enum
 import json
-import re
 from http import HTTPStatus
 
 import attrs
 
+from realmgw.config.addresses import host_of
 from realmgw.config.portal import HTTP_PORT, HTTPS_PORT
 from realmgw.config.settings import Endpoint, Settings
 from realmgw.portal.page import POLICY, Told, page
@@ -21,7 +21,6 @@ from realmgw.portal.words import language
 
 API = "/captive-portal/api"
 """The path of the captive portal API (RFC 8908)."""
-_PORT = re.compile(r":[0-9]*$")
 _HEADERS = (
     ("Cache-Control", "private, no-store"),
     ("Connection", "close"),
@@ -104,7 +103,7 @@ class Answers:
 
     def answer(self, asked: Asked) -> Answer:
         """What is answered. Nothing is raised, whatever is asked."""
-        reads, ours = asked.method in ("GET", "HEAD"), self._is_ours(asked.host)
+        reads, ours = asked.method in ("GET", "HEAD"), host_of(asked.host) in self._names
         if not reads and ours:
             return self._page(asked, Kind.WRONG, HTTPStatus.METHOD_NOT_ALLOWED, ("Allow", "GET, HEAD"))
         if not reads:
@@ -115,17 +114,11 @@ class Answers:
             return self._page(asked, Kind.CONNECTED if asked.known else Kind.PAGE, HTTPStatus.OK)
         return self._page(asked, Kind.REDIRECT, HTTPStatus.FOUND, ("Location", self._url(asked)))
 
-    def _is_ours(self, host: str) -> bool:
-        name = _PORT.sub("", host.strip()).lower()
-        return (name[1:-1] if name.startswith("[") else name.removesuffix(".")) in self._names
-
     def _url(self, asked: Asked) -> str:
         """Where the page is: by HTTP at an address, of the family that somebody has, so that it needs no DNS."""
         if asked.at in self._secure:
             return self._by_name
-        address = asked.at.address
-        host = str(address) if address.version == 4 else f"[{address}]"
-        return f"http://{host}{_port(asked.at, HTTP_PORT)}/"
+        return f"http://{asked.at.host}{_port(asked.at, HTTP_PORT)}/"
 
     def _page(self, asked: Asked, kind: Kind, status: HTTPStatus, *more: tuple[str, str]) -> Answer:
         spoken = language(asked.languages)
