@@ -13,6 +13,11 @@ _CLASSLESS = re.compile(r"[0-9]{1,3}/[0-9]{1,3}")
 """The label of a part of a reverse zone that is no whole octet, like `0/25` (RFC 2317 section 4)."""
 
 
+def normal(text: str) -> str:
+    """A name in lower case, with the final dot, whatever else it is."""
+    return f"{text.lower().removesuffix('.')}."
+
+
 def absolute(text: str) -> str:
     """A name in the form that the rest of the program uses: lower case, with the final dot.
 
@@ -26,9 +31,7 @@ def absolute(text: str) -> str:
     Raises:
         ValueError: It is no such name; the message says what to write instead.
     """
-    name = text.lower()
-    if not name.endswith("."):
-        name += "."
+    name = normal(text)
     labels = name[:-1].split(".")
     is_reverse = is_within(name, "in-addr.arpa.")
     for label in labels:

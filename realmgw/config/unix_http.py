@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+TIMEOUT = 5.0  # seconds
+"""How long a process may be silent; one that is at a longer piece of work is asked meanwhile whether it answers."""
 IN_LINE = 0.02  # seconds
 """How soon it is tried again where others wait to be connected as well, as many as can."""
 
@@ -79,7 +81,7 @@ def asking(
         raise refused(f"{path}: we may not speak to the {who}: be root") from None
     except TimeoutError:
         process = "its process" if connection.peer is None else f"process {connection.peer}"
-        text = f"{path}: the {who} does not answer within {timeout:g} s: {process} is stopped or busy"
+        text = f"{path}: the {who} does not answer within {TIMEOUT:g} s: {process} is stopped or busy"
         raise refused(text) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise refused(f"{path}: the {who} does not answer: {error!r}") from None

@@ -9,12 +9,16 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 import attrs
 
-from realmgw.config.quoting import shortened
 from realmgw.errors import ConfigurationError, MalformedError, RealmGatewayError
 
+Value = Any
+"""What JSON has."""
+Deferred = Any
+"""Twisted's, for who knows no reactor."""
 CONFIG_FIELD = "Realmgw-Config"
 """The header field of a request that says which main file the gateway has that is meant; another one refuses it."""
 
@@ -260,17 +264,6 @@ def checked(command: Command, given: Mapping[str, str]) -> dict[str, str]:
         if names:
             raise CommandError(ExitStatus.USAGE, f"{command.path}: {', '.join(names)}: {what}")
     return {name: given.get(name, default or "") for name, default in known.items()}
-
-
-def number(text: str, name: str, last: int) -> int:
-    """A whole number from 0 on.
-
-    Raises:
-        CommandError: It is none, or more than `last`.
-    """
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(last)) and int(text) <= last):
-        raise CommandError(ExitStatus.USAGE, f"{name}: {shortened(repr(text))} is no number from 0 to {last}")
-    return int(text)
 
 
 def spelled(path: str, given: Mapping[str, str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator, Sequence
 from heapq import merge
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from operator import attrgetter
 from typing import Any
 
@@ -19,14 +19,11 @@ from realmgw.config import protocols
 from realmgw.config.quoting import shortened, trace_id
 from realmgw.config.settings import Network
 from realmgw.config.steps import finish, portions
-from realmgw.control.commands import CommandError, ExitStatus, number
+from realmgw.control import parameters
+from realmgw.control.commands import CommandError, Deferred, ExitStatus, Value
 from realmgw.control.streaming import BEFORE, Stream
 from realmgw.errors import Reason
 
-Value = Any
-"""What JSON has."""
-Deferred = Any
-"""Twisted's."""
 Entry = Answered | Admitted | Unanswered | Refused
 """A decision."""
 _KINDS: tuple[Callable[..., Entry], ...] = (Answered._make, Admitted._make, Unanswered._make, Refused._make)
@@ -36,8 +33,8 @@ AT_ONCE = 1000
 """So many decisions of a kind are told of at once to those who follow."""
 FOLLOWERS = 4
 """More do not follow at once."""
-_DURATION = re.compile(r"([0-9]{1,5})(s|m|min|h)?")
-_SECONDS = {None: 1, "s": 1, "m": 60, "min": 60, "h": 3600}
+LONGEST = 10_000_000  # seconds
+"""Nothing is kept for so long."""
 _END = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([0-9.]{7,15}))(?::([0-9]{1,5}))?")
 
 
@@ -123,8 +120,10 @@ class Decided:
         Raises:
             CommandError: What is written is nothing that there is; or so many follow already.
         """
-        wanted = Wanted(name.lower(), _network(client), resolver, bool(refused))
-        most, least = number(limit, "limit", BEFORE), self._monotonic() - _seconds(since) if since else 0.0
+        wanted = Wanted(name.lower(), parameters.network(client, "client") if client else None, resolver, bool(refused))
+        most, least = parameters.number(limit, "limit", BEFORE), 0.0
+        if since:
+            least = self._monotonic() - parameters.seconds(since, "since", 0, LONGEST)
         if follow and self._followers >= FOLLOWERS:
             raise CommandError(ExitStatus.FAILED, f"{FOLLOWERS} follow already: ask again when one has gone")
 
@@ -255,20 +254,6 @@ def _flow(flow: Flow) -> dict[str, Value]:
         "protocol": protocols.NAMES.get(protocol, str(protocol)), "source": str(ip_address(src)), "source_port": sport,
         "destination": str(ip_address(dst)), "port": dport,
     }  # fmt: skip
-
-
-def _network(text: str) -> Network | None:
-    try:
-        return ip_network(text, strict=False) if text else None
-    except ValueError:
-        raise CommandError(ExitStatus.USAGE, f"client: {shortened(repr(text))} is no address and no prefix") from None
-
-
-def _seconds(text: str) -> float:
-    found = _DURATION.fullmatch(text)
-    if found is None:
-        raise CommandError(ExitStatus.USAGE, f"since: {shortened(repr(text))} is no time: write 30s, 10m or 2h")
-    return int(found[1]) * _SECONDS[found[2]]
 
 
 def _end(text: str, name: str) -> tuple[bytes, int]:

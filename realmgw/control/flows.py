@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from typing import Any
 
 import attrs
@@ -11,9 +11,10 @@ import attrs
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.traced import Traced
 from realmgw.config import protocols
-from realmgw.config.quoting import shortened, trace_id
+from realmgw.config.quoting import trace_id
 from realmgw.config.settings import Network
-from realmgw.control.commands import MOST, CommandError, ExitStatus, number
+from realmgw.control import parameters
+from realmgw.control.commands import MOST, CommandError, Deferred, ExitStatus, Value
 from realmgw.control.running import Running
 from realmgw.control.streaming import Stream
 from realmgw.datapath.hearing import Tell
@@ -25,10 +26,6 @@ from realmgw.subscribers.review import addresses_of
 AT_ONCE = 4
 """So many listings are under way at most, whoever has asked and gone; and so many watch at most."""
 
-Value = Any
-"""What JSON has."""
-Deferred = Any
-"""Twisted's."""
 List = Callable[[Callable[[Glance], object], int], Generator[Any, Any, Found[Tracked]]]
 """See `realmgw.datapath.selecting.listed`."""
 End = Callable[[Callable[[Glance], object]], Generator[Any, Any, Found[bool]]]
@@ -101,7 +98,7 @@ class Flows:
 
     def list(self, host: str, client: str, protocol: str, limit: str) -> Deferred:
         """Those that there are; a Deferred."""
-        wanted, most = self._wanted(host, client, protocol), number(limit, "limit", MOST)
+        wanted, most = self._wanted(host, client, protocol), parameters.number(limit, "limit", MOST)
         return self._do(self._list(wanted, most))
 
     def kill(self, host: str, client: str, protocol: str) -> Deferred:
@@ -163,8 +160,8 @@ class Flows:
         addresses = self._addresses(host) if host else None
         return Wanted(
             self._mine() if addresses is None else addresses.__contains__,
-            _network(client) if client else None,
-            (protocol_of(protocol) or None) if protocol else None,
+            parameters.network(client, "client") if client else None,
+            (parameters.protocol(protocol) or None) if protocol else None,
         )
 
     def _mine(self) -> Callable[[bytes], object]:
@@ -184,13 +181,8 @@ class Flows:
         try:
             return (ip_address(name).packed,)
         except ValueError:
-            pass
-        host = self._running.registry.host_called(name)
-        if host is None:
-            raise CommandError(
-                ExitStatus.NOT_FOUND, f"there is no subscriber, no service and no address {shortened(name)}"
-            )
-        return addresses_of(host)
+            among = "subscriber, no service and no address"
+            return addresses_of(parameters.host(self._running.registry, name, among))
 
     def _row(self, flow: Tracked, wanted: Wanted) -> Value:
         first, answer = flow.original, flow.reply
@@ -226,20 +218,3 @@ class Flows:
         if found is None or flow.reply.source not in addresses_of(found.service.host):
             return None
         return found.service.name
-
-
-def _network(text: str) -> Network:
-    try:
-        return ip_network(text, strict=False)
-    except ValueError:
-        raise CommandError(ExitStatus.USAGE, f"client: {shortened(repr(text))} is no address and no prefix") from None
-
-
-def protocol_of(text: str) -> int:
-    """A protocol's number, by its name or written as that; 0: any.
-
-    Raises:
-        CommandError: It is none.
-    """
-    kind = protocols.PROTOCOLS.get(text.lower())
-    return number(text, "protocol", 255) if kind is None else kind

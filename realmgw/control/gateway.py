@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from heapq import nsmallest
-from ipaddress import ip_address, ip_network
 from typing import Any, Protocol
 
 import attrs
@@ -15,12 +14,14 @@ from realmgw.allocation.explain import Explanation, explain_admit, explain_ask
 from realmgw.allocation.reputation.challenges import Challenge
 from realmgw.allocation.reputation.requestors import ClientPrefix, Requestor
 from realmgw.allocation.trace import dotted
+from realmgw.config.names import normal
 from realmgw.config.settings import Network
 from realmgw.config.writing import dump
-from realmgw.control.commands import COMMANDS, MOST, CommandError, ExitStatus, checked, number
+from realmgw.control import parameters
+from realmgw.control.commands import COMMANDS, MOST, CommandError, ExitStatus, Value, checked
 from realmgw.control.counting import RATES, Counting
 from realmgw.control.decided import Decided
-from realmgw.control.flows import Flows, protocol_of
+from realmgw.control.flows import Flows
 from realmgw.control.health import Health
 from realmgw.control.leases import Leases
 from realmgw.control.plan import Plan
@@ -33,8 +34,6 @@ from realmgw.errors import Reason
 from realmgw.subscribers.entry import shown
 from realmgw.subscribers.model import Host, Service
 
-Value = Any
-"""What JSON has."""
 _KINDS = {"A": 1, "AAAA": 28}
 _CLIENT = ("not believed: its resolver's group has no agreement", "believed: its resolver's group has an agreement")
 
@@ -117,8 +116,8 @@ class Gateway:
             "subscribers/list": self.subscribers,
             "subscribers/show": self.subscriber,
             "pool": lambda: drive(pool.list()),
-            "picture": lambda cells: drive(pool.picture(number(cells, "cells", MOST_CELLS))),
-            "reservations": lambda limit: drive(pool.reservations(number(limit, "limit", MOST))),
+            "picture": lambda cells: drive(pool.picture(parameters.number(cells, "cells", MOST_CELLS))),
+            "reservations": lambda limit: drive(pool.reservations(parameters.number(limit, "limit", MOST))),
             "reputation/list": insight.reputations.list,
             "reputation/show": insight.reputations.show,
             "reputation/set": insight.reputations.set,
@@ -225,15 +224,13 @@ class Gateway:
         hosts = self._insight.running.registry.directory.hosts
         wanted = match.lower()
         found = [host for host in hosts.values() if wanted in host.name]
-        first = nsmallest(number(limit, "limit", MOST), found, key=lambda host: host.name)
+        first = nsmallest(parameters.number(limit, "limit", MOST), found, key=lambda host: host.name)
         return {"total": len(found), "subscribers": [_brief(host) for host in first]}
 
     def subscriber(self, name: str) -> Value:
         """One host, by its own name or by that of a service."""
         registry = self._insight.running.registry
-        host = registry.host_called(name)
-        if host is None:
-            raise CommandError(ExitStatus.NOT_FOUND, f"there is no subscriber and no service {name.lower()}")
+        host = parameters.host(registry, name)
         services = [_service(each) for each in registry.services_of(host.name)]
         held = len(self._insight.allocator.ledger.places.of(host))
         return {**_brief(host), "source": registry.source_of(host.name), "max_claims": host.profile.max_claims,
@@ -243,7 +240,8 @@ class Gateway:
 
     def explain_name(self, name: str, resolver: str, type: str, tcp: str, cookie: str, client: str) -> Value:  # noqa: A002  # the option's word
         """A question, dry."""
-        address, network = _address(resolver, "resolver"), _network(client, "client") if client else None
+        address = str(parameters.address(resolver, "resolver"))
+        network = parameters.network(client, "client") if client else None
         how = {"kind": _kind(type), "tcp": bool(tcp), "cookie": bool(cookie)}
         found = self._insight.explain_name(name, address, **how)
         challenge = None if found.challenge is None else found.challenge.name.lower()
@@ -269,11 +267,11 @@ class Gateway:
     def explain_packet(self, source: str, destination: str, protocol: str, port: str, source_port: str) -> Value:
         """A first packet, dry."""
         flow = (
-            ip_address(_address(source, "source")).packed,
-            ip_address(_address(destination, "destination")).packed,
-            protocol_of(protocol),
-            number(source_port, "source_port", 65535),
-            number(port, "port", 65535),
+            parameters.address(source, "source").packed,
+            parameters.address(destination, "destination").packed,
+            parameters.protocol(protocol),
+            parameters.number(source_port, "source_port", 65535),
+            parameters.number(port, "port", 65535),
         )
         asked = explain_admit(self._insight.allocator, flow, now=self._insight.monotonic())
         host = self._insight.running.registry.directory.hosts.get(asked.host)
@@ -286,7 +284,7 @@ class Gateway:
     def purge(self, name: str) -> Any:
         """Lend nothing, and remove everything of ours from the kernel."""
         own = self._insight.running.settings.name
-        if f"{name.lower().removesuffix('.')}." != own:
+        if normal(name) != own:
             raise CommandError(ExitStatus.USAGE, f"purge: this gateway is {own}, not {name}: nothing was done")
         return self._insight.purge().addCallback(lambda lines: {"done": list(lines)})
 
@@ -309,26 +307,12 @@ def _service(service: Service) -> dict[str, Value]:
     return {"name": service.name, **attrs.asdict(service.terms)}
 
 
-def _address(text: str, name: str) -> str:
-    try:
-        return str(ip_address(text))
-    except ValueError:
-        raise CommandError(ExitStatus.USAGE, f"{name}: {text!r} is no address") from None
-
-
 def _kind(text: str) -> int:
     """A type of addresses, as a number (RFC 1035, RFC 3596)."""
     kind = _KINDS.get(text.upper())
     if kind is None:
         raise CommandError(ExitStatus.USAGE, f"type: {text!r} is neither A nor AAAA")
     return kind
-
-
-def _network(text: str, name: str) -> Network:
-    try:
-        return ip_network(text, strict=False)
-    except ValueError:
-        raise CommandError(ExitStatus.USAGE, f"{name}: {text!r} is no address and no prefix") from None
 
 
 def _reason(explanation: Explanation) -> dict[str, Value]:

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from datetime import datetime, timezone
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from typing import Any, Protocol
 
 from realmgw.config import protocols
+from realmgw.config.names import normal
 from realmgw.config.quoting import shortened
-from realmgw.control.commands import MOST, CommandError, ExitStatus, number
-from realmgw.control.flows import protocol_of
-
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_AGO = re.compile(rf"([0-9]{{1,6}})([{''.join(UNITS)}])")
-
-Deferred = Any
-"""Twisted's."""
+from realmgw.control import parameters
+from realmgw.control.commands import MOST, CommandError, Deferred, ExitStatus
 
 
 class Recorded(Protocol):
@@ -50,28 +44,28 @@ class PastFlows:
         if host := said["host"]:
             given.update(_host(host))
         if name := said["name"]:
-            given["name"] = _absolute(name)
+            given["name"] = normal(name)
         if via := said["via"]:
-            given["via"] = _address(via, "via")
+            given["via"] = str(parameters.address(via, "via"))
         if client := said["client"]:
-            given["client"] = _prefix(client)
+            given["client"] = str(parameters.network(client, "client"))
         if trace := said["trace"]:
             given["trace_id"] = trace.lower()
         if said["protocol"]:
-            wanted = protocol_of(said["protocol"])
+            wanted = parameters.protocol(said["protocol"])
             given["protocol"] = protocols.NAMES.get(wanted, str(wanted))
-        return self._recorded.flows(given, number(limit, "limit", MOST))
+        return self._recorded.flows(given, parameters.number(limit, "limit", MOST))
 
     def accounts(self, since: str, of: str, groups: str, limit: str) -> Deferred:
         """What subscribers or groups had; a Deferred."""
-        at, most = self._when(since, "since"), number(limit, "limit", MOST)
-        name = of if groups else _absolute(of) if of else ""
+        at, most = self._when(since, "since"), parameters.number(limit, "limit", MOST)
+        name = of if groups else normal(of) if of else ""
         return self._recorded.accounts(groups=bool(groups), since=at, name=name, most=most)
 
     def _when(self, text: str, name: str) -> float:
         """A time: so long ago, or as ISO 8601 has it, of this machine's zone if it names none."""
-        if ago := _AGO.fullmatch(text):
-            return self._time() - int(ago[1]) * UNITS[ago[2]]
+        if (ago := parameters.span(text)) is not None:
+            return self._time() - ago
         try:
             return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(timezone.utc).timestamp()
         except (ValueError, OverflowError):
@@ -83,22 +77,4 @@ def _host(text: str) -> dict[str, str]:
     try:
         return {"address": str(ip_address(text))}
     except ValueError:
-        return {"host": _absolute(text)}
-
-
-def _absolute(name: str) -> str:
-    return f"{name.lower().removesuffix('.')}."
-
-
-def _address(text: str, name: str) -> str:
-    try:
-        return str(ip_address(text))
-    except ValueError:
-        raise CommandError(ExitStatus.USAGE, f"{name}: {shortened(repr(text))} is no address") from None
-
-
-def _prefix(text: str) -> str:
-    try:
-        return str(ip_network(text, strict=False))
-    except ValueError:
-        raise CommandError(ExitStatus.USAGE, f"client: {shortened(repr(text))} is no address and no prefix") from None
+        return {"host": normal(text)}

@@ -7,9 +7,10 @@ from heapq import nsmallest
 from ipaddress import ip_address
 from typing import Any
 
-from realmgw.config.names import absolute
+from realmgw.config.names import absolute, normal
 from realmgw.config.quoting import shortened
-from realmgw.control.commands import MOST, CommandError, ExitStatus, number
+from realmgw.control import parameters
+from realmgw.control.commands import MOST, CommandError, ExitStatus, Value
 from realmgw.subscribers.leases.book import AAAA, TYPES, A, Lease
 from realmgw.subscribers.leases.records import Record, Transaction
 from realmgw.subscribers.leases.service import LeaseService
@@ -18,9 +19,6 @@ LONGEST = 31_536_000  # seconds
 """A year: what stays longer is written in a file."""
 TTL = 600  # seconds
 """Of the record; nobody is told it, names are answered with `dns.host_ttl`."""
-
-Value = Any
-"""What JSON has."""
 
 
 class Leases:
@@ -39,7 +37,7 @@ class Leases:
         """What is registered, by name."""
         leases, wanted = self._service.book.leases.values(), match.lower()
         found = [each for each in leases if wanted in each.name and (not key or key.lower() in each.key)]
-        first = nsmallest(number(limit, "limit", MOST), found, key=lambda each: each.name)
+        first = nsmallest(parameters.number(limit, "limit", MOST), found, key=lambda each: each.name)
         return {"total": len(found), "leases": [self._shown(each) for each in first]}
 
     def of(self, name: str) -> Value:
@@ -49,7 +47,7 @@ class Leases:
 
     def add(self, name: str, address: str, lifetime: str) -> Any:
         """Register a host's address, in the place of the one of that family."""
-        life = number(lifetime, "lifetime", LONGEST) if lifetime else 0
+        life = parameters.number(lifetime, "lifetime", LONGEST) if lifetime else 0
         try:
             host, packed = absolute(name), ip_address(address).packed
         except ValueError as error:
@@ -61,7 +59,7 @@ class Leases:
 
     def remove(self, name: str) -> Any:
         """Remove all that is registered at a name; its flows end at once."""
-        host = f"{name.lower().removesuffix('.')}."
+        host = normal(name)
         was = self.of(host)
         if was is None:
             raise CommandError(ExitStatus.NOT_FOUND, f"nothing is registered at {host}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from ipaddress import IPv4Address, IPv6Address
 from itertools import chain, islice
-from typing import Any
 
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.ipv6.state import FreshClaim
@@ -13,16 +12,13 @@ from realmgw.allocation.state import Address, Reservation, State
 from realmgw.allocation.trace import dotted
 from realmgw.config.settings import Network
 from realmgw.config.steps import Steps, portions
-from realmgw.control.commands import CommandError, ExitStatus
+from realmgw.control.commands import CommandError, ExitStatus, Value
 from realmgw.control.running import Running
 from realmgw.subscribers.entry import shown
 
 _WAITING, _LINGERING = int(State.WAITING), int(State.LINGERING)
 MOST_CELLS = 65536
 """A picture has no more."""
-
-Value = Any
-"""What JSON has."""
 
 
 class PoolView:

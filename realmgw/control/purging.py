@@ -14,6 +14,7 @@ from realmgw.allocation.allocator import Allocator
 from realmgw.config.document import bounded
 from realmgw.config.settings import Network
 from realmgw.control.apply import Outcome, Reloader, Status
+from realmgw.control.commands import Deferred
 from realmgw.errors import RealmGatewayError
 
 PURGED = "nothing is lent and no flow is admitted: `realmgw reload`, or a restart, puts everything in place again"
@@ -23,9 +24,6 @@ LENDING = "lending and admission: a purge had ended them"
 """The first of what a reload puts back after one."""
 MOST_NAMED = 20
 """So many things of the kernel are named, the others counted."""
-
-Deferred = Any
-"""Twisted's."""
 
 
 class Datapath(Protocol):

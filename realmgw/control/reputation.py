@@ -16,13 +16,12 @@ from realmgw.allocation.reputation.groups import Groups
 from realmgw.allocation.reputation.records import Book
 from realmgw.allocation.reputation.requestors import Requestor, Requestors
 from realmgw.allocation.reputation.score import Reputation
-from realmgw.control.commands import MOST, CommandError, ExitStatus, number
+from realmgw.control import parameters
+from realmgw.control.commands import MOST, CommandError, ExitStatus, Value
 
 TURN = 100
 """So many are looked at before something else may have its turn."""
 
-Value = Any
-"""What JSON has."""
 Known = Group | Requestor
 
 
@@ -44,7 +43,7 @@ class Reputations:
     def list(self, match: str, limit: str, clients: str) -> Any:
         """Those of whom something is known, the worst first; a Deferred."""
         known: Iterable[Known] = self.requestors if clients else self.groups
-        return self.drive(self._listed(known, match, number(limit, "limit", MOST)))
+        return self.drive(self._listed(known, match, parameters.number(limit, "limit", MOST)))
 
     def _listed(self, known: Iterable[Known], match: str, limit: int) -> Generator[None, None, Value]:
         now, total = self.monotonic(), 0

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import attrs
 
 from realmgw.config.nflog import Nflog
-from realmgw.config.quoting import shortened
 from realmgw.config.settings import Settings
-from realmgw.control.commands import CommandError, ExitStatus
+from realmgw.control import parameters
+from realmgw.control.commands import Deferred, Value
 from realmgw.control.running import Running
 from realmgw.datapath.netlink.counters import Count
 from realmgw.datapath.pipeline import groups, parts
@@ -23,10 +22,6 @@ from realmgw.datapath.policy.rules import Place
 from realmgw.subscribers.firewall import Rule
 from realmgw.subscribers.model import Host
 
-Value = Any
-"""What JSON has."""
-Deferred = Any
-"""Twisted's."""
 _NOTHING = Count(0, 0)
 
 
@@ -54,14 +49,8 @@ class Rules:
         Raises:
             CommandError: There is no such host.
         """
-        found = self._host(host) if host else None
+        found = parameters.host(self._running.registry, host) if host else None
         return self._read().addCallback(lambda read: self._told(found, *read))
-
-    def _host(self, name: str) -> Host:
-        found = self._running.registry.host_called(name)
-        if found is None:
-            raise CommandError(ExitStatus.NOT_FOUND, f"there is no subscriber and no service {shortened(name)}")
-        return found
 
     def _told(self, host: Host | None, known: Classes, counts: Mapping[str, Count]) -> Value:
         if host is None:

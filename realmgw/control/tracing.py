@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from ipaddress import ip_network
-from typing import Any
 
-from realmgw.config.quoting import shortened
 from realmgw.config.settings import Network
-from realmgw.control.commands import CommandError, ExitStatus, number
+from realmgw.control import parameters
+from realmgw.control.commands import CommandError, Deferred, ExitStatus, Value
 from realmgw.control.running import Running
 from realmgw.control.streaming import Stream
 from realmgw.datapath.netlink.traces import Headers
@@ -24,12 +22,6 @@ LONGEST = 600  # seconds
 """Packets are not followed for longer."""
 MOST = 1000
 """More packets are not followed at once."""
-
-Value = Any
-"""What JSON has."""
-Deferred = Any
-"""Twisted's."""
-_DURATION = re.compile(r"([0-9]{1,4})(s|m|min)?")
 
 
 class Tracing:
@@ -60,13 +52,13 @@ class Tracing:
         Raises:
             CommandError: There is no such host, or what is written is none of these.
         """
-        match = Match(self._networks(src, "src"), self._networks(dst, "dst") if dst else ())
+        match = Match(self._networks(src), self._networks(dst) if dst else ())
         if not match:
             raise CommandError(
                 ExitStatus.USAGE, f"trace: {src} and {dst} are of different families: no packet has both"
             )
-        most = number(packets, "packets", MOST)
-        seconds, stream = _seconds(given["for"]), Stream()
+        most = parameters.number(packets, "packets", MOST)
+        seconds, stream = parameters.seconds(given["for"], "for", 1, LONGEST), Stream()
 
         def tell(followed: Followed) -> None:
             stream.tell(self._packet(followed))
@@ -81,14 +73,12 @@ class Tracing:
 
         return self._follow(match, seconds, most, tell, end).addCallback(begun)
 
-    def _networks(self, text: str, name: str) -> tuple[Network, ...]:
+    def _networks(self, text: str) -> tuple[Network, ...]:
         try:
             return (ip_network(text, strict=False),)
         except ValueError:
-            host = self._running.registry.host_called(text)
-        if host is None:
-            why = f"{name}: {shortened(repr(text))} is no address, no prefix, no subscriber and no service"
-            raise CommandError(ExitStatus.NOT_FOUND, why)
+            among = "subscriber, no service, no address and no prefix"
+            host = parameters.host(self._running.registry, text, among)
         return tuple(ip_network(each) for each in addresses_of(host))
 
     def _packet(self, followed: Followed) -> Value:
@@ -128,17 +118,3 @@ class Tracing:
             return None
         host = self._running.registry.host_at(packet.source if direction is Direction.EGRESS else packet.destination)
         return None if host is None else f"{host.name} ({self._running.registry.source_of(host.name)})"
-
-
-def _seconds(text: str) -> int:
-    """How long, as `10s`, `2m` or `10`.
-
-    Raises:
-        CommandError: It is nothing of this, or longer than anybody may.
-    """
-    found = _DURATION.fullmatch(text)
-    seconds = int(found[1]) * (60 if (found[2] or "s").startswith("m") else 1) if found else 0
-    if not 0 < seconds <= LONGEST:
-        why = f"for: {shortened(repr(text))} is no time of up to {LONGEST} s: write 10s, or 2m"
-        raise CommandError(ExitStatus.USAGE, why)
-    return seconds

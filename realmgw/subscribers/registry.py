@@ -14,6 +14,7 @@ from ipaddress import IPv4Address, IPv6Address
 import attrs
 
 from realmgw.config.document import MOST_OF_ALL, MOST_OF_ONE, bounded
+from realmgw.config.names import normal
 from realmgw.config.settings import Zone
 from realmgw.config.steps import Steps, Turns, adding, doing, emptying, portions
 from realmgw.errors import RealmGatewayError
@@ -361,7 +362,7 @@ class Registry:
 
     def host_called(self, name: str) -> Host | None:
         """The host of a name: its own, or that of one of its services; with or without the last dot."""
-        absolute, directory = f"{name.lower().removesuffix('.')}.", self.directory
+        absolute, directory = normal(name), self.directory
         index, service = directory.indices.by_name.get(absolute), directory.services.get(absolute)
         if index is not None:
             return directory.hosts[index]

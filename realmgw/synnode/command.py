@@ -21,7 +21,7 @@ from realmgw import __version__
 from realmgw.config.http import PREFIX
 from realmgw.config.port import attempt, refusal
 from realmgw.config.tls import tls_options
-from realmgw.config.unix_http import asking
+from realmgw.config.unix_http import TIMEOUT, asking
 from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
 from realmgw.synnode import control, shown
 from realmgw.synnode.files import load
@@ -29,8 +29,6 @@ from realmgw.synnode.kernel import NodeKernel
 from realmgw.synnode.settings import DEFAULT_CONFIG, NodeSettings, Operators
 
 PROGRAM = "realmgw-synproxy"
-TIMEOUT = 5.0  # seconds
-"""How long a node may be silent."""
 
 
 class ProblemsError(click.ClickException):

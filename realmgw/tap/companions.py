@@ -21,7 +21,8 @@ from realmgw.allocation.openers import Openers
 from realmgw.config.port import group_number
 from realmgw.config.settings import Settings
 from realmgw.config.steps import Steps
-from realmgw.control.commands import MOST, number
+from realmgw.control import parameters
+from realmgw.control.commands import MOST
 from realmgw.control.degrading import looked_at_neighbours
 from realmgw.control.history import PastFlows
 from realmgw.control.present import Present
@@ -76,7 +77,7 @@ class Companions:
             "webproxy/show": webproxy.show,
             "flows/history": past.list,
             "flows/accounts": past.accounts,
-            "alerts": lambda limit: alerts.show(number(limit, "limit", MOST)),
+            "alerts": lambda limit: alerts.show(parameters.number(limit, "limit", MOST)),
         }
 
     def configure(self, settings: Settings) -> None:

@@ -22,6 +22,7 @@ import attrs
 
 from realmgw.config.addresses import endpoint
 from realmgw.config.document import Problems, parse
+from realmgw.config.names import normal
 from realmgw.config.schema import GATEWAY
 from realmgw.control.command.arguments import Usual
 from realmgw.control.command.asking import Answer, ask, followed
@@ -58,7 +59,7 @@ def meant(usual: Usual, name: str | None, host: str | None, flow: tuple[str, str
             raise CommandError(ExitStatus.USAGE, f"flow: {error}") from None
         return Wanted(ends=((client.packed, port), (address.packed, own))), {"client": str(client)}
     found = ask(usual, "subscribers/show", name=name or host or "")
-    wanted = f"{name.lower().removesuffix('.')}." if name else None
+    wanted = normal(name) if name else None
     services = services_of(found, wanted)
     if wanted and not services:
         raise CommandError(ExitStatus.NOT_FOUND, f"{wanted} is a host, and no service: write --host {wanted}")

@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from realmgw.config.unix_http import UnixConnection, asking
+from realmgw.config.unix_http import TIMEOUT, UnixConnection, asking
 from realmgw.control.commands import COMMANDS, CONFIG_FIELD, CommandError, ExitStatus
 
-TIMEOUT = 5.0  # seconds
-"""How long a gateway may be silent; one that is at a longer piece of work is asked meanwhile whether it answers."""
 LONGEST = 1800.0  # seconds
 """How long an answer may take in all."""
 ALIVE = "health"

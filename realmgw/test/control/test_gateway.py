@@ -17,7 +17,7 @@ from realmgw.config.policy import ResolverGroup
 from realmgw.config.settings import Attachment, PoolPrefix
 from realmgw.config.steps import Steps, finish
 from realmgw.control.command import shown
-from realmgw.control.commands import COMMANDS, CommandError, ExitStatus, number
+from realmgw.control.commands import COMMANDS, CommandError, ExitStatus
 from realmgw.control.counting import Counting
 from realmgw.control.decided import Decided
 from realmgw.control.flows import Flows
@@ -25,6 +25,7 @@ from realmgw.control.gateway import Gateway, Insight
 from realmgw.control.health import Severity
 from realmgw.control.history import PastFlows
 from realmgw.control.leases import Leases
+from realmgw.control.parameters import number
 from realmgw.control.rules import Rules
 from realmgw.control.streaming import Stream
 from realmgw.control.tracing import Tracing
