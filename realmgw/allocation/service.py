@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.pool.reclaim import TOLERANCE
 from realmgw.allocation.reputation.disk import AgedRow, ReputationFile, Row
+from realmgw.config.steps import portions
 from realmgw.errors import PlatformError
 
 TICK = 0.05  # seconds
@@ -217,7 +218,7 @@ class ReputationService(Service):
         for key in gone:
             self._rows.pop(key, None)
         changed = self._book.changed(every=every, now=self._monotonic())
-        while turn := tuple(islice(changed, TURN)):
+        for turn in portions(changed, TURN):
             for row in turn:
                 for key in (row.key, *row.replaces):
                     self._rows.pop(key, None)

@@ -57,10 +57,10 @@ class Turns:
         return True
 
 
-def portions(values: Iterable[T]) -> Iterator[tuple[T, ...]]:
-    """All of them, some at a time."""
+def portions(values: Iterable[T], most: int = PORTION) -> Iterator[tuple[T, ...]]:
+    """All of them, at most so many at a time."""
     iterator = iter(values)
-    while portion := tuple(islice(iterator, PORTION)):
+    while portion := tuple(islice(iterator, most)):
         yield portion
 
 

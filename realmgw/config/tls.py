@@ -1,4 +1,4 @@
-"""A server's certificate and key. Edge: files, TLS."""
+"""A server's certificate and key; why there is no connection. Edge: files, TLS."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import PurePath
 
 from OpenSSL import SSL, crypto
 from twisted.internet.ssl import CertificateOptions, TLSVersion
+from twisted.python.failure import Failure
 
 from realmgw.config.disk import read
 from realmgw.errors import PlatformError
@@ -34,6 +35,15 @@ def tls_options(certificate: PurePath, key: PurePath) -> CertificateOptions:
         why = getattr(error, "strerror", None) or error
         raise PlatformError(f"{certificate} with {key} can not be used for TLS: {why}") from error
     return options
+
+
+def trouble_of(failure: Failure) -> str:
+    """Why there is no connection, in a few words; by TLS or without."""
+    error = failure.value
+    if isinstance(error, SSL.Error):
+        said = error.args[0] if error.args and isinstance(error.args[0], list) else []
+        return "TLS: " + (", ".join(each[-1] for each in said) or "failed")
+    return failure.getErrorMessage().rstrip(".") or type(error).__name__
 
 
 def _no_passphrase(*_: object) -> bytes:

@@ -66,8 +66,7 @@ class Amending:
         if reloader.closed:
             raise RealmGatewayError(reloader.closed)
         names = yield reloader.drive(sparing(parts.names.naming(changes)))
-        gone = (*changes.removed, *(before for before, _ in changes.changed))
-        came = (*changes.added, *(after for _, after in changes.changed))
+        gone, came = changes.hosts
         yield parts.datapath.change(settings, gone, came)
         try:
             yield reloader.drive(self._commit(changes, names))

@@ -310,8 +310,7 @@ class Reloader:
 
     def _change_kernel(self, written: Written, *, is_different: bool) -> Generator[Deferred[Any], Any, None]:
         changes, settings = written.changes, written.settings
-        gone = (*changes.removed, *(before for before, _ in changes.changed))
-        came = (*changes.added, *(after for _, after in changes.changed))
+        gone, came = changes.hosts
         leaving = yield self.drive(beyond(self.running.settings.pools.networks, settings.pools.networks))
         if leaving:
             yield from self._withdraw(leaving)

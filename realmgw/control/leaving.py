@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator
-from itertools import islice
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 
 from realmgw.allocation.allocator import Allocator
-from realmgw.config.steps import Steps
+from realmgw.config.steps import Steps, portions
 from realmgw.subscribers.registry import Changes
 
 TARGETS_AT_ONCE = 4096
@@ -24,9 +23,8 @@ class Flows(Protocol):
 
 def forgetting(allocator: Allocator, changes: Changes, monotonic: Callable[[], float]) -> Steps[None]:
     """Nobody is led to services that are no more."""
-    targets = iter(changes.targets_gone)
-    while portion := frozenset(islice(targets, TARGETS_AT_ONCE)):
-        allocator.forget(portion, now=monotonic())
+    for portion in portions(changes.targets_gone, TARGETS_AT_ONCE):
+        allocator.forget(frozenset(portion), now=monotonic())
         if len(portion) == TARGETS_AT_ONCE:
             yield None
 

@@ -287,8 +287,7 @@ class DnsService(service.Service):
 
 
 def _naming(table: ZoneTable, changes: Changes) -> Steps[NameChanges]:
-    gone = (*changes.removed, *(before for before, _ in changes.changed))
-    came = (*changes.added, *(after for _, after in changes.changed))
+    gone, came = changes.hosts
     return naming(table, changes.names_gone, changes.services, gone, came)
 
 

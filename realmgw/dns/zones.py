@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
 from typing import TypeVar
 
 import attrs
 
 from realmgw.config import settings
-from realmgw.config.steps import Steps, finish
+from realmgw.config.steps import PORTION, Steps, finish, portions
 from realmgw.dns import reverse
 from realmgw.dns.codec import names
 from realmgw.dns.codec.message import Record
@@ -24,7 +23,7 @@ SERIAL, REFRESH, RETRY, EXPIRE = 1, 3600, 900, 1209600
 """Of every SOA. Nobody transfers our zones (a secondary could not reserve an address), so nobody acts on these, and a
 serial that is the same on every gateway of a realm is the right one."""
 
-AT_ONCE = 512
+AT_ONCE = PORTION
 """So many names are put into a table, or taken out, between two yields."""
 
 ZONES_AT_ONCE = 64
@@ -130,18 +129,18 @@ def compiling(zones: tuple[settings.Zone, ...], directory: Directory) -> Steps[Z
     """
     authorities = yield from _authorities(zones)
     table = ZoneTable(authorities, (yield from _static(authorities, zones)), {}, {}, {}, {})
-    for static in _portions(table.static):
+    for static in portions(table.static):
         for name in static:
             _count(table.below, authorities, name, 1)
         yield None
-    for some in _portions(authorities.by_apex.values()):
+    for some in portions(authorities.by_apex.values()):
         for authority in some:
             if authorities.above(authority) is not None:
                 _count_above(table.below, authorities, authority.apex, 1)
         yield None
-    for services in _portions(directory.services.values()):
+    for services in portions(directory.services.values()):
         yield from amending(table, (yield from naming(table, (), services, (), ())))
-    for hosts in _portions(directory.hosts.values()):
+    for hosts in portions(directory.hosts.values()):
         yield from amending(table, (yield from naming(table, (), (), (), hosts)))
     return table
 
@@ -150,7 +149,7 @@ def same(ours: tuple[settings.Zone, ...], theirs: tuple[settings.Zone, ...]) -> 
     """Whether zones are the same ones, in steps."""
     if len(ours) != len(theirs):
         return False
-    for pairs in _portions(zip(ours, theirs, strict=True)):
+    for pairs in portions(zip(ours, theirs, strict=True)):
         if any(one != other for one, other in pairs):
             return False
         yield None
@@ -160,7 +159,7 @@ def same(ours: tuple[settings.Zone, ...], theirs: tuple[settings.Zone, ...]) -> 
 def _authorities(zones: tuple[settings.Zone, ...]) -> Steps[Authorities]:
     """All of them, `ZONES_AT_ONCE` between two yields."""
     by_apex, depth, classless = dict[bytes, Authority](), 0, dict[bytes, tuple[reverse.Part, ...]]()
-    for some in _portions(zones, ZONES_AT_ONCE):
+    for some in portions(zones, ZONES_AT_ONCE):
         new = {authority.apex: authority for authority in map(_authority, some)}
         for above, parts in reverse.parts(apex for apex in new if apex not in by_apex).items():
             classless[above] = (*classless.get(above, ()), *parts)
@@ -204,7 +203,7 @@ def naming(
 def _collected(values: Iterable[T | None]) -> Steps[tuple[T, ...]]:
     """All that are not None."""
     found: list[T] = []
-    for portion in _portions(values):
+    for portion in portions(values):
         found += [each for each in portion if each is not None]
         if len(portion) == AT_ONCE:
             yield None
@@ -237,13 +236,6 @@ def _joining(
         there[name] = value
         if not count % AT_ONCE:
             yield None
-
-
-def _portions(values: Iterable[T], most: int = AT_ONCE) -> Iterator[tuple[T, ...]]:
-    """All of them, at most so many at a time."""
-    iterator = iter(values)
-    while portion := tuple(islice(iterator, most)):
-        yield portion
 
 
 def _count(below: dict[bytes, int], zones: Authorities, name: bytes, difference: int) -> None:

@@ -68,9 +68,14 @@ class Changes:
     beyond: Mapping[str, tuple[str, ...]] = attrs.Factory(dict)
     """Hosts that nobody wrote differently, and that contradict the realm since that has changed: they stay, and what is
     wrong is told among the problems."""
-
     part: Unit | None = None
     """If only some hosts of a source were looked at: what it says of them; the others are as they were."""
+
+    @property
+    def hosts(self) -> tuple[tuple[Host, ...], tuple[Host, ...]]:
+        """Those that are gone or different, as they were, and those that are new or different, as they are."""
+        gone = (*self.removed, *(before for before, _ in self.changed))
+        return gone, (*self.added, *(after for _, after in self.changed))
 
     def __bool__(self) -> bool:
         """Whether anything that matters to other rooms is different."""

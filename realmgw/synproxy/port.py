@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from OpenSSL import SSL
 from service_identity import CertificateError, VerificationError
 from twisted.application.internet import ClientService
 from twisted.internet.defer import Deferred, succeed
@@ -20,6 +19,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from realmgw.config.settings import Peer
+from realmgw.config.tls import trouble_of
 from realmgw.synproxy.link import Link
 
 CONNECT_TIME = 5.0  # seconds
@@ -223,7 +223,4 @@ def words(failure: Failure) -> str:
     error = failure.value
     if isinstance(error, VerificationError | CertificateError):
         return "TLS: its certificate is for another name"
-    if isinstance(error, SSL.Error):
-        said = error.args[0] if error.args and isinstance(error.args[0], list) else []
-        return "TLS: " + (", ".join(each[-1] for each in said) or "failed")
-    return failure.getErrorMessage().rstrip(".") or type(error).__name__
+    return trouble_of(failure)

@@ -29,6 +29,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from realmgw.config.settings import Resolver
+from realmgw.config.tls import trouble_of
 from realmgw.dns.forward.asking import Cancel
 
 IDLE_TIME = 10.0  # seconds
@@ -118,7 +119,7 @@ class _Factory(ClientFactory):
     def clientConnectionFailed(self, connector: Any, reason: Failure) -> None:
         """There is none."""
         del connector
-        self.stream.fail(_words(reason))
+        self.stream.fail(trouble_of(reason))
 
 
 @implementer(IOpenSSLClientConnectionCreator)
@@ -296,7 +297,7 @@ class _Stream(Int16StringReceiver, TimeoutMixin):
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]  # Twisted's has no types
         """The connection is gone; who waits asks somebody else, or again."""
         self.setTimeout(None)
-        self.fail(self.trouble or _words(reason))
+        self.fail(self.trouble or trouble_of(reason))
 
     def fail(self, why: str) -> None:
         """There will be no answers."""
@@ -311,14 +312,6 @@ def _pin(certificate: crypto.X509) -> str:
     """SHA-256 of a certificate's public key in base64 (RFC 7858 section 4.2)."""
     key = crypto.dump_publickey(crypto.FILETYPE_ASN1, certificate.get_pubkey())
     return base64.b64encode(hashlib.sha256(key).digest()).decode()
-
-
-def _words(reason: Failure) -> str:
-    error = reason.value
-    if isinstance(error, SSL.Error):
-        said = error.args[0] if error.args and isinstance(error.args[0], list) else []
-        return "TLS: " + (", ".join(each[-1] for each in said) or "failed")
-    return reason.getErrorMessage().rstrip(".") or type(error).__name__
 
 
 def _drop(_: object) -> None:
