@@ -117,7 +117,7 @@ class Present:
             "state": insight.health.state.value,
             "troubles": {severity.name.lower(): troubles[severity] for severity in Severity},
             "pool": self._pool(),
-            "placed": self._placed(),
+            "placed": self._findings().counts(),
             "synproxies": self._in_step(),
             "reputation": self._reputations,
         }
@@ -127,10 +127,6 @@ class Present:
         keepers = insight.allocator.ledger.keepers.present(insight.monotonic())
         counts = PoolView(insight.running, insight.allocator, insight.monotonic).counts()
         return {**counts, "keepers": sum(1 for _ in keepers)}
-
-    def _placed(self) -> dict[str, int]:
-        findings = self._findings()
-        return {"right": len(findings.things) - len(findings.left), "wrong": len(findings.left)}
 
     def _in_step(self) -> dict[str, int]:
         states = [each["state"] == IN_STEP for each in self._proxies()]

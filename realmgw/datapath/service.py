@@ -332,10 +332,7 @@ class DatapathService(service.Service):
 
     def placed(self) -> Iterator[dict[str, str]]:
         """Everything that is to be outside of the process, and what each was when it was last looked at."""
-        found = {each.thing: each.found for each in self.findings.left}
-        for thing in dict.fromkeys((*self.findings.things, *found)):
-            is_ = found.get(thing, thing.wanted)
-            yield {"what": thing.kind.value, "name": thing.name, "should_be": thing.wanted, "is": is_}
+        return self.findings.placed()
 
     def _look(self, noticed: Noticed) -> Deferred[Findings]:
         return self._worker.call(self._looked, noticed)

@@ -57,7 +57,7 @@ class Insight:
             "most_entries": self._settings.entries,
             "varieties": entries.varieties,
             "peers": self._server.peers,
-            "placed": list(self._table.placed()),
+            "placed": list(findings.placed()),
             "counts": self.counters(figures),
         }
 
@@ -82,7 +82,7 @@ class Insight:
             "most_entries": self._settings.entries,
             "varieties": entries.varieties,
             "peers": len(self._server.peers),
-            "placed": {"right": len(findings.things) - len(findings.left), "wrong": len(findings.left)},
+            "placed": findings.counts(),
         }
         return {**self.counters(figures), "now": now}
 

@@ -22,7 +22,7 @@ from realmgw.datapath.netlink.nftables import INET, Contents
 from realmgw.datapath.nft import Libnftables, Nft
 from realmgw.datapath.watch import placed
 from realmgw.datapath.watch.generations import Generations, OwnNft
-from realmgw.datapath.watch.keeper import NAMED, Findings, Noticed
+from realmgw.datapath.watch.keeper import NAMED, Findings, Noticed, attempt
 from realmgw.datapath.watch.ownership import precondition
 from realmgw.datapath.watch.placed import AS_PLACED, CHANGED, GONE, UP, Deviation, Kind, Thing
 from realmgw.datapath.watch.reader import RulesetReader
@@ -190,9 +190,9 @@ class NodeKernel:
         things, errors = tuple(self._things()), list[str]()
         before = self._wrong(things, errors)
         if meddled or any(each.thing.kind is Kind.TABLE for each in before):
-            self._attempt(self._place, errors)
+            attempt(self._place, errors)
         if any(each.thing.kind is Kind.SETTING for each in before):
-            self._attempt(lambda: client.write_sysctl(sysctls.LOOSE, sysctls.REQUIRED[sysctls.LOOSE]), errors)
+            attempt(lambda: client.write_sysctl(sysctls.LOOSE, sysctls.REQUIRED[sysctls.LOOSE]), errors)
         left = self._wrong(things, []) if before else ()
         repaired = [str(each) for each in before if each.thing.is_ours and each not in left]
         if meddled and not any(each.thing.kind is Kind.TABLE for each in before):
@@ -327,12 +327,6 @@ class NodeKernel:
             key = _FORWARDS[version]
             if client.read_sysctl(key) != 1:
                 yield f"{sysctls.dotted(key)} is not 1: this machine forwards nothing to what it guards: set it"
-
-    def _attempt(self, step: Callable[[], object], errors: list[str]) -> None:
-        try:
-            step()
-        except (RealmGatewayError, OSError) as error:
-            errors += [str(error)] if str(error) not in errors else []
 
 
 def _statistics() -> dict[str, int]:

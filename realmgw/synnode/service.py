@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from typing import Any, Protocol
 
 from twisted.application.service import Service
@@ -133,13 +133,6 @@ class TableService(Service):
     def counts(self) -> dict[str, object]:
         """What was counted here since the start; `NodeKernel.figures` has what the kernel counts."""
         return {"transactions": self.transactions, "refused": self.refused, "repairs": self._watch.repairs}
-
-    def placed(self) -> Iterator[dict[str, str]]:
-        """Everything that is to be outside of the process, and what each was when it was last looked at."""
-        found = {each.thing: each.found for each in self.findings.left}
-        for thing in self.findings.things:
-            is_ = found.get(thing, thing.wanted)
-            yield {"what": thing.kind.value, "name": thing.name, "should_be": thing.wanted, "is": is_}
 
     def _purge(self) -> Generator[Deferred[Any], Any, None]:
         try:

@@ -66,6 +66,17 @@ class Findings:
     unexplained: Mapping[str, Culprit] = attrs.Factory(dict)
     """Lines of `repaired` that do not say who it was, where the kernel may say so later: it tells after the deed."""
 
+    def placed(self) -> Iterator[dict[str, str]]:
+        """Everything that was looked at, and what each was."""
+        found = {each.thing: each.found for each in self.left}
+        for thing in dict.fromkeys((*self.things, *found)):
+            is_ = found.get(thing, thing.wanted)
+            yield {"what": thing.kind.value, "name": thing.name, "should_be": thing.wanted, "is": is_}
+
+    def counts(self) -> dict[str, int]:
+        """How many of these were as they should be, and how many were not."""
+        return {"right": len(self.things) - len(self.left), "wrong": len(self.left)}
+
     def explained(self, transactions: Collection[Transaction]) -> Findings:
         """The same, with whoever is among these."""
         found = {line: culprit.among(transactions) for line, culprit in self.unexplained.items()}
@@ -175,13 +186,13 @@ class Keeper:
             these = self._wrong([thing for thing in things if thing.kind in kinds])
             if kinds == _CLOSING and (these or meddled):
                 self._owed = True
-                self._attempt(self._rules.shut, errors)
-                self._attempt(lambda: self._place(hosts()), errors)
+                attempt(self._rules.shut, errors)
+                attempt(lambda: self._place(hosts()), errors)
             for kind in dict.fromkeys(each.thing.kind for each in these):
                 self._put_back(kind, these, errors)
             wrong += these
         if not self._rules.is_guarded:
-            self._attempt(self._rules.place_guard, errors)
+            attempt(self._rules.place_guard, errors)
         concerned = {each.thing.kind for each in wrong}
         left = self._wrong([thing for thing in things if thing.kind in concerned])
         self._question(anew=noticed.links)
@@ -231,23 +242,23 @@ class Keeper:
         """Things of one kind, but for the table."""
         rules = self._rules
         if kind is Kind.QUEUE_STEP:
-            self._attempt(rules.queue_step.place, errors)
+            attempt(rules.queue_step.place, errors)
         elif kind is Kind.TRANSLATION:
-            self._attempt(partial(rules.last_step.place, rules.settings), errors)
+            attempt(partial(rules.last_step.place, rules.settings), errors)
         elif kind is Kind.PREFIXES:
-            self._attempt(partial(rules.prefix_step.place, rules.settings), errors)
+            attempt(partial(rules.prefix_step.place, rules.settings), errors)
         elif kind is Kind.ROUTE:
-            self._attempt(partial(self._place_routes, errors), errors)
+            attempt(partial(self._place_routes, errors), errors)
         elif kind is Kind.SETTING:
             for thing in (each.thing for each in wrong if each.thing.kind is kind):
                 set_ = partial(client.write_sysctl, sysctls.path(thing.name), int(thing.wanted))
-                self._attempt(set_, errors)
+                attempt(set_, errors)
 
     def _place_routes(self, errors: list[str]) -> None:
         """One that is refused, since somebody else has taken its place, keeps no other from being placed."""
         with client.route_socket() as channel:
             for place in self._rules.place_routes(channel):
-                self._attempt(place, errors)
+                attempt(place, errors)
 
     def _question(self, *, anew: bool) -> None:
         """Find out what speaks against lending, and what works but not well; addresses only if they may be others."""
@@ -266,12 +277,6 @@ class Keeper:
             return (), question()
         except (RealmGatewayError, OSError) as error:
             return (str(error),), ()
-
-    def _attempt(self, step: Callable[[], object], errors: list[str]) -> None:
-        try:
-            step()
-        except (RealmGatewayError, OSError) as error:
-            errors += [str(error)] if str(error) not in errors else []
 
     def _findings(
         self,
@@ -300,6 +305,14 @@ class Keeper:
 
     def _contents(self) -> Contents:
         return codec.undisturbed(lambda: self._reader.undivided(self._table))
+
+
+def attempt(step: Callable[[], object], errors: list[str]) -> None:
+    """Take a step; what goes wrong is noted, once."""
+    try:
+        step()
+    except (RealmGatewayError, OSError) as error:
+        errors += [str(error)] if str(error) not in errors else []
 
 
 def _setting(thing: Thing) -> str:
