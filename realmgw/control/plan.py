@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from heapq import merge
 from ipaddress import IPv4Address, IPv6Address, summarize_address_range
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
 
@@ -19,7 +19,6 @@ from realmgw.subscribers.entry import shown
 from realmgw.subscribers.model import Host, Service
 from realmgw.subscribers.registry import Changes
 
-T = TypeVar("T")
 Span = tuple[int, int, int]
 """A prefix: the version of IP, its first and its last address."""
 _ADDRESS: Mapping[int, type[Any]] = {4: IPv4Address, 6: IPv6Address}

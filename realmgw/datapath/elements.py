@@ -32,8 +32,6 @@ STRAYS = ("strays", "strays6")
 """The sets that elements may be added to by anybody: to slow somebody down by hand does no harm."""
 STRAYS_KEPT = 65536
 """How many stray senders the kernel remembers at once; further ones are presented to user space as before."""
-OF_SENDER = 64
-"""So long a prefix of an IPv6 address is one sender: whoever has one can send from any address of it."""
 
 _Pairs = list[tuple[Word, Word | None]]
 

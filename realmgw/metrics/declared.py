@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -133,25 +133,6 @@ def _walk(
         match = pattern.fullmatch(name)
         if match is not None:
             yield from _walk(below, rest, (*place, name), (*labels, *match.groupdict().items()))
-
-
-def leaves(tree: Tree, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Everything in a tree that is no tree, with its place."""
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from leaves(value, (*place, name))
-        else:
-            yield (*place, name), value
-
-
-def covered(sources: Iterable[Source], tree: Tree) -> set[tuple[str, ...]]:
-    """The places in a tree where sources are, and all below them."""
-    return {
-        (*place, *below)
-        for source in sources
-        for place, _, value in source.found(tree)
-        for below in ([each for each, _ in leaves(value)] if isinstance(value, Mapping) else [()])
-    }
 
 
 # How metrics are declared.

@@ -7,7 +7,7 @@ from realmgw.metrics.allocation import ALLOCATION
 from realmgw.metrics.common import COMMON
 from realmgw.metrics.dashboard import DASHBOARD
 from realmgw.metrics.declared import Metric, at, by, counter, gauge, info, state
-from realmgw.metrics.names import FACE, NAMES, OF_QUERIES
+from realmgw.metrics.names import NAMES
 from realmgw.metrics.records import RECORDS
 
 DATAPATH = (
@@ -210,12 +210,3 @@ WHOLE = (
 
 GATEWAY: tuple[Metric, ...] = (*COMMON, *WHOLE, *NAMES, *ALLOCATION, *DATAPATH, *AROUND, *ALERTS, *DASHBOARD, *RECORDS)
 """All metrics of a gateway."""
-UNTOLD = {
-    at("repository.{text:url|fault|version|identity|not_in_force}"): "texts: in `realmgw status`",
-    at("dns.resolver *.{what:milliseconds|trouble}"): "of a single resolver: in `realmgw status`",
-    at("reloads.problems"): "texts: in `realmgw status`",
-    at(f"{FACE}.refused_by.{{reason:!{OF_QUERIES}}}"): "no query is refused for these reasons",
-    at(f"allocation.refused.{{reason:!{OF_QUERIES}}}"): "no query is refused for these reasons",
-    at(f"allocation.ipv6.pinholes.refused.{{reason:!{OF_QUERIES}}}"): "no query is refused for these reasons",
-}
-"""What is in the tree and in no metric, with the reason."""

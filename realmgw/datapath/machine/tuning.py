@@ -65,8 +65,3 @@ def worse(found: Mapping[str, tuple[int, ...]]) -> Iterator[tuple[Tuned, tuple[i
         found: What the kernel has, by key; one that is missing is not there.
     """
     return ((each, found[each.key]) for each in TUNED if each.key in found and not each.suits(found[each.key]))
-
-
-def drop_in() -> str:
-    """The lines that set them."""
-    return "".join(f"# {each.why}\n{sysctls.dotted(each.key)} = {each.text}\n" for each in TUNED)

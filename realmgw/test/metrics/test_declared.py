@@ -6,7 +6,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.metrics.declared import Kind, Metric, at, by, counter, covered, gauge, info, leaves, state
+from realmgw.metrics.declared import Kind, Metric, at, by, counter, gauge, info, state
+from realmgw.test.metrics.telling import covered, leaves
 
 TREE: dict[str, Any] = {
     "dns": {

@@ -9,12 +9,13 @@ from twisted.internet.defer import succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.settings import Metrics
-from realmgw.metrics.declared import Metric, Tree, covered, leaves
+from realmgw.metrics.declared import Metric, Tree
 from realmgw.metrics.others import NODE, REPOSITORY
 from realmgw.metrics.service import MetricsService
 from realmgw.repository import tap as repository
 from realmgw.synnode import tap as node
 from realmgw.synnode.insight import Insight
+from realmgw.test.metrics.telling import covered, leaves
 from realmgw.test.synnode.test_files import LEAST
 from realmgw.test.tap.test_composition_counters import reachable
 

@@ -12,11 +12,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw import config, tap
 from realmgw.config.steps import finish
 from realmgw.datapath.netlink.counters import Count, QueueFigures
-from realmgw.metrics.declared import Tree, covered, leaves
-from realmgw.metrics.gateway import GATEWAY, UNTOLD
+from realmgw.metrics.declared import Tree
+from realmgw.metrics.gateway import GATEWAY
 from realmgw.tap.composition import compose
 from realmgw.tap.plugin import read
 from realmgw.test.config.test_schema import MINIMAL
+from realmgw.test.metrics.telling import UNTOLD, covered, leaves
 from realmgw.test.tap.test_composition_counters import PORTAL, reachable
 
 EVERYTHING = f"""{PORTAL}

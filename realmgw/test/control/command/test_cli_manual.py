@@ -1,4 +1,4 @@
-"""Tests for `realmgw.control.command.manual`, and that the page in docs/man is what it makes."""
+"""The manual page in docs/man is what the command says of itself."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import subprocess
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.control.command.cli import command_line
-from realmgw.control.command.manual import commands, page
 from realmgw.control.commands import ExitStatus
 from realmgw.test import programs
 from realmgw.test.checkout import CHECKOUT, NO_CHECKOUT
+from realmgw.test.control.command.manual import commands, page
 
 MAN = CHECKOUT / "docs" / "man" / "realmgw.8"
 BEGIN, END = ".SH COMMANDS\n", ".SH FILES\n"
