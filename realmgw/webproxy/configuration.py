@@ -25,6 +25,8 @@ HTTP_HOSTS, TLS_HOSTS = ("http-hosts", "http-hosts-told"), ("tls-hosts", "tls-ho
 """Where they go: as they are, and with the PROXY protocol before it."""
 HTTP_UNKNOWN, TLS_UNKNOWN, TLS_NAMELESS = "http-unknown", "tls-unknown", "tls-nameless"
 """Where those end whose name is none of ours, and those who say none."""
+REFUSAL = "refusal.sock"
+"""The socket at which it answers those in the folder that it sees."""
 CHALLENGES = "/.well-known/acme-challenge/"
 """What a host's certificate may depend on, by HTTP (RFC 8555, 8.3)."""
 TOLD_BY_PROXIES = "^(forwarded|x[-_]forwarded[-_].*|x[-_]real[-_]ip)$"
@@ -40,8 +42,6 @@ PAGE = (
 class Place:
     """Where the proxy's files are, and as whom it runs."""
 
-    table: str
-    """The name of the gateway's table, which no other gateway of this machine has."""
     stem: str
     """What the names of its files begin with; they are in the folder in which it runs."""
     uid: int
@@ -66,7 +66,7 @@ class Place:
 
     @property
     def root(self) -> str:
-        """An empty folder, the only one that it sees once it runs."""
+        """The only folder that it sees once it runs; nothing but its own sockets is in it."""
         return f"{self.stem}.root"
 
 
@@ -88,8 +88,8 @@ def text(how: Webproxy, addresses: Iterable[Address], place: Place) -> str:
         f"backend {HTTP_UNKNOWN}": _http_unknown(),
         f"frontend {TLS}": _tls(how, listen, place),
         **{f"backend {name}": _tls_hosts(is_told=bool(told)) for told, name in enumerate(TLS_HOSTS)},
-        **{f"backend {name}": _tls_refused(place) for name in (TLS_UNKNOWN, TLS_NAMELESS)},
-        "frontend tls-refusal": iter([f"bind {_refusal(place)} ssl strict-sni"]),
+        **{f"backend {name}": _tls_refused() for name in (TLS_UNKNOWN, TLS_NAMELESS)},
+        "frontend tls-refusal": iter([f"bind {_inner(place, REFUSAL)} ssl strict-sni"]),
     }
     return "\n".join("".join(f"{line}\n" for line in (head, *(f"    {each}" for each in lines)))
                      for head, lines in sections.items())  # fmt: skip
@@ -168,8 +168,8 @@ def _tls_hosts(*, is_told: bool) -> Iterator[str]:
     yield from _leads("tcp-request content", names.HTTPS, is_told=is_told)
 
 
-def _tls_refused(place: Place) -> Iterator[str]:
-    yield f"server refusal {_refusal(place)}"
+def _tls_refused() -> Iterator[str]:
+    yield f"server refusal unix@/{REFUSAL}"
 
 
 def _leading(unknown: str, plain: str, told: str) -> Iterator[str]:
@@ -193,8 +193,9 @@ def _is_yes(number: int) -> str:
     return f"{{ {_field(number)} {names.YES} }}"
 
 
-def _refusal(place: Place) -> str:
-    return f"abns@{place.table}-webproxy-refusal"
+def _inner(place: Place, name: str) -> str:
+    """Where the proxy listens for itself: only root may make something there, and only the proxy's user connect."""
+    return f"unix@{place.root}/{name} uid {place.uid} gid {place.gid} mode 600"
 
 
 def _address(address: Address) -> str:

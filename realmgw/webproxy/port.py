@@ -61,7 +61,8 @@ def prepare(
     disk.write(folder / place.configuration, text(how, addresses, place).encode())
     disk.write(folder / place.map, entries().encode())
     with contextlib.suppress(FileExistsError):
-        (folder / place.root).mkdir(mode=0o755)
+        (folder / place.root).mkdir()
+    (folder / place.root).chmod(0o755)  # whatever the umask is
     try:
         done = subprocess.run(  # noqa: S603  # the operator names the program, and no shell reads anything
             [str(how.program), "-C", str(folder), "-c", "-f", place.configuration],

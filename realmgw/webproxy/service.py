@@ -79,7 +79,7 @@ class WebproxyService(Service):
     ) -> None:
         self._how, self._addresses = settings.webproxy, settings.pools.service
         self._directory, self._folder = directory, path.parent
-        self._place = Place(settings.datapath.table, path.name, *(settings.webproxy.runs_as or (0, 0)))
+        self._place = Place(path.name, *(settings.webproxy.runs_as or (0, 0)))
         self._reactor, self._elsewhere, self._tell = reactor, elsewhere, tell
         self._names = Names(asking=asking_groups(settings.policy.pipeline.groups))
         self._counts, self._figures, self._silent = Counts(), runtime.NO_FIGURES, ""

@@ -266,6 +266,8 @@ class WebproxyTests(RealmTestCase):
             with self.secure(name) as connection:
                 connection.sendall(request(name))
                 self.assertEqual(answer(connection)[2], f"{address}:443 -")
+        [refusal] = self.testbed.folder.rglob("refusal.sock")
+        self.assertEqual((refusal.stat().st_mode & 0o777, refusal.parent.stat().st_uid), (0o600, 0))
         before = self.counts("tls_unknown", "tls_nameless", "tls_malformed")
         for said, wanted in (
             (hello("nobody.gwa.demo"), UNRECOGNIZED),

@@ -13,7 +13,7 @@ from realmgw.config.settings import Webproxy
 from realmgw.webproxy.configuration import Place, map_text, text
 
 GOLDEN = Path(__file__).with_name("golden.cfg")
-PLACE = Place("realmgw", "webproxy-0123", 108, 110)
+PLACE = Place("webproxy-0123", 108, 110)
 ADDRESSES = ip_address("192.0.2.130"), ip_address("2001:db8::130")
 
 

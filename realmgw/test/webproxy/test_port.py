@@ -31,7 +31,7 @@ class PrepareTests(SynchronousTestCase):
         """A folder, and nobody's user."""
         self.folder = Path(self.mktemp())
         self.folder.mkdir()
-        self.place = Place("realmgw", "web", 65534, 65534)
+        self.place = Place("web", 65534, 65534)
         self.how = Webproxy(enabled=True, program=self.program("exit 0"), user="nobody")
 
     def program(self, text: str) -> Path:
@@ -58,6 +58,15 @@ class PrepareTests(SynchronousTestCase):
             self.assertEqual(path.stat().st_mode & 0o777, 0o600)
             self.assertEqual((self.folder / self.place.map).read_text(), "a.example.org 1\n")
             self.assertEqual(list((self.folder / self.place.root).iterdir()), [])
+
+    def test_its_user_sees_the_folder_that_it_is_left_with(self) -> None:
+        """Whatever the gateway's umask is, or was: in it are the sockets that the proxy connects to itself."""
+        before = os.umask(0o077)
+        try:
+            self.prepare()
+        finally:
+            os.umask(before)
+        self.assertEqual((self.folder / self.place.root).stat().st_mode & 0o777, 0o755)
 
     def test_what_it_refuses_is_told_in_its_words(self) -> None:
         """The first alert; its own name for itself is left out."""
@@ -113,7 +122,7 @@ class SaidTests(SynchronousTestCase):
         """However much it is."""
         machine, heard = MemoryMachine(), list[str]()
         child = port.Child(machine, lambda _, why: heard.append(why))
-        child.begin(Path("/usr/sbin/haproxy"), Path("/"), Place("realmgw", "web", 1, 1))
+        child.begin(Path("/usr/sbin/haproxy"), Path("/"), Place("web", 1, 1))
         for _ in range(1000):
             child.outReceived(b"x" * 1000 + b"\n")
         machine.started[0].end(
