@@ -113,7 +113,7 @@ class Conntrack:
         except (OSError, ValueError, RealmGatewayError):
             self._give_up()
             return None
-        return Idle(max(0, idle), found.remaining, found.assured, partial(self._end, found))
+        return Idle(max(0, idle), found.remaining, found.assured, partial(self._end, said))
 
     def find(self, flow: Flow) -> Seen | None:
         """The flow that a packet belongs to. Never raises, and never waits.
@@ -130,11 +130,11 @@ class Conntrack:
             said = self._ask(flow) or self._ask((destination, source, protocol, dport, sport))
             if said is None:
                 return None
-            found, entry = tracked(said), flows.entry(said)
+            found = tracked(said)
         except (ValueError, RealmGatewayError):
             self._give_up()
             return None
-        return Seen(found, found.assured and protocol in HANDSHAKES, partial(self._end, entry))
+        return Seen(found, found.assured and protocol in HANDSHAKES, partial(self._end, said))
 
     def close(self) -> None:
         """Let go of all sockets; the next question opens others."""
@@ -146,9 +146,9 @@ class Conntrack:
             self._netlink.close()
             self._netlink = None
 
-    def _end(self, flow: flows.Entry) -> bool:
+    def _end(self, said: Message) -> bool:
         try:
-            return self._exchange(flows.deletion(self._next(), flow)) is not None
+            return self._exchange(flows.deletion(self._next(), flows.entry(said))) is not None
         except RealmGatewayError:
             self._give_up()
             return False

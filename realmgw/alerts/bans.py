@@ -6,17 +6,17 @@ Family: of IPv6 whoever has one address of a /64 has all of them, so all of it i
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
-from realmgw.config.addresses import Inside, overlap
+from realmgw.alerts.ours import SHARED, guarding, is_of
 from realmgw.config.alerts import Alerts
 from realmgw.config.settings import Network
 
 MOST = 65_536
 """So many are banned at once, as many as the kernel remembers."""
 MINUTE = 60.0  # seconds
-_PREFIX = 8  # octets
+_PREFIX = SHARED // 8  # octets
 
 
 class Bans:
@@ -24,11 +24,11 @@ class Bans:
 
     Args:
         settings: How long, how many, and who never.
-        ours: The prefixes that are the gateway's or its hosts', as they are now.
+        is_ours: Whether a packed address, or of IPv6 one of its /64, is the gateway's or a host's.
     """
 
-    def __init__(self, settings: Alerts, ours: Callable[[], Iterable[Network]]) -> None:
-        self._ours = ours
+    def __init__(self, settings: Alerts, is_ours: Callable[[bytes], bool]) -> None:
+        self._is_ours = is_ours
         self._until: dict[bytes, float] = {}
         self.configure(settings)
         self._lately: deque[float] = deque()
@@ -43,10 +43,8 @@ class Bans:
         Returns:
             Who is not banned any more, by the first address of what was.
         """
-        self._settings, self._never = settings, Inside()
-        for number, network in enumerate(settings.never_ban):
-            self._never.add(number, _around(network))
-        lifted = [packed for packed in self._until if self._is_never(packed)]
+        self._settings, self._never = settings, guarding(settings.never_ban)
+        lifted = [packed for packed in self._until if is_of(self._never, packed)]
         for packed in lifted:
             del self._until[packed]
         return lifted
@@ -59,13 +57,14 @@ class Bans:
             now: The present, in monotonic seconds.
         """
         meant = who(source)
-        if meant.network_address.packed in self._until:
+        first = meant.network_address.packed
+        if first in self._until:
             return f"{shown(meant)} is banned already"
         if ip_address(source).is_loopback:
             return f"{shown(meant)} is this machine"
-        if self._is_never(meant.network_address.packed):
+        if is_of(self._never, first):
             return f"{shown(meant)} is never to be banned (alerts.never_ban)"
-        if any(overlap(meant, each) for each in self._ours()):
+        if self._is_ours(first):
             return f"{shown(meant)} is ours, or a host's"
         while self._lately and self._lately[0] <= now - MINUTE:
             self._lately.popleft()
@@ -89,9 +88,6 @@ class Bans:
         """Somebody could not be banned."""
         self._until.pop(packed, None)
 
-    def _is_never(self, packed: bytes) -> bool:
-        return any(True for _ in self._never.having(ip_address(packed)))
-
     def left(self, now: float) -> dict[bytes, float]:
         """For how many seconds each is banned still, by the first address of what is."""
         return {packed: until - now for packed, until in self._until.items() if until > now}
@@ -102,13 +98,6 @@ def who(source: bytes) -> Network:
     if len(source) == 4:
         return IPv4Network(source)
     return IPv6Network((source[:_PREFIX] + bytes(_PREFIX), 8 * _PREFIX))
-
-
-def _around(network: Network) -> Network:
-    """What no ban may be of, so that none is of the network: itself, or the /64 that it is in."""
-    if isinstance(network, IPv6Network) and network.prefixlen > 8 * _PREFIX:
-        return network.supernet(new_prefix=8 * _PREFIX)
-    return network
 
 
 def shown(network: Network) -> str:

@@ -134,4 +134,5 @@ def _text(said: Mapping[str, Any], name: str) -> str:
     value = said.get(name, "")
     if not isinstance(value, str):
         raise MalformedError(f"{name} is no text")
-    return _CONTROL.sub(" ", value[:LONGEST_TEXT])
+    value = value[:LONGEST_TEXT]
+    return value if value.isprintable() else _CONTROL.sub(" ", value)  # what is meant by that is not printable

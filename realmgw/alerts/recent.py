@@ -4,19 +4,30 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Any
 
 import attrs
 
 from realmgw.alerts.eve import Alert, Flow
+from realmgw.datapath.netlink.tracked import Tracked
 
 MOST = 1000
 """So many are remembered."""
 SOON = 1.0  # seconds
 """What is alike and comes within so long was looked at: it is only counted."""
 
-Value = Any
-"""What JSON has."""
+
+@attrs.frozen
+class Whose:
+    """Of which flow an alert is."""
+
+    tracked: Tracked
+    """It."""
+    host: str | None
+    """The name of its host, if a subscriber has it."""
+    is_inward: bool
+    """It was begun outside."""
+    is_proven: bool
+    """A handshake came to its end."""
 
 
 @attrs.define
@@ -33,8 +44,8 @@ class Told:
     """When it came last, in seconds since 1970."""
     times: int = 1
     """How often it came."""
-    shown: dict[str, Value] = attrs.Factory(dict)
-    """Whose flow it is, for JSON; empty: conntrack knows none."""
+    whose: Whose | None = None
+    """Whose flow it is; None: conntrack knows none."""
     done: list[str] = attrs.Factory(list)
     """What was done, in words; or would have been."""
     not_done: list[str] = attrs.Factory(list)

@@ -8,7 +8,7 @@ forged from end to end, so it may end, and that is all.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from itertools import islice
 from typing import Any, Protocol
 
@@ -16,7 +16,7 @@ import attrs
 
 from realmgw.alerts.bans import Bans, shown, who
 from realmgw.alerts.eve import WITH_PORTS, Alert, Flow
-from realmgw.alerts.recent import Recent, Told
+from realmgw.alerts.recent import Recent, Told, Whose
 from realmgw.alerts.rules import Rules
 from realmgw.config import protocols
 from realmgw.config.alerts import Action, Alerts
@@ -129,23 +129,14 @@ class Response:
             else:
                 told.not_done.append("flows of a protocol without ports are not looked for")
         else:
-            self._respond(told, seen, frozenset(actions), now)
+            self._respond(told, seen, actions, now)
         self.recent.add(told)
 
-    def _respond(self, told: Told, seen: Seen, actions: frozenset[Action], now: float) -> None:
+    def _respond(self, told: Told, seen: Seen, actions: Collection[Action], now: float) -> None:
         first, answer = seen.tracked.original, seen.tracked.reply
         is_inward = bool(self._means.is_inside(answer.source))
-        host = answer.source if is_inward else first.source
-        told.shown = {
-            "direction": "in" if is_inward else "out",
-            "protocol": protocols.NAMES.get(first.protocol, str(first.protocol)),
-            "host": self._means.name_of(host),
-            "address": written(host),
-            "port": answer.sport if is_inward else first.sport,
-            "client": written(first.source if is_inward else first.destination),
-            "client_port": first.sport if is_inward else first.dport,
-            "proven": seen.is_proven,
-        }
+        name = self._means.name_of(answer.source if is_inward else first.source)
+        told.whose = Whose(seen.tracked, name, is_inward, seen.is_proven)
         is_banned = Action.BAN in actions and self._ban(told, seen, now, is_inward=is_inward)
         if Action.BLAME in actions:
             self._blame(told, seen, now, is_inward=is_inward)
@@ -216,5 +207,21 @@ class Response:
             "category": alert.category, "severity": alert.severity,
             "src_ip": written(source), "src_port": sport, "dest_ip": written(destination), "dest_port": dport,
             "proto": protocols.NAMES.get(protocol, str(protocol)),
-            "rule": told.rule, "flow": told.shown or None, "done": told.done, "not_done": told.not_done,
+            "rule": told.rule, "flow": told.whose and _shown(told.whose), "done": told.done, "not_done": told.not_done,
         }  # fmt: skip
+
+
+def _shown(whose: Whose) -> dict[str, Any]:
+    """Whose flow it is, as plain values."""
+    first, answer = whose.tracked.original, whose.tracked.reply
+    is_inward = whose.is_inward
+    return {
+        "direction": "in" if is_inward else "out",
+        "protocol": protocols.NAMES.get(first.protocol, str(first.protocol)),
+        "host": whose.host,
+        "address": written(answer.source if is_inward else first.source),
+        "port": answer.sport if is_inward else first.sport,
+        "client": written(first.source if is_inward else first.destination),
+        "client_port": first.sport if is_inward else first.dport,
+        "proven": whose.is_proven,
+    }

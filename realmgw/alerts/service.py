@@ -1,7 +1,8 @@
 """Alerts while the gateway runs: taken as they come, looked at when nobody else wants the reactor.
 
-A turn looks at lines for `TURN` at most, and then rests for as long as it has worked, so that DNS and first packets
-have their turns whatever comes. What comes faster waits in the backlog, and what finds no room there is lost.
+A turn looks at lines for `TURN` at most, and then everybody else has his, which takes longer than that as soon as there
+is much to do: so DNS and first packets come round whatever comes, and what they leave of the processor is for alerts.
+What comes faster waits in the backlog, and what finds no room there is lost.
 
 Edge: the reactor.
 """
@@ -33,7 +34,7 @@ from realmgw.errors import MalformedError, RealmGatewayError
 from realmgw.subscribers.model import Host
 from realmgw.subscribers.reach import Around
 
-TURN = 0.002  # seconds
+TURN = 0.001  # seconds
 """So long lines are looked at in one turn."""
 LOOK = 1.0  # seconds
 """How often it is looked whose ban is over, and what is wrong."""
@@ -108,7 +109,7 @@ class AlertsService(Service):
         self._is_on = settings.alerts is not None
         self._alerts = alerts = settings.alerts or Alerts()
         self._ours = Ours(settings, known.host_at, known.around)
-        self._bans, self._backlog = Bans(alerts, self._ours.networks), Backlog()
+        self._bans, self._backlog = Bans(alerts, self._ours.is_guarded), Backlog()
         means = Means(known.find, self._ours.is_inside, self._ours.name_of, known.opener, self._ban)
         self._response = Response(alerts, self._bans, means)
         room = self._backlog
@@ -166,11 +167,11 @@ class AlertsService(Service):
     def _take(self, lines: Iterable[bytes]) -> None:
         """Lines have come; they are looked at soon."""
         self._backlog.add(lines)
-        self._arm(0.0)
+        self._arm()
 
-    def _arm(self, pause: float) -> None:
+    def _arm(self) -> None:
         if self._turn is None and len(self._backlog) and self.running:
-            self._turn = self._clocks.reactor.callLater(pause, self._work)
+            self._turn = self._clocks.reactor.callLater(0.0, self._work)
 
     def _work(self) -> None:
         """One turn."""
@@ -181,7 +182,7 @@ class AlertsService(Service):
         while now < end and len(self._backlog):
             self._line(self._backlog.take(), now, at)
             now = monotonic()
-        self._arm(now - begin)
+        self._arm()
 
     def _line(self, line: bytes, now: float, at: float) -> None:
         try:

@@ -336,7 +336,11 @@ class Inside:
 
     def having(self, address: Address) -> Iterator[int]:
         """The numbers of those that an address lies in."""
-        value = int(address)
+        yield from self.of(address.packed)
+
+    def of(self, packed: bytes) -> Iterator[int]:
+        """The same of a packed address."""
+        value, size = int.from_bytes(packed, "big"), 8 * len(packed)
         for (bits, length), prefixes in self._by_length.items():
-            if bits == address.max_prefixlen:
+            if bits == size:
                 yield from prefixes.get(value >> (bits - length), ())

@@ -32,6 +32,7 @@ _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
 _NUMBER = struct.Struct("=i")
 _KIND = 0x3FFF
+_SEQUENCE = struct.Struct("=I").unpack_from
 
 
 class InterruptedDumpError(RealmGatewayError):
@@ -148,7 +149,7 @@ def ask(channel: Channel, request: bytes, what: str) -> Message:
         RefusedError: The kernel refused.
         RealmGatewayError: The answer was lost, is cut off, or does not come.
     """
-    said = next(_answers(channel, request, what))
+    said = _answer(channel, request, what)
     if said.kind == ERROR and (error := error_of(said.body)):
         raise RefusedError(what, error)
     return said
@@ -172,19 +173,46 @@ def undisturbed(read: Callable[[], T]) -> T:
     return read()
 
 
-def _answers(channel: Channel, request: bytes, what: str) -> Iterator[Message]:
-    """Every message that answers a request, without end; those that answer others are passed over."""
-    _, _, _, sequence, _ = unpack(_HEADER, request)
+def _answer(channel: Channel, request: bytes, what: str) -> Message:
+    """The first message that answers a request; mostly it comes alone."""
     try:
         channel.send(request)
+        received = channel.recv(READ_SIZE)
+    except OSError as error:
+        raise _silent(what, error) from error
+    if len(received) >= _HEADER.size:
+        length, kind, flags, sequence, port = _HEADER.unpack_from(received)
+        if length == len(received) and kind not in (NOOP, OVERRUN) and sequence == _SEQUENCE(request, 8)[0]:
+            return Message(kind, flags, sequence, port, received[_HEADER.size :])
+    return next(_answers(channel, request, what, received))
+
+
+def _answers(channel: Channel, request: bytes, what: str, received: bytes = b"") -> Iterator[Message]:
+    """Every message that answers a request, without end; those that answer others are passed over.
+
+    Args:
+        channel: As for `dump`.
+        request: The message that asks.
+        what: What is asked for, in words.
+        received: What was read already, after the request was sent; empty: it is to be sent.
+    """
+    _, _, _, sequence, _ = unpack(_HEADER, request)
+    try:
+        if not received:
+            channel.send(request)
         while True:
-            for each in messages(channel.recv(READ_SIZE)):
+            for each in messages(received or channel.recv(READ_SIZE)):
                 if each.kind == OVERRUN:
                     raise RealmGatewayError(f"netlink: answers about {what} were lost")
                 if each.sequence == sequence and each.kind != NOOP:
                     yield each
+            received = b""
     except OSError as error:
-        raise RealmGatewayError(f"netlink: the kernel does not tell of {what}: {error}") from error
+        raise _silent(what, error) from error
+
+
+def _silent(what: str, error: OSError) -> RealmGatewayError:
+    return RealmGatewayError(f"netlink: the kernel does not tell of {what}: {error}")
 
 
 def portion(channel: Channel) -> bytes:
@@ -212,13 +240,13 @@ def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
     Raises:
         RealmGatewayError: One is cut off.
     """
-    at = 0
-    while at < len(data):
-        length, kind = unpack(_ATTRIBUTE, data, at)
-        if not _ATTRIBUTE.size <= length <= len(data) - at:
-            raise RealmGatewayError(f"netlink: an attribute says it has {length} octets, {len(data) - at} are there")
-        yield kind & _KIND, data[at + _ATTRIBUTE.size : at + length]
-        at += aligned(length)
+    at, end, header, read = 0, len(data), _ATTRIBUTE.size, _ATTRIBUTE.unpack_from
+    while at < end:
+        length, kind = read(data, at) if end - at >= header else unpack(_ATTRIBUTE, data, at)  # which refuses
+        if not header <= length <= end - at:
+            raise RealmGatewayError(f"netlink: an attribute says it has {length} octets, {end - at} are there")
+        yield kind & _KIND, data[at + header : at + length]
+        at += length + 3 & ~3
 
 
 def attribute(kind: int, value: bytes) -> bytes:

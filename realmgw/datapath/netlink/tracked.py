@@ -1,11 +1,12 @@
 """A flow of conntrack as people see it: from where, to where, how it is. Pure: octets to values.
 
-Of a listing most is of no interest. `glance` reads what tells that where the kernel always writes it, and by its
-attributes only what is different.
+What stands where the kernel always writes it is read there, and by its attributes only what is different: of a listing
+most is of no interest (`glance`), and of an alert the flow is wanted at once (`_direction`).
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Mapping
 
@@ -114,7 +115,30 @@ def tracked(said: Message) -> Tracked:
     )
 
 
+def _usual(size: int) -> re.Pattern[bytes]:
+    """A tuple of a protocol with ports as the kernel always writes it; with addresses of so many octets."""
+
+    def value(kind: int, length: int) -> bytes:
+        whole = codec.attribute(kind, bytes(length))
+        return re.escape(whole[:4]) + b"(.{%d})" % length + b"." * (len(whole) - 4 - length)
+
+    def group(kind: int, length: int, *values: bytes) -> bytes:
+        return re.escape(codec.nested(kind, bytes(length))[:4]) + b"".join(values)
+
+    source, destination = (value(kinds[size == _SIZES[10]], size) for kinds in (_SOURCE, _DESTINATION))
+    ports = value(_NUMBER, 1), value(_SPORT, 2), value(_DPORT, 2)
+    whole = group(_ADDRESSES, 2 * size + 8, source, destination) + group(_PROTOCOL, 24, *ports)
+    return re.compile(whole, re.DOTALL)
+
+
+_USUAL = {2 * size + 40: _usual(size).fullmatch for size in _SIZES.values()}
+
+
 def _direction(data: bytes) -> Direction:
+    usual = _USUAL.get(len(data))
+    if usual is not None and (found := usual(data)) is not None:
+        source, destination, number, sport, dport = found.groups()
+        return Direction(source, destination, number[0], codec.number(sport), codec.number(dport))
     addresses, protocol = (dict(codec.attributes(codec.find(data, kind))) for kind in (_ADDRESSES, _PROTOCOL))
     source, destination = (
         next((addresses[kind] for kind in kinds if kind in addresses), b"") for kinds in (_SOURCE, _DESTINATION)

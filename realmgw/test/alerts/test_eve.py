@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.alerts import eve
 from realmgw.alerts.eve import LONGEST_TEXT, Alert, after_cut, decode
 from realmgw.errors import MalformedError
 
@@ -77,6 +79,11 @@ class DecodeTests(SynchronousTestCase):
         told = decode(line(alert={"signature": "a\x1b[2J\nb" + "c" * 10_000, "category": "\ud800\u202e\u2066"}))
         assert told is not None
         self.assertEqual((len(told.text), told.text[:8], told.category), (LONGEST_TEXT, "a [2J bc", " "))
+
+    def test_what_is_printable_is_left_as_it_is(self) -> None:
+        """And nothing of that is what a terminal acts upon."""
+        every = map(chr, range(sys.maxunicode + 1))
+        self.assertEqual([each for each in every if each.isprintable() and eve._CONTROL.search(each)], [])
 
     def test_a_line_behind_one_that_was_cut_off_is_found(self) -> None:
         """A socket that takes a part of a line has the next one behind it."""

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from ipaddress import ip_address, ip_network
 from typing import Any
+from unittest.mock import patch
 
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.alerts import ours as whose
 from realmgw.alerts import recent
 from realmgw.alerts.bans import MINUTE, Bans
 from realmgw.alerts.eve import Alert, Flow
+from realmgw.alerts.ours import Ours, guarding, is_of
 from realmgw.alerts.response import Means, Response
 from realmgw.alerts.rules import KNOWN, Rules
 from realmgw.config.alerts import Action, AlertRule, Alerts
 from realmgw.config.settings import Network
 from realmgw.datapath.netlink.tracked import Direction, Tracked
+from realmgw.subscribers.reach import Around
+from realmgw.test.synproxy.test_table import settings
 
 CLIENT, POOL, HOST = (ip_address(each).packed for each in ("203.0.113.5", "198.51.100.1", "192.168.0.1"))
 CLIENT6, HOST6 = (ip_address(each).packed for each in ("2001:db8::5", "2001:db8:1::1"))
@@ -83,7 +88,7 @@ class ResponseTestCase(SynchronousTestCase):
     def respond(self, *alerts: Alert, actions: tuple[Action, ...] = ALL, now: float = 0.0, **how: Any) -> Response:
         """What is done by one rule."""
         settings = Alerts(rules=(AlertRule(actions),), **how)
-        self.bans = Bans(settings, lambda: self.ours)
+        self.bans = Bans(settings, lambda packed: is_of(guarding(self.ours), packed))
         means = Means(
             self._find,
             lambda packed: packed in (HOST, HOST6),
@@ -170,6 +175,8 @@ class ResponseTests(ResponseTestCase):
         """Nor a /64 that has such an address; the reason is told."""
         for client, ours, never, why in (
             (POOL, OURS, (), "ours"), (CLIENT, (ip_network("203.0.113.5/32"),), (), "ours"),
+            (CLIENT6, (ip_network("2001:db8::77/128"),), (), "ours"),
+            (CLIENT6, (ip_network("2001:db8::/32"),), (), "ours"),
             (CLIENT, OURS, (ip_network("203.0.113.0/24"),), "never_ban"),
             (CLIENT6, OURS, (ip_network("2001:db8::77/128"),), "never_ban"),
             (CLIENT6, OURS, (ip_network("192.0.2.0/24"), ip_network("2001:db8::/32")), "never_ban"),
@@ -261,10 +268,33 @@ class BansTests(SynchronousTestCase):
 
     def test_bans_end(self) -> None:
         """And how long each lasts is known meanwhile; of IPv6 it is the /64."""
-        bans = Bans(Alerts(ban_time=10.0), lambda: ())
+        bans = Bans(Alerts(ban_time=10.0), lambda packed: False)
         self.assertEqual(str(bans.add(CLIENT, 0.0)), "203.0.113.5/32")
         self.assertEqual(str(bans.add(CLIENT6, 5.0)), "2001:db8::/64")
         self.assertIsNotNone(bans.refuses(CLIENT6[:-1] + b"\7", 6.0))
         bans.expire(10.0)
         self.assertEqual((len(bans), list(bans.left(10.0).values())), (1, [5.0]))
         self.assertIsNone(bans.refuses(CLIENT, 10.0))
+
+
+class OursTests(SynchronousTestCase):
+    """Whose an address is."""
+
+    def test_what_is_around_is_gone_through_when_it_changes(self) -> None:
+        """And for no alert."""
+        link, far = ip_network("192.168.0.0/24"), ip_network("10.0.0.0/8")
+        around = Around(frozenset((ip_address("192.168.0.7"),)), frozenset(), (link,), ())
+        ours = Ours(settings(), lambda packed: None, lambda: around)
+        self.assertEqual(
+            [ours.is_inside(ip_address(each).packed) for each in ("192.168.0.1", "192.168.0.7", "10.1.1.1")],
+            [True, False, False],
+        )
+        self.assertTrue(ours.is_guarded(ip_address("192.168.0.7").packed))
+        self.assertFalse(ours.is_guarded(CLIENT))
+        with patch.object(whose, "inside", lambda _: self.fail("gone through again")):
+            self.assertTrue(ours.is_inside(HOST))
+            self.assertFalse(ours.is_guarded(CLIENT))
+        around = attrs.evolve(around, reached=(far,))
+        self.assertTrue(ours.is_inside(ip_address("10.1.1.1").packed))
+        ours.settings = settings(service="203.0.113.5")
+        self.assertTrue(ours.is_guarded(CLIENT))

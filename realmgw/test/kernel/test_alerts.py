@@ -10,11 +10,15 @@ import time
 from pathlib import Path
 from typing import Any, ClassVar
 
+from twisted.trial.unittest import SynchronousTestCase
+
 from realmgw.control.command.client import ask
+from realmgw.test.kernel import requirements
 from realmgw.test.kernel.datapath_case import until
 from realmgw.test.kernel.realm_case import FIRST, SECOND, RealmTestCase
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
+    from testbed.programs import alerted
     from testbed.realm.topology import CLIENT
 
 END, BAN = 1000001, 1000002
@@ -144,3 +148,18 @@ class AlertTests(RealmTestCase):
         self.assertIn("may be forged", why)
         self.assertNotIn(victim, self.banned())
         self.assertNotIn(unfinished, self.banned())
+
+
+class LoadTests(SynchronousTestCase):
+    """The program that measures, for a moment."""
+
+    skip = requirements.missing_for_gateway()
+
+    def test_flows_end_soon_while_many_alerts_come_and_a_disk_stands_still(self) -> None:
+        """Nothing is lost of what the machine can look at."""
+        seen = alerted.measure(1.0, rate=1000)
+        self.assertGreater(seen.counts["lines"], 500)
+        self.assertEqual((seen.counts["lost"], seen.counts["malformed"]), (0, 0))
+        self.assertGreaterEqual(seen.counts["ended"], len(seen.ends))
+        self.assertLess(sorted(seen.ends)[len(seen.ends) // 2], 0.25)
+        self.assertLess(max(seen.ends), alerted.PATIENCE)

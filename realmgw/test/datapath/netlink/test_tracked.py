@@ -6,7 +6,7 @@ import struct
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.datapath.netlink import tracked
+from realmgw.datapath.netlink import codec, tracked
 from realmgw.errors import RealmGatewayError
 from realmgw.test.datapath.answers import only
 from realmgw.test.datapath.netlink.test_flows import CLIENT, HOST, POOL, attribute, entry, message, nested
@@ -70,3 +70,13 @@ class TrackedTests(SynchronousTestCase):
         found = tracked.tracked(only(entry(1, HOST)))
         self.assertEqual((found.state, found.answered, found.packets, found.octets), ("", False, None, None))
         self.assertEqual(tracked.tracked(only(entry6(1, nested(4, nested(1, attribute(1, b"\xff")))))).state, "")
+
+    def test_what_stands_where_it_usually_does_is_read_as_by_its_attributes(self) -> None:
+        """Of both families; the kernel adds a zone where there is one."""
+        for told, length in ((entry(1, HOST), 48), (entry6(1), 72)):
+            usual = codec.fields(only(told))[1]
+            self.assertIsNotNone(tracked._USUAL[length](usual))
+            self.assertEqual(tracked._direction(usual), tracked._direction(usual + attribute(3, b"\0\1")))
+            for at in (0, 4, 6):  # lengths and types of what is in it
+                other = usual[:at] + bytes((usual[at] + 1,)) + usual[at + 1 :]
+                self.assertIsNone(tracked._USUAL[length](other))
