@@ -21,6 +21,7 @@ import errno
 import math
 from collections.abc import Callable
 
+from realmgw.config.protocols import TCP
 from realmgw.datapath.netlink import assured
 from realmgw.datapath.netlink.client import open_socket
 from realmgw.datapath.netlink.destroyed import Flow
@@ -85,7 +86,7 @@ class Answers:
         Returns:
             None if that is not known: it is to be asked for.
         """
-        if flow[2] != assured.TCP or len(flow[0]) != 4:
+        if flow[2] != TCP or len(flow[0]) != 4:
             return None
         now = self._asked_at = self._monotonic()
         if self._channel is None:

@@ -13,7 +13,7 @@ import attrs
 from realmgw.config.addresses import address
 from realmgw.config.document import Mapping, Node, Problems
 from realmgw.config.names import absolute
-from realmgw.config.protocols import protocol
+from realmgw.config.protocols import WITH_PORTS, protocol
 from realmgw.config.rules import Target
 from realmgw.config.steps import Steps
 from realmgw.config.validators import (
@@ -36,8 +36,6 @@ from realmgw.errors import Reason
 
 MOST_TESTS = 200
 """So many at most are run before a reload."""
-WITH_PORTS = frozenset((6, 17, 132))
-"""Protocols that have ports: TCP, UDP, SCTP."""
 
 
 class AddressType(enum.Enum):

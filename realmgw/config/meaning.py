@@ -12,12 +12,9 @@ from typing import Protocol
 
 import attrs
 
+from realmgw.config.protocols import ICMP, ICMP6, TCP, WITH_PORTS
 from realmgw.config.values import Network
 
-ICMP, TCP, UDP, ICMP6, SCTP = 1, 6, 17, 58, 132
-"""Protocols that parts belong to."""
-WITH_PORTS = (TCP, UDP, SCTP)
-"""Those that ports can be asked of."""
 MOST_RATE, MOST_BURST, MOST_CONNECTIONS = 1_000_000, 1_000_000, 1_000_000
 """The largest numbers that limits may have."""
 MOST_REMEMBERED = 65_536

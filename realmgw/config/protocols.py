@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from realmgw.config.validators import parsed
 
-PROTOCOLS = {"any": 0, "icmp": 1, "tcp": 6, "udp": 17, "sctp": 132}
+ICMP, TCP, UDP, DCCP, ICMP6, SCTP, UDP_LITE = 1, 6, 17, 33, 58, 132, 136
+WITH_PORTS = frozenset((TCP, UDP, SCTP))
+"""Those whose ports are written in rules, services and tests."""
+PORTED = WITH_PORTS | {DCCP, UDP_LITE}
+"""All whose first octets are ports, as conntrack knows them: GRE has its key in their place."""
+PROTOCOLS = {"any": 0, "icmp": ICMP, "tcp": TCP, "udp": UDP, "sctp": SCTP}
 """Protocols that have a name here; every other one is written as its number."""
 NAMES = {number: name for name, number in PROTOCOLS.items()}
 """The other way."""

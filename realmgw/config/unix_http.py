@@ -19,6 +19,12 @@ IN_LINE = 0.02  # seconds
 _CREDENTIALS = struct.Struct("=iII")
 
 
+def credentials(handle: socket.socket) -> tuple[int, int, int]:
+    """Process, user and group at the other end of a unix socket (SO_PEERCRED)."""
+    pid, uid, gid = _CREDENTIALS.unpack(handle.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    return pid, uid, gid
+
+
 class UnixConnection(http.client.HTTPConnection):
     """HTTP to a unix socket.
 
@@ -49,10 +55,7 @@ class UnixConnection(http.client.HTTPConnection):
     @property
     def peer(self) -> int | None:
         """The process that listens there; None without a connection."""
-        if self.sock is None:
-            return None
-        told = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-        return int(_CREDENTIALS.unpack(told)[0])
+        return None if self.sock is None else credentials(self.sock)[0]
 
     def answers_within(self, seconds: float) -> bool:
         """Whether there is something to be read by then."""

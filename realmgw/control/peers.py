@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import socket
-import struct
 from typing import Any
 
-_CREDENTIALS = struct.Struct("=iII")
+from realmgw.config.unix_http import credentials
 
 
 def peer_of(transport: Any) -> tuple[int, int, int] | None:
     """Process, user and group at the other end of a unix socket (SO_PEERCRED); None where there is none."""
     handle = getattr(transport, "socket", None)
-    if not isinstance(handle, socket.socket):
-        return None
-    pid, uid, gid = _CREDENTIALS.unpack(handle.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-    return pid, uid, gid
+    return credentials(handle) if isinstance(handle, socket.socket) else None
 
 
 def described(transport: Any) -> str:

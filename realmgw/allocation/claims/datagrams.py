@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from realmgw.allocation.claims.ended import Ended, EndedFlows
 from realmgw.allocation.flow import Flow
+from realmgw.config.protocols import UDP, UDP_LITE
 
 if TYPE_CHECKING:
     from realmgw.allocation.counters import Counters
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from realmgw.config.settings import Allocation
     from realmgw.subscribers.model import Host
 
-UDP, UDP_LITE = 17, 136
 ASKED = frozenset((UDP, UDP_LITE))
 """Protocols without a handshake that conntrack can be asked about: they have ports."""
 LEAST = 8

@@ -24,13 +24,13 @@ import attrs
 
 from realmgw.allocation.flow import Flow
 from realmgw.allocation.reputation.lru import TwoGenerationLRU
+from realmgw.config.protocols import DCCP, ICMP, ICMP6, SCTP, TCP
 
 if TYPE_CHECKING:
     from realmgw.config.settings import Allocation
     from realmgw.subscribers.model import Host
 
-ICMP, TCP, DCCP, ICMP_V6, SCTP = 1, 6, 33, 58, 132
-UNNOTED = frozenset((ICMP, TCP, DCCP, ICMP_V6, SCTP))
+UNNOTED = frozenset((ICMP, TCP, DCCP, ICMP6, SCTP))
 """The protocols of which nothing is remembered."""
 HANDSHAKES = frozenset((TCP, DCCP, SCTP))
 """Those of them that have ports: conntrack knows each of their flows from its first packet on."""

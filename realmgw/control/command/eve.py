@@ -19,7 +19,7 @@ from typing import Any
 from realmgw.config import protocols
 from realmgw.control.command.shown import Answer
 
-_WITH_PORTS = ("tcp", "udp", "sctp")
+_WITH_PORTS = frozenset(protocols.NAMES[each] for each in protocols.WITH_PORTS)
 _STATES = {"begins": "new", "ends": "closed"}
 _End = tuple[str, int]
 

@@ -6,11 +6,11 @@ to another destination, and are established ("assured") by then. Such a message 
 
 from __future__ import annotations
 
+from realmgw.config.protocols import TCP
 from realmgw.datapath.netlink import bpf, destroyed
 
 GROUP = 2
 """NFNLGRP_CONNTRACK_UPDATE, of NETLINK_NETFILTER."""
-TCP = 6
 _TO_THE_STATUS = len(destroyed.BY_STATUS)
 PROGRAM = bpf.program(
     (bpf.LOAD_OCTET, 0, 0, destroyed.FAMILY),

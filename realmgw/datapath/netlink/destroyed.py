@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Collection
 
+from realmgw.config.protocols import PORTED
 from realmgw.datapath.netlink import bpf
 
 GROUP = 3
@@ -43,8 +44,6 @@ BY_STATUS = (
 """The end of a filter: whole if the flow is assured and translated to another destination, else nothing."""
 _WITH_PORTS = struct.Struct("!16xB15x4s4x4s8xB7xH6xH14x4s48xI")
 _WITHOUT_PORTS = struct.Struct("!16xB15x4s4x4s8xB15x4s32xI")
-_PORTS = frozenset((6, 17, 33, 132, 136))
-"""Protocols with ports: GRE has its key in their place."""
 _LENGTH = struct.Struct("=20xH")
 _LAYOUTS = {52: _WITH_PORTS, 36: _WITHOUT_PORTS}
 """By how long the tuple is: family, source, destination, protocol, ports if there are any; the source of the answers;
@@ -83,5 +82,5 @@ def parse(received: bytes) -> tuple[Flow, bytes] | None:
     at = layout.size
     if family != IPV4 or received[at - 8 : at - 4] != _STATUS_FOLLOWS or status & _WANTED != _WANTED:
         return None
-    sport, dport = ports if protocol in _PORTS and ports else (0, 0)
+    sport, dport = ports if protocol in PORTED and ports else (0, 0)
     return (source, destination, protocol, sport, dport), host

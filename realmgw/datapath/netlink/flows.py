@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import attrs
 
+from realmgw.config.protocols import SCTP, TCP
 from realmgw.config.settings import Network
 from realmgw.datapath.netlink import codec
 from realmgw.datapath.netlink.codec import Message
@@ -30,7 +31,6 @@ _FAMILY = {4: AF_INET, 16: 10}
 _INFO_TCP, _TCP_STATE, _CLOSED = 1, 1, b"\x08"
 # linux/netfilter/nf_conntrack_common.h
 _SEEN_REPLY, _ASSURED = 1 << 1, 1 << 2
-_TCP, _SCTP = 6, 132
 
 
 @attrs.frozen
@@ -115,7 +115,7 @@ def is_answered(said: Message | None, protocol: int) -> bool | None:
         RealmGatewayError: It is malformed.
     """
     if said is None:
-        return False if protocol in (_TCP, _SCTP) else None
+        return False if protocol in (TCP, SCTP) else None
     return _says_answered(said.body, protocol)
 
 
@@ -143,13 +143,13 @@ def _says_answered(body: bytes, protocol: int) -> bool | None:
     for field, value in codec.attributes(body[4:]):
         if field == _STATUS:
             status = codec.number(value)
-            if protocol not in (_TCP, _SCTP):
+            if protocol not in (TCP, SCTP):
                 return True if status & _SEEN_REPLY else None
             if status & _ASSURED:
                 return True
         elif field == _PROTOCOL_INFO:
             return None if codec.find(value, _INFO_TCP, _TCP_STATE) == _CLOSED else False
-    return False if protocol in (_TCP, _SCTP) else None
+    return False if protocol in (TCP, SCTP) else None
 
 
 def families(addresses: Iterable[bytes]) -> frozenset[int]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 
+from realmgw.config.protocols import ICMP, ICMP6, PORTED, TCP
 from realmgw.datapath.netlink import codec
 from realmgw.datapath.netlink.codec import Message
 from realmgw.datapath.netlink.nftables import IN_TABLE, NAME, RULE, SUBSYSTEM, comment
@@ -33,8 +34,6 @@ _VERDICTS = {
 }  # fmt: skip
 _IPV4, _IPV6 = struct.Struct("!6xHxB2x4s4s"), struct.Struct("!6xBx16s16s")
 _PORTS = struct.Struct("!HH")
-_WITH_PORTS = frozenset((6, 17, 33, 132, 136))
-_TCP, _ICMP = 6, frozenset((1, 58))
 _FLAGS = ("fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr")
 _OFFSET = 0x1FFF
 
@@ -144,15 +143,15 @@ def headers_of(network: bytes, transport: bytes) -> Headers | None:
     else:
         return None
     sport = dport = None
-    if is_first and protocol in _WITH_PORTS and len(transport) >= _PORTS.size:
+    if is_first and protocol in PORTED and len(transport) >= _PORTS.size:
         sport, dport = _PORTS.unpack_from(transport)
     return Headers(source, destination, protocol, sport, dport, _more(protocol, transport) if is_first else "fragment")
 
 
 def _more(protocol: int, transport: bytes) -> str:
-    if protocol == _TCP and len(transport) >= 14:
+    if protocol == TCP and len(transport) >= 14:
         return " ".join(name for bit, name in enumerate(_FLAGS) if transport[13] & 1 << bit)
-    if protocol in _ICMP and len(transport) >= 2:
+    if protocol in (ICMP, ICMP6) and len(transport) >= 2:
         return f"type {transport[0]} code {transport[1]}"
     return ""
 

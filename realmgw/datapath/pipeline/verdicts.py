@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 
 import attrs
 
-from realmgw.config.meaning import ICMP, ICMP6, TCP, Meaning, Ports, meaning
+from realmgw.config.meaning import Meaning, Ports, meaning
+from realmgw.config.protocols import ICMP, ICMP6, TCP
 from realmgw.config.rules import Direction, Rule, Target
 from realmgw.config.settings import Settings
 from realmgw.config.values import Address

@@ -30,8 +30,8 @@ IN, ANY_CLASS = 1, 255
 COOKIE = 10
 """Option code of a COOKIE (RFC 7873); a query that has one need not have a question."""
 
-_RECORD = struct.Struct("!HHIH")  # TYPE, CLASS, TTL, RDLENGTH
-_QUESTION = struct.Struct("!HH")  # QTYPE, QCLASS
+RECORD = struct.Struct("!HHIH")  # TYPE, CLASS, TTL, RDLENGTH
+QUESTION = struct.Struct("!HH")  # QTYPE, QCLASS
 _ONE_QUESTION = [1, 0, 0, 0]
 _OPTION = struct.Struct("!HH")  # OPTION-CODE, OPTION-LENGTH
 _TIMES = struct.Struct("!6sHH")  # of a TSIG record: time signed, fudge, MAC size
@@ -198,9 +198,9 @@ def _only_question(message: bytes) -> tuple[bytes, bytes, int, int] | None:
         name, after = names.read(message, HEADER.size)
     except MalformedError:
         return None
-    if after + _QUESTION.size != len(message):
+    if after + QUESTION.size != len(message):
         return None
-    return message[HEADER.size :], name.lower(), *_QUESTION.unpack_from(message, after)
+    return message[HEADER.size :], name.lower(), *QUESTION.unpack_from(message, after)
 
 
 class _Reading:
@@ -245,7 +245,7 @@ class _Reading:
 
     def _read_question(self, at: int, only: bool) -> int:
         name, after = names.read(self.message, at)
-        kind, cls = _QUESTION.unpack_from(self.message, after)
+        kind, cls = QUESTION.unpack_from(self.message, after)
         if only:
             self.question = (self.message[at : after + 4], name.lower(), kind, cls)
         return after + 4
@@ -255,8 +255,8 @@ class _Reading:
             raise MalformedError("a record behind the TSIG record")
         is_root = self.message[at : at + 1] == names.ROOT
         after = at + 1 if is_root else names.read(self.message, at)[1]
-        kind, cls, ttl, length = _RECORD.unpack_from(self.message, after)
-        start = after + _RECORD.size
+        kind, cls, ttl, length = RECORD.unpack_from(self.message, after)
+        start = after + RECORD.size
         end: int = start + length
         if end > len(self.message):
             raise MalformedError("a record runs over the end of the message")

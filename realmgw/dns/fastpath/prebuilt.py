@@ -14,7 +14,7 @@ import attrs
 
 from realmgw.dns.codec.message import MAX_MESSAGE, Response, encode
 from realmgw.dns.codec.names import ancestors
-from realmgw.dns.codec.wire import IN, MIN_UDP_SIZE, Query, Type
+from realmgw.dns.codec.wire import IN, MIN_UDP_SIZE, QUESTION, Query, Type
 from realmgw.dns.counts import Count, kind_of
 from realmgw.dns.decision import Decision, Decisions, Outcome
 from realmgw.dns.zones import Authority, ZoneTable
@@ -23,7 +23,6 @@ OPT_MOST = 39  # octets, of our OPT record with a cookie
 _A = int(Type.A)
 _OTHER = 0  # stands for all types that a name has nothing of
 _COUNTS = struct.Struct("!HHHH")
-_QUESTION = struct.Struct("!HH")  # QTYPE, QCLASS
 _HEADER_LENGTH = 12  # octets
 _MOST_KINDS = 32
 """So many types of a name are found at the first look."""
@@ -43,7 +42,7 @@ class Found:
 
 def build(name: bytes, kind: int, response: Response, udp_size: int) -> Found | None:
     """The form of a response to a question; None if it may be too long for some."""
-    query = Query(b"\0\0", 0, name + _QUESTION.pack(kind, IN), name, kind, IN)
+    query = Query(b"\0\0", 0, name + QUESTION.pack(kind, IN), name, kind, IN)
     whole = encode(query, response, MAX_MESSAGE, udp_size)
     if len(whole) + OPT_MOST > MIN_UDP_SIZE:
         return None

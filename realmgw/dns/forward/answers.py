@@ -22,6 +22,7 @@ from realmgw.dns.codec.wire import (
     OPCODE_SHIFT,
     QR,
     RA,
+    RECORD,
     TC,
     Rcode,
     Type,
@@ -42,7 +43,6 @@ LONGEST_NEGATIVE = 10_800  # seconds
 MOST_ERRORS = 4
 """So many extended errors of a resolver are passed on."""
 
-_RECORD = struct.Struct("!HHIH")  # TYPE, CLASS, TTL, RDLENGTH
 _U32 = struct.Struct("!I")
 _NAPTR = 35
 _NAMES = {
@@ -168,8 +168,8 @@ class _Reading:
 
     def _record(self, at: int, into: list[Record], section: int) -> int:
         owner, after = self._owner(at)
-        kind, cls, ttl, length = _RECORD.unpack_from(self.message, after)
-        start = after + _RECORD.size
+        kind, cls, ttl, length = RECORD.unpack_from(self.message, after)
+        start = after + RECORD.size
         end: int = start + length
         if end > len(self.message):
             raise BadAnswerError("a record runs over the end of the message")

@@ -12,14 +12,12 @@ import struct
 import attrs
 
 from realmgw.dns.codec import names
-from realmgw.dns.codec.wire import ANY_CLASS, DO, HEADER, QR, Edns, Query, Type
+from realmgw.dns.codec.wire import ANY_CLASS, DO, HEADER, QR, QUESTION, RECORD, Edns, Query, Type
 from realmgw.errors import MalformedError
 
 MAX_RECORDS = 1000
 """So many records of one message are read; none that a DHCP server sends has more than a few."""
 
-_RECORD = struct.Struct("!HHIH")  # TYPE, CLASS, TTL, RDLENGTH
-_QUESTION = struct.Struct("!HH")  # TYPE, CLASS
 _TIMES = struct.Struct("!HIHH")  # of a TSIG record: time signed (48 bits), fudge, MAC size
 _END = struct.Struct("!HHH")  # original ID, error, length of other data
 _NAMES: dict[int, tuple[int, int]] = {
@@ -147,8 +145,8 @@ class _Reading:
 
     def _read_question(self, *, is_only: bool) -> None:
         name, after = names.read(self._message, self._at) if is_only else (b"", _end_of_name(self._message, self._at))
-        kind, cls = _QUESTION.unpack_from(self._message, after)
-        end = after + _QUESTION.size
+        kind, cls = QUESTION.unpack_from(self._message, after)
+        end = after + QUESTION.size
         if is_only:
             octets = name + self._message[after:end]
             self._query = attrs.evolve(self._query, question=octets, name=name.lower(), type=kind, cls=cls)
@@ -157,8 +155,8 @@ class _Reading:
     def _pass_over(self) -> tuple[int, int, int, int]:
         """Type, class, TTL, and where the RDATA begins, of a record; what comes next begins where that ends."""
         after = _end_of_name(self._message, self._at)
-        kind, cls, ttl, length = _RECORD.unpack_from(self._message, after)
-        start = after + _RECORD.size
+        kind, cls, ttl, length = RECORD.unpack_from(self._message, after)
+        start = after + RECORD.size
         self._at = start + length
         if self._at > len(self._message):
             raise MalformedError("a record runs over the end of the message")
@@ -210,8 +208,8 @@ def _entries(message: bytes, at: int, counts: tuple[int, int]) -> tuple[tuple[En
     found: list[Entry] = []
     for _ in range(sum(counts)):
         owner, after = names.read(message, at)
-        kind, cls, ttl, length = _RECORD.unpack_from(message, after)
-        start = after + _RECORD.size
+        kind, cls, ttl, length = RECORD.unpack_from(message, after)
+        start = after + RECORD.size
         at = start + length
         if kind in (Type.OPT, Type.TSIG):
             raise MalformedError("an OPT or TSIG record where none may be")

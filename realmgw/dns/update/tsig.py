@@ -23,15 +23,13 @@ from dns.tsig import Key, sign
 
 from realmgw.config.updates import UpdateKey
 from realmgw.dns.codec import names
-from realmgw.dns.codec.wire import ANY_CLASS, Type
+from realmgw.dns.codec.wire import ANY_CLASS, RECORD, Type
 from realmgw.dns.update.message import Message, Signature
 
 FUDGE = 300  # seconds
 """For so long before and after it was signed a message is believed, unless it says that it is valid for less."""
 SHORTEST = 10  # octets
 """Of a signature, which must be half of the whole one as well (RFC 8945 section 5.2.2.1)."""
-
-_RECORD = struct.Struct("!HHIH")  # TYPE, CLASS, TTL, RDLENGTH
 
 
 class Fault(enum.IntEnum):
@@ -101,7 +99,7 @@ class Stranger:
 
 def _with_record(answer: bytes, key: bytes, data: bytes) -> bytes:
     count = int.from_bytes(answer[10:12], "big") + 1
-    record = key + _RECORD.pack(Type.TSIG, ANY_CLASS, 0, len(data)) + data
+    record = key + RECORD.pack(Type.TSIG, ANY_CLASS, 0, len(data)) + data
     return answer[:10] + count.to_bytes(2, "big") + answer[12:] + record
 
 
