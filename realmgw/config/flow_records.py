@@ -2,11 +2,48 @@
 
 from __future__ import annotations
 
+import enum
+from ipaddress import IPv6Address
 from pathlib import PurePath
 
 import attrs
 
-from realmgw.config.validators import boolean, integer, key, number, parsed
+from realmgw.config.addresses import endpoint
+from realmgw.config.validators import Section, boolean, choice, integer, key, number, parsed
+from realmgw.config.values import Endpoint
+
+IPFIX_PORT = 4739
+"""Where collectors listen (RFC 7011 section 10.3.4)."""
+
+
+class Transport(enum.Enum):
+    """How messages of IPFIX go."""
+
+    UDP = "udp"
+    """Each by itself; what is lost on the way, the collector sees."""
+    TCP = "tcp"
+    """One after the other."""
+
+
+def _collector(text: str) -> Endpoint:
+    found = endpoint(text, IPFIX_PORT)
+    if isinstance(found.address, IPv6Address) and found.address.is_link_local:
+        raise ValueError(f"{text!r} is one of a link, and it is not said of which: write another address")
+    return found
+
+
+@attrs.frozen
+class Ipfix:
+    """A collector of IPFIX that gets the records as well."""
+
+    collector: Endpoint = key(parsed(_collector))
+    """Where it listens."""
+    transport: Transport = key(choice(Transport), Transport.UDP)
+    """How they go there."""
+    domain: int = key(integer(1, 2**32 - 1), 1)
+    """The observation domain, by which a collector tells gateways from each other that send from one address."""
+    templates: float = key(number(1.0, 86_400.0), 60.0)  # seconds
+    """By UDP, how often it is told of what records are made: who has begun since then understands none."""
 
 
 @attrs.frozen
@@ -29,3 +66,5 @@ class FlowRecords:
     """Whether they are kept in a database as well, in the state folder, to be asked for."""
     rows: int = key(integer(1, 2**40), 1_000_000)
     """So many records at most are in it."""
+    ipfix: Ipfix | None = key(Section(Ipfix), None)
+    """Where they are sent as well; None: nowhere."""

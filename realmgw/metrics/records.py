@@ -17,6 +17,12 @@ RECORDS: tuple[Metric, ...] = (
     counter("flow_record_lines_cut", "Half lines that were taken away.", at("records.cut")),
     counter("flow_records_unkept", "Records that could not be kept in the database.", at("records.unkept")),
     counter(
+        "flow_records_exports",
+        "Records for the IPFIX collector, by whether they were sent; loss on the way is not known.",
+        *by("result", "records", sent="exported", lost="unexported"),
+    ),
+    gauge("flow_records_unsent", "Records that wait for the collector.", at("records.unsent")),
+    counter(
         "flow_group_flows",
         "Flows of a group's hosts that have ended, where flows are recorded.",
         at("records.groups.{group}.flows"),

@@ -28,6 +28,7 @@ from typing import Any
 from realmgw.datapath.netlink import accounted
 from realmgw.datapath.netlink.accounted import Ended
 from realmgw.errors import RealmGatewayError
+from realmgw.records.exporting import Collector, Exporting
 from realmgw.records.frames import CHANNEL, HOSTS, OPENED, Frames
 from realmgw.records.known import Known, Subscriber
 from realmgw.records.lasting import Counted, Lasting
@@ -62,6 +63,7 @@ class Recorder:
         interval: How often it is looked at flows that last, in seconds; 0: never.
         dropped: How much of it was known to be lost before.
         clock: The present, in seconds since 1970.
+        exporting: Who gets them as well; None: nobody.
     """
 
     def __init__(
@@ -72,10 +74,11 @@ class Recorder:
         interval: float = 0.0,
         dropped: int = 0,
         clock: Callable[[], float] = time.time,
+        exporting: Exporting | None = None,
     ) -> None:
         self._channel = channel
         self._writing = writing
-        self._store = store
+        self._store, self._exporting = store, exporting
         self._clock = clock
         self._waiting = deque[tuple[float, Ended]]()
         self._has_news = False
@@ -121,6 +124,8 @@ class Recorder:
         self._writing.look()
         if self._store is not None:
             self._store.keep()
+        if self._exporting is not None:
+            self._exporting.step()
         return has_more
 
     def finish(self) -> None:
@@ -132,23 +137,29 @@ class Recorder:
         self._writing.close()
         if self._store is not None:
             self._store.close()
+        if self._exporting is not None:
+            self._exporting.close()
 
     def counts(self) -> dict[str, object]:
         """What was counted since the start."""
-        writing = self._writing
+        writing, exporting = self._writing, self._exporting
         return {
             "written": writing.written, "unwritten": writing.unwritten, "cut": writing.cut, "lost": self.lost,
             "overruns": self.overruns, "malformed": self.malformed, "others": self.others, "unnamed": self.unnamed,
             "unkept": 0 if self._store is None else self._store.unkept,
             "unlisted": self._looking.unlisted, "waiting": len(self._waiting), "open": len(self.known.opened),
             "lasting": len(self._lasting),
+            "exported": 0 if exporting is None else exporting.exported,
+            "unexported": 0 if exporting is None else exporting.unexported,
+            "unsent": 0 if exporting is None else len(exporting),
         }  # fmt: skip
 
     @property
     def problem(self) -> str:
         """What is wrong, in a line; empty: nothing."""
         kept = "" if self._store is None else self._store.problem
-        return self._writing.problem or kept or self._looking.problem
+        exporting = "" if self._exporting is None else self._exporting.problem
+        return self._writing.problem or kept or self._looking.problem or exporting
 
     def _put(self, told: list[Counted], lost: int = 0) -> None:
         self._writing.write((each.line() for each, _ in told), lost)
@@ -156,6 +167,8 @@ class Recorder:
             self.totals.add(each, before)
         if self._store is not None:
             self._store.add(told)
+        if self._exporting is not None:
+            self._exporting.add(told)
 
     def _made(self, end: Ended) -> Counted | None:
         """The record of an end, unless it waits for its name, or is nobody's."""
@@ -244,7 +257,10 @@ def main() -> None:
     [todo, inside, own], *more = begun
     writing = Writing(Kept(Path(todo["path"]), todo["size"], todo["files"], todo["days"]))
     store = Store(Path(todo["database"]), todo["rows"], todo["days"]) if todo["database"] else None
-    recorder = Recorder(socket.socket(fileno=CHANNEL), writing, store, todo["interval"], todo["dropped"])
+    to = todo["collector"]
+    exporting = Exporting(Collector(*to), time.time, time.monotonic) if to else None
+    channel = socket.socket(fileno=CHANNEL)
+    recorder = Recorder(channel, writing, store, todo["interval"], todo["dropped"], exporting=exporting)
     recorder.known.be_around(inside, own)
     writing.begin()
     for news in more:

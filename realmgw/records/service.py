@@ -21,6 +21,7 @@ from twisted.internet.defer import Deferred, fail, inlineCallbacks
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from realmgw.config.flow_records import Ipfix, Transport
 from realmgw.config.settings import Settings
 from realmgw.config.steps import Blocking, Steps, portions
 from realmgw.datapath.netlink import accounted
@@ -157,7 +158,7 @@ class RecordsService(Service):
         how, around = self._how, self._sources.around()
         todo = {
             "path": str(self._path), "size": how.size, "files": how.files, "days": how.days, "rows": how.rows,
-            "interval": how.interval,
+            "interval": how.interval, "collector": _collector(how.ipfix),
             "database": str(self._history.path) if how.database else "", "dropped": self._dropped,
         }  # fmt: skip
         inside = [str(each) for each in (*around.links, *around.reached)]
@@ -278,10 +279,31 @@ class RecordsService(Service):
         return {"begun": self.begun, "untold": self.untold, **sums, **now, **({"groups": groups} if groups else {})}
 
 
-TOTALS = ("written", "unwritten", "unkept", "cut", "lost", "overruns", "malformed", "others", "unnamed", "unlisted")
+TOTALS = (
+    "written",
+    "unwritten",
+    "unkept",
+    "cut",
+    "lost",
+    "overruns",
+    "malformed",
+    "others",
+    "unnamed",
+    "unlisted",
+    "exported",
+    "unexported",
+)
 """What recorders count."""
-NOW = ("waiting", "open", "lasting")
+NOW = ("waiting", "open", "lasting", "unsent")
 """How many there are of something at present."""
+
+
+def _collector(ipfix: Ipfix | None) -> tuple[str, int, bool, int, float] | None:
+    """Where records are sent as well, as the fields of the recorder's `Collector`."""
+    if ipfix is None:
+        return None
+    where, is_stream = ipfix.collector, ipfix.transport is Transport.TCP
+    return str(where.address), where.port, is_stream, ipfix.domain, ipfix.templates
 
 
 def _rows(host: Host) -> Iterator[tuple[bytes, str, tuple[str, ...]]]:

@@ -28,6 +28,8 @@ PACKAGES = {
     "knsupdate": "knot-dnsutils",
     "make": "build-essential",
     "mandoc": "mandoc",
+    "nfcapd": "nfdump",
+    "nfdump": "nfdump",
     "nsupdate": "bind9-dnsutils",
     "ping": "iputils-ping",
     "radvd": "radvd",

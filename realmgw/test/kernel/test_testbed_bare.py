@@ -130,7 +130,8 @@ need_apt unbound radvd; cat /usr/sbin/said; ls /usr/sbin"""
         self.assertEqual(done.stderr, "101: unbound radvd\n")
         resolvers, dhcp = ("unbound", "kresd@1", "pdns-recursor"), ("isc-dhcp-server", "kea-dhcp4-server")
         disabled = [
-            f"disable --quiet {unit}" for unit in (*resolvers, "radvd", *dhcp, "kea-dhcp-ddns-server", "haproxy")
+            f"disable --quiet {unit}"
+            for unit in (*resolvers, "radvd", *dhcp, "kea-dhcp-ddns-server", "haproxy", "nfdump")
         ]
         self.assertEqual(done.stdout.splitlines()[1:], [*disabled, "said"])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.settings import FlowRecords, Interfaces, Pools, Settings
+from realmgw.config.flow_records import Ipfix, Transport
+from realmgw.config.settings import Endpoint, FlowRecords, Interfaces, Pools, Settings
 from realmgw.config.steps import Blocking, finish
 from realmgw.errors import PlatformError
 from realmgw.records import process
 from realmgw.records import service as module
+from realmgw.records.exporting import Collector
 from realmgw.records.frames import HOSTS, OPENED, Frames
 from realmgw.records.known import Flow
 from realmgw.records.process import DEATH, FAREWELL
@@ -60,6 +63,11 @@ class MemoryProcess:
     def signalProcess(self, name: str) -> None:
         """It gets a signal."""
         self.signals.append(name)
+
+    @property
+    def todo(self) -> Any:
+        """What it was told to do."""
+        return next(iter(Frames().take(self.written)))[0]
 
     @property
     def news(self) -> list[Any]:
@@ -123,7 +131,7 @@ class RecordsServiceTests(SynchronousTestCase):
         self.service.startService()
         self.addCleanup(self.end)
 
-    def make(self, *, enabled: bool) -> RecordsService:
+    def make(self, *, enabled: bool, ipfix: Ipfix | None = None) -> RecordsService:
         """A service."""
 
         def taken() -> list[tuple[Flow, tuple[str, int]]]:
@@ -135,7 +143,7 @@ class RecordsServiceTests(SynchronousTestCase):
 
         watch: Callable[..., object] = lambda *, on: self.watched.append(on)  # noqa: E731 - it is one
         sources = Sources(self.registry, lambda: NOWHERE, taken, watch, lambda: self.tells)
-        how = attrs.evolve(SETTINGS, flow_records=FlowRecords(enabled=enabled))
+        how = attrs.evolve(SETTINGS, flow_records=FlowRecords(enabled=enabled, ipfix=ipfix))
         reactor: Any = self.reactor
         clock: Callable[[], float] = lambda: 5.0  # noqa: E731 - it is one
         return RecordsService(
@@ -168,6 +176,18 @@ class RecordsServiceTests(SynchronousTestCase):
         self.advance(EVERY)
         rows = [(ONE.address, "one.example.org.", ("gold",))]
         self.assertEqual(self.child.news, [(HOSTS, 0.0, rows), (OPENED, [(FLOW, ("one.example.org.", 9))])])
+
+    def test_it_is_told_of_the_collector(self) -> None:
+        """As the fields of `Collector`; else of none."""
+        self.assertIsNone(self.child.todo["collector"])
+        for transport in Transport:
+            self.service.stopService()
+            self.child.die()
+            where = Ipfix(Endpoint(ip_address("2001:db8::5"), 9995), transport, 7, 600.0)
+            self.service = self.make(enabled=True, ipfix=where)
+            self.service.startService()
+            expected = Collector("2001:db8::5", 9995, transport is Transport.TCP, 7, 600.0)
+            self.assertEqual(Collector(*self.child.todo["collector"]), expected)
 
     def test_it_is_told_of_many_hosts_as_it_listens(self) -> None:
         """Some at a time; where it pauses, it goes on there, and each is told once."""
