@@ -54,11 +54,15 @@ class Amending:
         return self._reloader.drive(sparing(self._reloader.running.registry.amending(source, now)))
 
     @inlineCallbacks
-    def put(self, changes: Changes) -> Generator[Deferred[Any], Any, None]:
+    def put(self, changes: Changes, *, soon: bool = True) -> Generator[Deferred[Any], Any, None]:
         """Make changes true.
 
+        Args:
+            changes: They.
+            soon: Flows of those who are gone may end a moment later, with those of others; nobody waits for it.
+
         Returns:
-            Fires when they are, and flows have ended of those who are gone; where the kernel refuses that, it is
+            Fires when they are, and flows have ended that are to end at once; where the kernel refuses that, it is
             logged. It fails with `RealmGatewayError` when the kernel or the names refuse, and with whatever a fault of
             ours raises; then the kernel is as it was.
         """
@@ -74,7 +78,7 @@ class Amending:
             yield parts.datapath.change(settings, came, gone)
             raise
         try:
-            yield from ending(parts.allocator, parts.datapath, changes, self._monotonic, parts.welcome, soon=True)
+            yield from ending(parts.allocator, parts.datapath, changes, self._monotonic, parts.welcome, soon=soon)
         except RealmGatewayError as error:  # they are in force all the same
             _log.warn("flows of hosts that are gone could not be ended: {error}", error=error)
 

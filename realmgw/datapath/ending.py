@@ -1,4 +1,4 @@
-"""The end of flows: found in a listing of all that conntrack has, and deleted one by one. It blocks. Edge: netlink."""
+"""The end of flows, found in a listing of all that conntrack has, deleted many at once. It blocks. Edge: netlink."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from realmgw.config.settings import Network
 from realmgw.datapath.netlink import codec, flows
 from realmgw.datapath.netlink.client import open_socket
 from realmgw.datapath.netlink.codec import Channel, RefusedError
+
+AT_ONCE = 64
+"""So many flows are ended by one call; the kernel's answers have room in any socket."""
 
 
 def end_flows(gone: Iterable[bytes], came: Iterable[bytes] = (), ends: Collection[bytes] = ()) -> int:
@@ -77,11 +80,22 @@ def end_all(
     found: list[flows.Entry] = []
     for sequence, family in enumerate(families, 1):
         found += codec.undisturbed(partial(_listed, channel, flows.listing(sequence, family), pattern))
-    return sum(end(channel, sequence, flow) for sequence, flow in enumerate(filter(wanted, found), len(families) + 1))
+    meant = [flow for flow in found if wanted(flow)]
+    portions = (meant[start : start + AT_ONCE] for start in range(0, len(meant), AT_ONCE))
+    return sum(_end(channel, sequence, some) for sequence, some in enumerate(portions, len(families) + 1))
+
+
+def _end(channel: Channel, sequence: int, some: Collection[flows.Entry]) -> int:
+    """End a few flows, and tell how many were still there."""
+    errors = codec.acknowledged(channel, [flows.deletion(sequence, each) for each in some], "the end of flows")
+    refused = next((each for each in errors if each not in (0, codec.ENOENT)), None)
+    if refused is not None:
+        raise RefusedError("the end of flows", refused)
+    return errors.count(0)
 
 
 def _listed(channel: Channel, request: bytes, pattern: re.Pattern[bytes]) -> list[flows.Entry]:
-    return list(flows.listed(codec.dump(channel, request, "flows"), pattern))
+    return list(flows.listed(codec.dump(channel, request, "flows", wanted=pattern), pattern))
 
 
 def end(channel: Channel, sequence: int, flow: flows.Entry) -> bool:

@@ -21,6 +21,7 @@ from twisted.logger import Logger
 
 from realmgw.config.settings import Settings
 from realmgw.datapath.apply import Applied
+from realmgw.datapath.departing import Departures
 from realmgw.datapath.gathering import Gathering
 from realmgw.datapath.hosts import HostChange
 from realmgw.datapath.netlink.counters import Count, QueueFigures
@@ -35,8 +36,6 @@ from realmgw.subscribers.model import Host
 
 STRAY_INTERVAL = 0.1  # seconds
 """How long stray senders are collected before the kernel is told of them, all in one transaction."""
-REDIRECTED_INTERVAL = 1.0  # seconds
-"""How long hosts that are no guests any more are collected before what they had redirected is ended, all at once."""
 MOST_LINES = 20
 """So many lines of the log one repair has at most."""
 STRAYS_WAITING = 4096
@@ -69,6 +68,7 @@ class DatapathService(service.Service):
         hosts: Every host that a flow may be translated to.
         clock: What batches of stray senders are timed by.
         worker: Where the calls that block are made. It is started and stopped here.
+        lister: Where conntrack is listed, likewise: another thread, so that no change waits for that.
         ears: What hears of changes in the kernel.
         includes: The operator's own rules; None: there are none.
         purging: Whether everything is removed from the kernel when the service stops.
@@ -90,6 +90,7 @@ class DatapathService(service.Service):
         *,
         clock: IReactorTime,
         worker: Worker,
+        lister: Worker,
         ears: Ears,
         includes: Includes | None = None,
         purging: bool = False,
@@ -100,8 +101,8 @@ class DatapathService(service.Service):
         self._worker = worker
         self._includes = includes
         self._purging = purging
-        self._strays = Gathering(self._tell_strays, clock, STRAY_INTERVAL)
-        self._redirected = Gathering(self._end_redirected, clock, REDIRECTED_INTERVAL)
+        self._strays: Gathering[bytes] = Gathering(self._tell_strays, clock, STRAY_INTERVAL)
+        self._departures = Departures(kernel.end_flows, lister, clock)
         self._watch = Watch(self._look, self._note, clock, ears)
         self._tell = tell
         self._refused = self._begun = self._purged = self._settled = self._began_bare = False
@@ -123,6 +124,7 @@ class DatapathService(service.Service):
         self._purged = self._settled = self._began_bare = self._begun = False
         super().startService()  # type: ignore[no-untyped-call]  # Twisted has no annotation there
         self._worker.start()
+        self._departures.start()
         try:
             yield from self._apply()
         except Exception:
@@ -153,7 +155,7 @@ class DatapathService(service.Service):
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted has no annotation there
         self._watch.stop()
         self._strays.stop()
-        self._redirected.stop()
+        yield self._departures.stop()
         is_undone = self._began_bare and not self._settled
         if is_undone or (self._purging and self.applied is not None):
             yield from self._purge_and_tell()
@@ -172,8 +174,10 @@ class DatapathService(service.Service):
             came: Hosts that are new, and those that change, as they are from now on.
 
         Returns:
-            A Deferred that fires when the kernel has them. When it fails, the kernel has what it had before.
+            A Deferred that fires when the kernel has them. When it fails, the kernel has what it had before. Where the
+            flows of an address that comes are still to be ended, it waits for that first.
         """
+        yield self._departures.before(came)
         yield self._worker.call(self._change, settings, gone, came)
 
     @inlineCallbacks
@@ -186,16 +190,18 @@ class DatapathService(service.Service):
 
         Args:
             gone: The former.
-            came: Addresses of hosts that are no guests any more.
-            soon: What these had redirected may end later, within `REDIRECTED_INTERVAL`, with that of others.
+            came: Addresses of hosts that are no guests any more, or others' from now on.
+            soon: It may be done later, for many at once (see `departing`); not for what is somebody else's already.
 
         Returns:
-            A Deferred that fires with how many there were, and fails with `RealmGatewayError` if the kernel refused.
+            A Deferred that fires with how many there were, as far as it was done at once, and then fails with
+            `RealmGatewayError` if the kernel refused.
         """
         if soon and self.running:
-            self._redirected.add(came)
-            came = ()
-        ended: int = (yield self._worker.call(self._kernel.end_flows, gone, came)) if gone or came else 0
+            moved = {*gone}.intersection(came)
+            self._departures.later({*gone} - moved, came)
+            gone, came = moved, ()
+        ended: int = (yield self._departures.at_once(gone, came)) if gone or came else 0
         return ended
 
     def push_stray(self, source: bytes) -> None:
@@ -369,10 +375,3 @@ class DatapathService(service.Service):
                     error=error,
                 )
             self._refused = True
-
-    @inlineCallbacks
-    def _end_redirected(self, came: set[bytes]) -> Generator[Deferred[Any], Any, None]:
-        try:
-            yield self._worker.call(self._kernel.end_flows, (), came)
-        except RealmGatewayError as error:
-            self._log.warn("datapath: what guests had redirected could not be ended: {error}", error=error)

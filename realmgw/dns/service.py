@@ -33,7 +33,7 @@ from realmgw.dns.forward.service import NO_FILES, Files, Forwarding, reading
 from realmgw.dns.guests import Guests
 from realmgw.dns.lan import lan_view
 from realmgw.dns.mitigation.defences import Defences
-from realmgw.dns.port import UDP_TURN, UDP_TURN_BESIDE, DnsDatagrams
+from realmgw.dns.port import UDP_TURN, UDP_TURN_BESIDE, UDP_TURN_UPDATES, DnsDatagrams
 from realmgw.dns.server import ViewServer
 from realmgw.dns.update.server import UpdateServer
 from realmgw.dns.update.updater import Updates
@@ -266,7 +266,8 @@ class DnsService(service.Service):
         address, port = str(endpoint.address), endpoint.port
         longest = MAX_MESSAGE if server is self.update else self._settings.dns.udp_size + 1  # longer ones are cut
         with explained("UDP", endpoint):
-            datagrams = DnsDatagrams(server, self._clock, UDP_TURN if server is self.wan else UDP_TURN_BESIDE)
+            turn = {self.wan: UDP_TURN, self.update: UDP_TURN_UPDATES}.get(server, UDP_TURN_BESIDE)
+            datagrams = DnsDatagrams(server, self._clock, turn)
             self._ports.append(self._clock.listenUDP(port, datagrams, interface=address, maxPacketSize=longest))
         with explained("TCP", endpoint):
             self._ports.append(self._clock.listenTCP(port, server, backlog=BACKLOG, interface=address))

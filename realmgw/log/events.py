@@ -57,6 +57,9 @@ EVENTS: Mapping[str, Mapping[str, str]] = {
     "dashboard.service": {
         "the dashboard keeps the token and the certificate that it has: {why}": "dashboard-secrets-kept",
     },
+    "datapath.departing": {
+        "datapath: flows that are to end go on, and it is tried again: {error}": "flows-not-ended",
+    },
     "datapath.netlink.port": {"datapath: changes are not heard any more: {error}": "kernel-unheard"},
     "datapath.service": {
         "datapath: {change}": "datapath-set",
@@ -64,7 +67,6 @@ EVENTS: Mapping[str, Mapping[str, str]] = {
         "datapath: {line}; it was put back": "put-back",
         "datapath: {count} more were put back": "put-back",
         "datapath: not everything was removed: {error}": "datapath-not-removed",
-        "datapath: what guests had redirected could not be ended: {error}": "guests-not-ended",
         "datapath: stray senders are not taken at present, the next ones are tried again: {error}": "strays-not-taken",
     },
     "dns.forward.service": {

@@ -30,6 +30,7 @@ from realmgw.datapath.service import DatapathService
 from realmgw.datapath.tracing.port import Tracer
 from realmgw.datapath.watch.including import Includes
 from realmgw.datapath.watch.port import KernelEars
+from realmgw.datapath.worker import KernelThread
 from realmgw.dns.guests import Guests
 from realmgw.dns.service import DnsService
 from realmgw.tap.ground import Ground
@@ -83,7 +84,8 @@ class Packets:
         self.kernel = Kernel(settings, lent=Lent(lendable.seed, SHARE))
         self.datapath = DatapathService(
             self.kernel, hosts.values(), clock=reactor, worker=ground.kernel_thread, purging=purging,
-            ears=KernelEars(reactor, (*STRAYS, *BANNED)), tell=looked, includes=Includes(settings),
+            lister=KernelThread(reactor, "realmgw-conntrack"), ears=KernelEars(reactor, (*STRAYS, *BANNED)),
+            tell=looked, includes=Includes(settings),
         )  # fmt: skip
         self._unsolicited = Unsolicited(settings.admission, self.datapath.push_stray)
         self.gate = Gate(

@@ -209,9 +209,7 @@ class LeaseService(service.Service):
 
     def _take(self, waiting: Waiting) -> Deferred[None]:
         self._expect(waiting)
-        if not self._is_due:
-            self._is_due = True
-            self._clock.callLater(0, self._begin)
+        self._turn_after(0.0)
         return waiting.done
 
     def _expect(self, waiting: Waiting) -> None:
@@ -223,6 +221,7 @@ class LeaseService(service.Service):
 
     def _begin(self) -> None:
         if self.running:  # else the stop has done it
+            self._is_due = True
             self.in_force.exclusively(self._turn).addErrback(_fault)
 
     @inlineCallbacks
@@ -274,7 +273,7 @@ class LeaseService(service.Service):
             yield self._keeping.write(names)
         if changes is not None:
             try:
-                yield self.in_force.put(changes)
+                yield self.in_force.put(changes, soon=all(each.word != "removed" for each in taken))
             except Exception:
                 if names:
                     before = {name: lease for each in reversed(taken) for name, lease in each.before.items()}
@@ -296,8 +295,8 @@ class LeaseService(service.Service):
             self.hosts.expect(self.hosts.wanted(each.following, self._running.settings))
 
     def _turn_after(self, seconds: float) -> None:
-        """There is a turn then, or sooner: one timer for whatever is to be done without a change."""
-        if not self.running:
+        """There is a turn then, or sooner: one for all that ask for it before it begins, however long others take."""
+        if not self.running or self._is_due:
             return
         if self._again is None or not self._again.active():
             self._again = self._clock.callLater(seconds, self._begin)
@@ -314,7 +313,7 @@ class LeaseService(service.Service):
             more = f" and {len(late) - 1} more" if len(late) > 1 else ""
             self._keeping.say("kernel", f"{late[0]}{more} can not be removed, and is tried again: {error}")
         if self._leaving:
-            self._turn_after(GRACE)
+            self._turn_after(GRACE if late else next(iter(self._leaving.values())) - self._clock.seconds())
         elif self._keeping.astray:
             self._turn_after(AGAIN)
         for each in self._taken_out([*taken, *self._waiting]):

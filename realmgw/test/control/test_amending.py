@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from ipaddress import ip_address, ip_network
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import deferLater
 
 from realmgw.control.apply import Status
 from realmgw.errors import PlatformError, RealmGatewayError
@@ -14,7 +15,7 @@ from realmgw.subscribers.leases.journal import Journal
 from realmgw.subscribers.leases.records import Record
 from realmgw.subscribers.leases.service import GRACE
 from realmgw.subscribers.reach import Around
-from realmgw.test.control.parts import only
+from realmgw.test.control.parts import RecordingParts, only
 from realmgw.test.control.registering import NAMES, LeaseTestCase, adding, address
 
 
@@ -63,7 +64,38 @@ class RegisteredTests(LeaseTestCase):
         self.gateway.pass_time(GRACE)
         self.assertEqual((self.gateway.names, self.host("h")), (NAMES, ()))
         self.assertEqual(ended, [{old.data}, {new.data}])
+        self.patch(self.gateway.parts, "end_flows", RecordingParts.end_flows.__get__(self.gateway.parts))
+        for removes, soon in ((True, False), (False, True)):
+            self.change(adding(old))
+            self.leases.remove("h.example.org.") if removes else self.change(adding(removed=(old,)))
+            self.gateway.pass_time(GRACE)
+            self.assertEqual((self.host("h"), self.gateway.parts.soon), ((), soon), "by hand, it is waited for")
         self.assertEqual(self.leases.records("h.example.org."), ())
+
+    def test_turns_do_not_multiply_while_some_leave_and_others_come(self) -> None:
+        """However long each takes, one is under way, and one waits at most."""
+        asked, begun = list[int](), list[int]()
+        exclusively, turn = self.leases.in_force.exclusively, self.leases._turn
+
+        def asking(doing: Callable[[], Deferred[None]]) -> Deferred[None]:
+            asked.append(1)
+            return exclusively(doing)
+
+        def beginning() -> Deferred[None]:
+            begun.append(1)
+            return turn()
+
+        self.patch(self.leases.in_force, "exclusively", asking)
+        self.patch(self.leases, "_turn", beginning)
+        self.patch(self.gateway.parts, "change", lambda *_: deferLater(self.clock, 0.02))
+        for number in range(600):  # a host comes each 5 ms, is taken back half a second later, and leaves after `GRACE`
+            self.leases.change(adding(address(f"h{number}", f"192.168.{number // 250 + 1}.{number % 250 + 1}")))
+            if number >= 100:
+                gone = address(f"h{number - 100}", f"192.168.{(number - 100) // 250 + 1}.{(number - 100) % 250 + 1}")
+                self.leases.change(adding(removed=(gone,)))
+            self.clock.advance(0.005)
+            self.assertLessEqual(len(asked) - len(begun), 1)
+        self.gateway.pass_time(2 * GRACE)
 
     def test_who_renews_keeps_his_flows(self) -> None:
         """A DHCP server may remove everything, and add it again; whoever else wants the address has it at once."""

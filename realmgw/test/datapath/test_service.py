@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
@@ -31,7 +33,12 @@ class DatapathServiceTestCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock, self.worker, self.kernel = Clock(), MemoryWorker(), RecordingKernel()
-        self.service = DatapathService(self.kernel, HOSTS, clock=self.clock, worker=self.worker, ears=MemoryEars())
+        self.service = self.of(self.kernel, self.worker)
+
+    def of(self, kernel: RecordingKernel, worker: MemoryWorker, **how: Any) -> DatapathService:
+        """A service; nothing is listed for it."""
+        lister, ears = MemoryWorker(), MemoryEars()
+        return DatapathService(kernel, HOSTS, clock=self.clock, worker=worker, lister=lister, ears=ears, **how)
 
     def start(self) -> None:
         """Starts it to the end."""
@@ -96,7 +103,7 @@ class StartTests(DatapathServiceTestCase):
         """And ends the thread, whether the kernel let it or not."""
         for refusal, last in ((None, ("purge",)), (RealmGatewayError("nft: no"), ("apply", HOSTS))):
             kernel, worker = RecordingKernel(), MemoryWorker()
-            service = DatapathService(kernel, HOSTS, clock=self.clock, worker=worker, ears=MemoryEars(), purging=True)
+            service = self.of(kernel, worker, purging=True)
             service.startService()
             worker.work()
             kernel.refusal = refusal
@@ -261,9 +268,7 @@ class WatchTests(DatapathServiceTestCase):
         """To whom it may concern, and kept for `placed`."""
         told: list[Findings] = []
         thing = Thing(Kind.INTERFACE, "wan0", UP, needed=True)
-        service = DatapathService(
-            self.kernel, HOSTS, clock=self.clock, worker=self.worker, ears=MemoryEars(), tell=told.append
-        )
+        service = self.of(self.kernel, self.worker, tell=told.append)
         self.kernel.findings = Findings(things=(thing,), left=(Deviation(thing, DOWN),), broken=("wan0 is down",))
         service.startService()
         self.worker.work()

@@ -4,53 +4,9 @@ from __future__ import annotations
 
 from twisted.logger import capturedLogs
 
-from realmgw.datapath.service import REDIRECTED_INTERVAL, STRAY_INTERVAL, STRAYS_WAITING
+from realmgw.datapath.service import STRAY_INTERVAL, STRAYS_WAITING
 from realmgw.errors import RealmGatewayError
 from realmgw.test.datapath.test_service import OTHER, STRAY, DatapathServiceTestCase
-
-
-class RedirectedTests(DatapathServiceTestCase):
-    """`end_flows`, of hosts that are no guests any more."""
-
-    def ended(self) -> list[object]:
-        """What the kernel was told to end, one listing of all flows each."""
-        return [call[1:] for call in self.kernel.calls if call[0] == "end_flows"]
-
-    def test_many_that_come_one_by_one_are_one_listing(self) -> None:
-        """Nobody waits for it; who is gone is ended at once, and who comes by a reload is, too."""
-        self.start()
-        for number in range(200):
-            done = self.service.end_flows((), {number.to_bytes(4, "big")}, soon=True)
-            self.assertEqual(self.successResultOf(done), 0)
-            self.clock.advance(0.004)
-        self.clock.advance(REDIRECTED_INTERVAL)
-        self.worker.work()
-        self.assertEqual(self.ended(), [((), {number.to_bytes(4, "big") for number in range(200)})])
-        gone = self.service.end_flows({STRAY}, {OTHER}, soon=True)
-        self.worker.work()
-        self.assertEqual((self.successResultOf(gone), self.ended()[1]), (1, ({STRAY}, ())))
-        self.service.end_flows((), {OTHER})
-        self.worker.work()
-        self.assertEqual(self.ended()[2], ((), {OTHER}))
-
-    def test_a_kernel_that_refuses_is_told_of_and_the_next_ones_are_tried(self) -> None:
-        """A line in the log; nothing is left after the stop."""
-        self.start()
-        self.kernel.refusal = RealmGatewayError("no conntrack")
-        self.service.end_flows((), {OTHER}, soon=True)
-        with capturedLogs() as events:
-            self.clock.advance(REDIRECTED_INTERVAL)
-            self.worker.work()
-        self.assertEqual(len(events), 1)
-        self.kernel.refusal = None
-        self.service.end_flows((), {STRAY}, soon=True)
-        self.clock.advance(REDIRECTED_INTERVAL)
-        self.worker.work()
-        self.assertEqual(self.ended(), [((), {STRAY})])
-        self.service.end_flows((), {OTHER}, soon=True)
-        self.service.stopService()
-        self.worker.work()
-        self.assertEqual((self.clock.getDelayedCalls(), len(self.ended())), ([], 1))
 
 
 class StrayTests(DatapathServiceTestCase):

@@ -166,7 +166,7 @@ class MarkdnatLastStepTests(DnatTestCase):
     def test_missing_last_step_is_closed_and_put_back(self) -> None:
         """The admitted are dropped and counted; the next look puts it back."""
         worker, clock = MemoryWorker(), Clock()
-        service = DatapathService(self.kernel, self.hosts, clock=clock, worker=worker, ears=MemoryEars())
+        service = DatapathService(self.kernel, self.hosts, clock=clock, worker=worker, lister=worker, ears=MemoryEars())
         self.decide()
         with self.testbed.inside("gwa"):
             service.startService()

@@ -86,6 +86,7 @@ class RegisteredGuestTests(GuestTestCase):
         self.update("guests")
         self.assertTrue(until(lambda: not self.told(f"{NAME}.")))  # it is a host for two seconds more
         self.assertEqual(self.told("101.0.168.192.in-addr.arpa.", "PTR"), [])
+        self.assertTrue(until(lambda: not self.flows()), "what it had as a host ends soon")
 
     def lease(self, command: str, **given: str) -> None:
         """Registers, or removes."""

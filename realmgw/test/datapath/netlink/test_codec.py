@@ -57,6 +57,29 @@ class DumpTests(SynchronousTestCase):
             self.assertRaises(InterruptedDumpError, listed, channel)
             self.assertEqual(channel.reads, [])
 
+    def test_leaves_out_what_is_not_wanted(self) -> None:
+        """What is found twice is given once; what says how the listing goes on is heeded, wherever it stands."""
+        wanted = re.compile(b"aa")
+        reads = part(b"aabb") + part(b"abab") + part(b"aaaa"), part(b"bbbb") + part(b"baab") + done(SEQUENCE)
+        found = codec.dump(AnsweringChannel(*reads), REQUEST, "things", wanted=wanted)
+        self.assertEqual([each.body for each in found], [b"aabb", b"aaaa", b"baab"])
+        channel = AnsweringChannel(part(b"bbbb") + part(b"cccc", flags=codec.INTERRUPTED) + part(b"bbbb"), reads[1])
+        self.assertRaises(InterruptedDumpError, list, codec.dump(channel, REQUEST, "things", wanted=wanted))
+        channel = AnsweringChannel(part(b"bbbb") + refusal(SEQUENCE, EPERM))
+        self.assertRaises(RefusedError, list, codec.dump(channel, REQUEST, "things", wanted=wanted))
+        cut_off = AnsweringChannel(part(b"aabb") + part(b"bbbb")[:7])
+        self.assertRaises(RealmGatewayError, list, codec.dump(cut_off, REQUEST, "things", wanted=wanted))
+
+    @given(st.lists(st.binary(max_size=9)), st.binary(min_size=1, max_size=2))
+    def test_gives_whatever_something_is_found_in(self, bodies: list[bytes], sought: bytes) -> None:
+        """Of messages of any length; a little more may be given."""
+        wanted, received = (
+            re.compile(re.escape(sought)),
+            b"".join(part(each) + bytes(-len(each) % 4) for each in bodies),
+        )
+        found = [each.body for each in codec.messages(received, wanted) if wanted.search(each.body)]
+        self.assertEqual(found, [each for each in bodies if sought in each])
+
     def test_tells_a_refusal_by_its_number(self) -> None:
         """At the beginning, or at the end of what was listed; what means that there is nothing is none."""
         for reads in ([refusal(SEQUENCE, EPERM)], [part(), done(SEQUENCE, EPERM)]):
