@@ -24,16 +24,17 @@ SUFFIX = ".yaml"
 """Of every file that counts."""
 
 
-def files(folders: Iterable[Path], problems: Problems) -> list[Path]:
+def files(folders: Iterable[Path], problems: Problems, suffix: str = SUFFIX) -> list[Path]:
     """The files of some folders that count, in their order; a folder that is not there has none.
 
     Args:
         folders: Those of later layers last.
         problems: Gets what the operating system refuses.
+        suffix: Of those that count.
     """
     by_name: dict[str, Path] = {}
     for folder in folders:
-        by_name.update((path.name, path) for path in _content(folder, problems) if _counts(path))
+        by_name.update((path.name, path) for path in _content(folder, problems) if counts(path, suffix))
     return [by_name[name] for name in sorted(by_name) if not is_mask(by_name[name])]
 
 
@@ -47,8 +48,9 @@ def _content(folder: Path, problems: Problems) -> list[Path]:
         return []
 
 
-def _counts(path: Path) -> bool:
-    return path.suffix == SUFFIX and not path.name.startswith(".")
+def counts(path: PurePath, suffix: str = SUFFIX) -> bool:
+    """Whether a file is one of those that count: editors leave others behind."""
+    return path.suffix == suffix and not path.name.startswith(".")
 
 
 def is_mask(path: Path) -> bool:

@@ -85,9 +85,7 @@ def reading_secrets(settings: Settings) -> Steps[Secrets]:
 
 def _cookies(path: PurePath) -> Steps[tuple[bytes, ...]]:
     try:
-        found = parse_secrets((yield Blocking(str(path), partial(read, path, LONGEST))).decode())
-    except OSError as error:
-        raise _unreadable("dns.cookies.secret_file", path, error) from None
+        found = parse_secrets((yield from _content("dns.cookies.secret_file", path, LONGEST)).decode())
     except UnicodeDecodeError:  # which quotes what it can not read
         raise ConfigurationError((f"dns.cookies.secret_file: {path}: it is no text",)) from None
     except MalformedError as error:
@@ -99,18 +97,19 @@ def _cookies(path: PurePath) -> Steps[tuple[bytes, ...]]:
 
 def _keys(path: PurePath) -> Steps[tuple[UpdateKey, ...]]:
     problems = Problems(str(path))
-    try:
-        content = yield Blocking(str(path), partial(read, path, updates.LONGEST))
-    except OSError as error:
-        raise _unreadable("dns.update.key_file", path, error) from None
+    content = yield from _content("dns.update.key_file", path, updates.LONGEST)
     found = yield from updates.reading_keys(content, problems)
     if problems.found:
         raise ConfigurationError(problems.lines())
     return found
 
 
-def _unreadable(key: str, path: PurePath, error: OSError) -> ConfigurationError:
-    return ConfigurationError((f"{key}: {path} can not be read: {error.strerror}",))
+def _content(key: str, path: PurePath, longest: int) -> Steps[bytes]:
+    try:
+        content: bytes = yield Blocking(str(path), partial(read, path, longest))
+    except OSError as error:
+        raise ConfigurationError((f"{key}: {path} can not be read: {error.strerror}",)) from None
+    return content
 
 
 def lists(settings: Settings) -> Steps[tuple[namelists.Listed, ...]]:
@@ -123,9 +122,9 @@ def lists(settings: Settings) -> Steps[tuple[namelists.Listed, ...]]:
     for rules in settings.dns.forward.lists:
         problems = Problems(str(rules.file))
         try:
-            content = yield Blocking(str(rules.file), partial(read, rules.file, namelists.LONGEST))
-        except OSError as error:
-            wrong.append(f"dns.forward.lists: {rules.file} can not be read: {error.strerror}")
+            content = yield from _content("dns.forward.lists", rules.file, namelists.LONGEST)
+        except ConfigurationError as error:
+            wrong += error.problems
             continue
         found.append((yield from namelists.reading(rules, content, problems)))
         wrong += problems.lines()

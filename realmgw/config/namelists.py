@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 import attrs
 
 from realmgw.config.dns import ListForm, NameList
 from realmgw.config.document import Problems
 from realmgw.config.steps import PORTION, Steps
+
+T = TypeVar("T")
 
 LONGEST = 2**25  # octets
 """Of a file."""
@@ -55,14 +58,8 @@ class Listed:
     """Absolute and in lower case, without the final dot; `*.` before it: all below it."""
 
 
-class _BadLineError(Exception):
-    """What is wrong with a line."""
-
-
 def reading(rules: NameList, content: bytes, problems: Problems) -> Steps[Listed]:
     """Reads a list, some lines at a time.
-
-    A list without a name, and one that ends within a line, was not written whole: that is a problem.
 
     Args:
         rules: What the configuration says of it.
@@ -70,32 +67,52 @@ def reading(rules: NameList, content: bytes, problems: Problems) -> Steps[Listed
         problems: Gets what is wrong.
     """
     read = _Hosts() if rules.form is ListForm.HOSTS else _Zone()
-    found: list[tuple[str, Verdict]] = []
-    number = 0
-    for number, line in enumerate(lines(content), 1):
-        try:
-            found += read.line(line)
-        except _BadLineError as error:
-            problems.at(number, 1, str(error))
-        if problems.are_many(number):
-            break
-        if len(found) > MOST_NAMES:
-            problems.at(number, 1, f"there are more than {MOST_NAMES} names: write fewer, or several lists")
-            break
-        if not number % PORTION:
-            yield None
-    if not problems.found:
-        _check_whole(content, number, problems, has_names=bool(found), is_open=read.is_open)
+    what = "name", "names", MOST_NAMES, "write fewer, or several lists"
+    found = yield from entries(content, problems, read.line, what, lambda: read.is_open)
     if rules.allow:
         found = [(name, Verdict.PASS) for name, _ in found]
     return Listed(rules, tuple(found))
 
 
-def _check_whole(content: bytes, last: int, problems: Problems, *, has_names: bool, is_open: bool) -> None:
-    if not has_names:
-        problems.at(1, 1, "there is no name in it: was it written whole?")
-    elif not content.endswith(b"\n") or is_open:
-        problems.at(last, 1, "the file ends within a line: was it written whole? End it with a new line")
+def entries(
+    content: bytes,
+    problems: Problems,
+    read: Callable[[str], Iterable[T]],
+    what: tuple[str, str, int, str],
+    is_open: Callable[[], bool] = lambda: False,
+    at_once: int = PORTION,
+) -> Steps[list[T]]:
+    """Goes through a file, some lines at a time.
+
+    A file without an entry, and one that ends within a line, was not written whole: that is a problem.
+
+    Args:
+        content: The file.
+        problems: Gets what is wrong.
+        read: Gives the entries of a line; its ValueError says what is wrong there.
+        what: What an entry is called, and several; how many there may be, and what to do about more.
+        is_open: Whether an entry goes on in the next line.
+        at_once: So many lines between two steps.
+    """
+    name, many, most, instead = what
+    found, number = list[T](), 0
+    for number, line in enumerate(lines(content), 1):
+        try:
+            found += read(line)
+        except ValueError as error:
+            problems.at(number, len(line) - len(line.lstrip()) + 1, str(error))
+        if problems.are_many(number):
+            break
+        if len(found) > most:
+            problems.at(number, 1, f"there are more than {most} {many}: {instead}")
+            return []
+        if not number % at_once:
+            yield None
+    if not problems.found and not found:
+        problems.at(1, 1, f"there is no {name} in it: was it written whole?")
+    elif not problems.found and (not content.endswith(b"\n") or is_open()):
+        problems.at(number, 1, "the file ends within a line: was it written whole? End it with a new line")
+    return found
 
 
 def lines(content: bytes) -> Iterator[str]:
@@ -114,7 +131,7 @@ def _name(text: str) -> str:
     if lower == "*":
         return lower
     if len(lower) > 253 or _NAME.fullmatch(lower.removeprefix("*.")) is None:
-        raise _BadLineError(f"{text!r} is no domain name")
+        raise ValueError(f"{text!r} is no domain name")
     return lower.removesuffix(".")
 
 
@@ -129,7 +146,7 @@ class _Hosts:
         if len(words) > 1:
             address, *words = words
             if address not in _NOWHERE and any(word.lower() not in _ITSELF for word in words):
-                raise _BadLineError(f"{address!r} is no address that leads nowhere: write 0.0.0.0 before the names")
+                raise ValueError(f"{address!r} is no address that leads nowhere: write 0.0.0.0 before the names")
         return ((_name(word), Verdict.NXDOMAIN) for word in words if word.lower() not in _ITSELF)
 
 
@@ -167,7 +184,7 @@ class _Zone:
         if kind in _PASSED_OVER:
             return []
         if kind != "CNAME" or len(words) != 2:
-            raise _BadLineError(f"{' '.join(words)!r}: no data can be given: write CNAME ., *. or rpz-passthru.")
+            raise ValueError(f"{' '.join(words)!r}: no data can be given: write CNAME ., *. or rpz-passthru.")
         return [self._rule(self._trigger(), words[1].lower())]
 
     def _directive(self, words: list[str]) -> None:
@@ -175,7 +192,7 @@ class _Zone:
             self._origin = self._full(words[1])
             self._apex = self._apex or self._origin
         elif words[0].upper() != "$TTL":
-            raise _BadLineError(f"{words[0]!r}: only $ORIGIN and $TTL are read")
+            raise ValueError(f"{words[0]!r}: only $ORIGIN and $TTL are read")
 
     def _full(self, text: str) -> str:
         """A name with its final dot where the zone's is known; relative to the zone where it is not."""
@@ -191,17 +208,17 @@ class _Zone:
         owner = self._owner
         if owner.endswith("."):
             if not self._apex.endswith(".") or not owner.endswith(f".{self._apex}"):
-                raise _BadLineError(f"{owner!r} is not in this zone: write it without its final dot")
+                raise ValueError(f"{owner!r} is not in this zone: write it without its final dot")
             owner = owner.removesuffix(f".{self._apex}")
         if owner.rpartition(".")[2] in _OTHER_TRIGGERS:
-            raise _BadLineError(f"{owner!r}: only names are triggers here, and nothing by {owner.rpartition('.')[2]}")
+            raise ValueError(f"{owner!r}: only names are triggers here, and nothing by {owner.rpartition('.')[2]}")
         return _name(owner)
 
     def _rule(self, trigger: str, target: str) -> tuple[str, Verdict]:
         verdicts = {".": Verdict.NXDOMAIN, "*.": Verdict.NODATA, "rpz-passthru.": Verdict.PASS}
         verdict = Verdict.PASS if target == f"{trigger}." else verdicts.get(target)
         if target in _OTHER_ACTIONS:
-            raise _BadLineError(f"{target!r}: no question is left unanswered: write CNAME ., *. or rpz-passthru.")
+            raise ValueError(f"{target!r}: no question is left unanswered: write CNAME ., *. or rpz-passthru.")
         if verdict is None:
-            raise _BadLineError(f"{target!r}: no data can be given: write CNAME ., *. or rpz-passthru.")
+            raise ValueError(f"{target!r}: no data can be given: write CNAME ., *. or rpz-passthru.")
         return trigger, verdict

@@ -13,7 +13,7 @@ import attrs
 
 from realmgw.config.addresses import network
 from realmgw.config.document import Problems
-from realmgw.config.namelists import lines
+from realmgw.config.namelists import entries
 from realmgw.config.steps import Steps
 from realmgw.config.values import Network
 
@@ -41,34 +41,14 @@ class Prefixes:
 
 
 def reading(content: bytes, problems: Problems) -> Steps[list[Network]]:
-    """Reads a file, some lines at a time.
+    """Reads a file, as `namelists.entries` does."""
+    what = "prefix", "prefixes", MOST_PREFIXES, "write fewer, and larger ones"
+    return entries(content, problems, _line, what, at_once=AT_ONCE)
 
-    A file without a prefix, and one that ends within a line, was not written whole: that is a problem.
 
-    Args:
-        content: The file.
-        problems: Gets what is wrong.
-    """
-    found: list[Network] = []
-    number = 0
-    for number, line in enumerate(lines(content), 1):
-        text = line.partition("#")[0].partition(";")[0].strip()
-        try:
-            found += [network(text)] if text else []
-        except ValueError as error:
-            problems.at(number, line.index(text) + 1, str(error))
-        if problems.are_many(number):
-            break
-        if len(found) > MOST_PREFIXES:
-            problems.at(number, 1, f"there are more than {MOST_PREFIXES} prefixes: write fewer, and larger ones")
-            return []
-        if not number % AT_ONCE:
-            yield None
-    if not problems.found and not found:
-        problems.at(1, 1, "there is no prefix in it: was it written whole?")
-    elif not problems.found and not content.endswith(b"\n"):
-        problems.at(number, 1, "the file ends within a line: was it written whole? End it with a new line")
-    return found
+def _line(line: str) -> list[Network]:
+    text = line.partition("#")[0].partition(";")[0].strip()
+    return [network(text)] if text else []
 
 
 def ordering(networks: list[Network]) -> Steps[Prefixes]:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import attrs
 
-from realmgw.config import disk
-from realmgw.config.layers import is_mask
+from realmgw.config import disk, layers
+from realmgw.config.document import Problems
 from realmgw.config.service import Readers
 from realmgw.config.settings import Settings
 from realmgw.config.steps import Blocking
@@ -64,18 +64,12 @@ def read(settings: Settings) -> tuple[list[Include], list[str]]:
     Raises:
         PlatformError: A folder can not be read, so nothing is known of its files.
     """
-    paths: dict[str, Path] = {}
-    problems: list[str] = []
-    for layer in settings.drop_ins:
-        folder = Path(layer) / includes.FOLDER
-        try:
-            names = sorted(each for each in folder.iterdir() if each.name.endswith(includes.ENDING))
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except OSError as error:
-            raise PlatformError(f"{folder} can not be read: {error.strerror}") from error
-        paths.update((each.name, each) for each in names if not each.name.startswith("."))
-    return _readable([paths[name] for name in sorted(paths) if not is_mask(paths[name])], problems), problems
+    problems, unread = list[str](), Problems(includes.FOLDER)
+    folders = (Path(each, includes.FOLDER) for each in settings.drop_ins if Path(each).is_dir())
+    paths = layers.files(folders, unread, includes.ENDING)
+    if unread.found:
+        raise PlatformError(unread.found[0][2])
+    return _readable(paths, problems), problems
 
 
 def _readable(paths: list[Path], problems: list[str]) -> list[Include]:

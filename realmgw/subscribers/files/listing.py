@@ -16,6 +16,7 @@ from pathlib import Path, PurePath
 import attrs
 
 from realmgw.config import disk
+from realmgw.config.layers import counts
 
 MAX_FILE = 64 * 2**20  # octets
 """The longest subscriber file."""
@@ -55,12 +56,7 @@ def listed(folder: PurePath) -> dict[str, Version | None]:
     Raises:
         OSError: The folder can not be read.
     """
-    return {path.name: _version(path) for path in Path(folder).iterdir() if is_ours(path)}
-
-
-def is_ours(path: PurePath) -> bool:
-    """Whether a file is one of those that count: editors leave others behind."""
-    return path.suffix == ".yaml" and not path.name.startswith(".")
+    return {path.name: _version(path) for path in Path(folder).iterdir() if counts(path)}
 
 
 def _version(path: PurePath) -> Version | None:

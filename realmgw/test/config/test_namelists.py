@@ -154,7 +154,7 @@ old.example.net CNAME old.example.net.
         self.assert_problem("a.test. CNAME .\n", "1:1: 'a.test.' is not in this zone")
         self.assert_problem("$ORIGIN rpz.test.\na.test. CNAME .\n", "2:1: 'a.test.' is not in this zone")
         self.assert_problem("$INCLUDE other\n", "1:1: '$INCLUDE': only $ORIGIN and $TTL")
-        self.assert_problem("  CNAME .\n", "1:1: '' is no domain name")
+        self.assert_problem("  CNAME .\n", "1:3: '' is no domain name")
 
     def test_lines_are_read_in_one_pass(self) -> None:
         """However much what is no TTL looks like one."""
