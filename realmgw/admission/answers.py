@@ -74,6 +74,8 @@ class Answers:
         self._turn_at = self._due = self._asked_at = self._not_before = -math.inf
         self.since = math.inf
         self._more = False  # may wait to be taken
+        self._latest: dict[bytes, int] = {}  # by address: how many had been heard when one to it was, the last time
+        self._epoch = 0  # of that
         self.heard = self.lost = self.misheard = self._deaf = 0
 
     def has(self, flow: Flow, came: float) -> bool | None:
@@ -86,16 +88,38 @@ class Answers:
         Returns:
             None if that is not known: it is to be asked for.
         """
-        if flow[2] != TCP or len(flow[0]) != 4:
+        if not self.tells(flow):
             return None
+        now = self._listen()
+        if came < self.since or came < now - MEMORY:
+            return None
+        return flow in self._young or flow in self._old or (None if self._more else False)
+
+    @staticmethod
+    def tells(flow: Flow) -> bool:
+        """Whether it is told of such a flow at all."""
+        return flow[2] == TCP and len(flow[0]) == 4
+
+    def news(self, address: bytes) -> object:
+        """What is another thing than before when a connection to an address was told of, or may have been.
+
+        Args:
+            address: Packed, before translation.
+
+        Returns:
+            None if it is not known: there may be news at any time.
+        """
+        self._listen()
+        return None if self._channel is None or self._more else (self._epoch, self._latest.get(address))
+
+    def _listen(self) -> float:
+        """Take what was told, if it is time; returns the present."""
         now = self._asked_at = self._monotonic()
         if self._channel is None:
             self._begin(now)
         elif now >= self._due:
             self._take(now)
-        if came < self.since or came < now - MEMORY:
-            return None
-        return flow in self._young or flow in self._old or (None if self._more else False)
+        return now
 
     def mistrust(self, flow: Flow) -> None:
         """A flow was answered, and it was not heard, unless it is told just now."""
@@ -119,7 +143,7 @@ class Answers:
         if self._channel is not None:
             self._channel.close()
         self._channel, self.since, self._more = None, math.inf, False
-        self._young, self._old = {}, {}
+        self._forget()
 
     def _begin(self, now: float) -> None:
         if now < self._not_before:
@@ -139,6 +163,7 @@ class Answers:
         self._due = now + EVERY
         if now >= self._turn_at:
             self._old, self._young, self._turn_at = self._young, {}, now + MEMORY
+            self._latest, self._epoch = {}, self._epoch + 1
         assert self._channel is not None, "it is open"
         receive, self._more = self._channel.recv, True
         for _ in range(MESSAGES):
@@ -157,6 +182,7 @@ class Answers:
                 self.heard += 1
                 self._deaf = 0
                 self._young[flow] = None
+                self._latest[flow[1]] = self.heard
         if self._more:
             then = self._monotonic()
             self._due = then + max(then - now, EVERY)
@@ -166,4 +192,8 @@ class Answers:
     def _lose(self, now: float) -> None:
         self.lost += 1
         self.since = now
+        self._forget()
+
+    def _forget(self) -> None:
         self._young, self._old = {}, {}
+        self._latest, self._epoch = {}, self._epoch + 1

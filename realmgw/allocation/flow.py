@@ -20,6 +20,12 @@ class Answers(Protocol):
     def has(self, flow: Flow, came: float) -> bool | None:
         """Whether one was that came then (monotonic seconds); None: it is to be asked for."""
 
+    def tells(self, flow: Flow) -> bool:
+        """Whether it is told of such a flow at all."""
+
+    def news(self, address: bytes) -> object:
+        """Another thing than before when one to a packed address was told of; None: nothing is known of that."""
+
     def mistrust(self, flow: Flow) -> None:
         """One was, and was not told of."""
 

@@ -46,6 +46,8 @@ PATIENCE = 3.0  # seconds
 """Who came when no claim was left is asked for that long; a flow that is not answered by then is not of a client."""
 POLL = 0.002  # seconds
 """How often candidates are looked at while somebody waits for an address."""
+QUIET = 0.02  # seconds
+"""How often where it is told who is answered, and nothing was told."""
 PROBES = 16
 """So many lingering addresses are looked at for one that can be handed on."""
 FORGED = 0.1
@@ -136,6 +138,7 @@ class Candidates:
                 doubt.unclear = True  # it may have been he, a moment before he was answered
         self.ask(reservation, now)
         candidates = crowd.candidates
+        crowd.is_told &= self.answers is not None and self.answers.tells(flow)
         beyond = next(_unanswered((reservation,)), None) is None
         candidates.append(Candidate(flow, now, now + FIRST_QUESTION, beyond))
 
@@ -194,6 +197,8 @@ class Candidates:
         if crowd is None or not crowd.candidates or (now < crowd.due and not at_once):
             return
         candidates, crowd.due = crowd.candidates, now + POLL
+        if not at_once and self._is_quiet(reservation, crowd, now):
+            return
         least = min((claim.created for claim, _ in _unanswered((reservation,))), default=-math.inf)
         if reservation.hold is not None:
             least = min(least, crowd.answered_at)  # it is for those who came since then
@@ -212,6 +217,18 @@ class Candidates:
             self._regard_forged(sum(each.came < crowd.answered_at for each in candidates), now)
             since = crowd.answered_at if reservation.hold is not None else math.inf
             crowd.candidates = deque(each for each in candidates if each.beyond or each.came >= since)
+
+    def _is_quiet(self, reservation: Reservation, crowd: Crowd, now: float) -> bool:
+        """Whether nothing was told of an address since all who came there were looked at: none of them was answered."""
+        news = self.answers.news(reservation.address.packed) if self.answers is not None and crowd.is_told else None
+        if news is None:
+            return False
+        if news != crowd.news:
+            crowd.news, crowd.unlooked = news, len(crowd.candidates)
+        if crowd.unlooked <= 0 and now < crowd.quiet_until:
+            return True
+        crowd.unlooked, crowd.quiet_until = crowd.unlooked - QUESTIONS, now + QUIET
+        return False
 
     def _seen(self, now: float) -> float:
         """All who came by then have been looked at, in monotonic seconds."""

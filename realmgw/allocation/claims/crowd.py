@@ -56,6 +56,14 @@ class Crowd(Pace):
     """In the order in which they came, or were last asked for."""
     due: float = 0.0
     """When candidates are looked at again, in monotonic seconds."""
+    is_told: bool = True
+    """Of each of them it is told when he is answered."""
+    news: object = None
+    """What was told of the address when they were looked at last; see `Answers.news`."""
+    unlooked: int = 0
+    """So many are still to be looked at, since something was told."""
+    quiet_until: float = 0.0
+    """Until then they need not be looked at unless something is told, in monotonic seconds."""
     answered_at: float = math.inf
     """When the last one came who was answered, and for whom a claim was left."""
     company: int = 0

@@ -74,6 +74,25 @@ class AnswersTests(SynchronousTestCase):
         self.assertIs(self.answers.has(FLOW, 100.0), True)
         self.assertIs(self.answers.has((*FLOW[:3], 5001, 2000), 100.05), False)
 
+    def test_there_is_news_of_an_address_when_a_connection_to_it_was_told(self) -> None:
+        """And when that is not sure any more, or may just wait; not of another address."""
+        address, other = FLOW[1], bytes(4)
+        before = self.answers.news(address), self.answers.news(other)
+        self.assertNotIn(None, before)
+        self.later(0.1)
+        self.assertEqual((self.answers.news(address), self.answers.news(other)), before)
+        self.later(0.1, told(TCP))
+        after = self.answers.news(address)
+        self.assertNotEqual(after, before[0])
+        self.assertEqual(self.answers.news(other), before[1])
+        self.later(0.1, OSError(errno.ENOBUFS, "lost"))
+        self.assertNotEqual(self.answers.news(other), before[1])
+        self.later(0.1, *[told(TCP)] * (MESSAGES + 1))
+        self.assertIsNone(self.answers.news(other))
+        self.answers.close()
+        self.fault = True
+        self.assertIsNone(self.answers.news(other))
+
     def test_what_can_not_be_known_is_to_be_asked_for(self) -> None:
         """Whoever came before, or long ago, and what is no connection of TCP by IPv4."""
         self.assertIsNone(self.answers.has(FLOW, 99.9))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from realmgw.allocation.flow import Flow
 from realmgw.test.allocation.claims.test_candidates import Conntrack, RobberyTestCase
-from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, STRAY, Scene, service
+from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, STRAY, TCP, UDP, Scene, service
 
 ONE, TWO = service(1), service(2)
 
@@ -13,11 +13,21 @@ class Told:
     """What is told of flows that are answered; it is told of those that came from 0.0 on."""
 
     def __init__(self) -> None:
-        self.flows, self.mistrusted = set[bytes](), list[Flow]()
+        self.flows, self.mistrusted, self.looks = set[bytes](), list[Flow](), 0
 
     def has(self, flow: Flow, came: float) -> bool | None:
         """By its source."""
+        self.looks += 1
         return flow[0] in self.flows if came >= 0.0 else None
+
+    def tells(self, flow: Flow) -> bool:
+        """Of what is by TCP."""
+        return flow[2] == TCP
+
+    def news(self, address: bytes) -> object:
+        """Somebody else was answered, anywhere."""
+        del address
+        return len(self.flows)
 
     def mistrust(self, flow: Flow) -> None:
         """It was answered all the same."""
@@ -41,6 +51,31 @@ class ClientTests(RobberyTestCase):
         scene.allocator.expire(now=0.26)
         self.assertEqual([outcome for _, outcome in scene.told], [address])
         self.assertEqual(self.conntrack.asked, [])
+
+    def test_is_not_looked_for_while_nothing_is_told(self) -> None:
+        """However many strangers come; soon when something is; and as ever where it is not told of his like."""
+        for protocol, is_told in ((TCP, True), (UDP, False)):
+            scene, told = self.scene(1), Told()
+            candidates = scene.allocator.ledger.candidates
+            candidates.answers = told
+            address = scene.get(ONE, now=0.1)
+            for number in range(1, 101):
+                scene.come(address, number.to_bytes(4, "big"), protocol, now=0.15)
+            scene.come(address, CLIENT, protocol, now=0.15)
+            [reservation] = scene.allocator.pool.addresses[address].reservations.values()
+            candidates.ask(reservation, 0.25)
+            candidates.ask(reservation, 0.26)
+            told.looks = 0
+            for moment in range(1, 4):
+                candidates.ask(reservation, 0.26 + 0.003 * moment)
+            crowd = reservation.crowd
+            assert crowd is not None
+            self.assertEqual((crowd.is_told, told.looks), (is_told, 0))
+            told.flows.add(CLIENT)
+            for moment in range(4, 60):
+                candidates.ask(reservation, 0.26 + 0.003 * moment)
+            self.assertEqual(crowd.answered_at, 0.15)
+            self.assertGreater(told.looks, 0)
 
     def test_is_asked_for_in_the_end_where_nothing_was_told(self) -> None:
         """What became of the claim is as if nobody told anything; and that is seen."""
