@@ -47,6 +47,8 @@ class Terms:
     """The same: who comes by HTTP is sent to HTTPS."""
     proxy_protocol: bool = key(boolean, False)
     """The same: the host is told who the client is by the PROXY protocol, version 2, before anything else."""
+    tls_termination: bool = key(boolean, False)
+    """The same: TLS ends at the proxy, which has the certificate; the host is asked by HTTP."""
     carriergrade: bool = key(boolean, False)
     """The host is a realm gateway itself."""
     loose_packet: int = key(integer(-1, 1_000_000), 0)

@@ -28,9 +28,11 @@ class Webproxy:
     http_port: int = key(integer(1, 65535), HTTP_PORT)
     """Where it takes HTTP, at each address of the service pool."""
     https_port: int = key(integer(1, 65535), HTTPS_PORT)
-    """The same for TLS, which it passes on as it is."""
+    """The same for TLS."""
+    certificates: PurePath | None = key(parsed(PurePath), None)
+    """A folder of certificates with their keys (*.pem), for services with `tls_termination`; None: there are none."""
     connections: int = key(integer(1, MOST), 5000)
-    """So many clients may be connected at once; more wait to be taken."""
+    """So many clients may be connected at once; more wait to be taken. With `certificates`: by HTTP, and by TLS."""
     connections_per_client: int = key(integer(1, MOST), 256)
     """So many of one IPv4 address, or of one /64 of IPv6; more are closed."""
     request_timeout: float = key(number(0.1, LONGEST), 10.0)  # seconds
@@ -43,3 +45,8 @@ class Webproxy:
     """The same of what goes both ways: TLS, and WebSocket."""
     runs_as: tuple[int, int] | None = attrs.field(default=None, eq=False)
     """The numbers of its user and of his group, found when settings are read; None: it can not be run. No key."""
+
+    @property
+    def taken(self) -> int:
+        """So many connections HAProxy may take at once; where TLS ends, each comes in once more."""
+        return self.connections if self.certificates is None else 3 * self.connections

@@ -1,7 +1,8 @@
-"""Files that a main file names: whether a start can read them, and who else can. Edge: files, TLS."""
+"""Files that a main file names: whether a start can read them, and who else can. Edge: files, TLS, the clock."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from realmgw import config
+from realmgw.config import certificates
 from realmgw.config.disk import is_public
 from realmgw.config.named import reading_secrets
 from realmgw.config.settings import DashboardTls, PortalTls, Settings
@@ -44,6 +46,12 @@ def look_at_files(settings: Settings, do: Callable[[Blocking], Any], found: Exam
     if any(proxy.name is not None for proxy in how.proxies):
         reading = partial(answered, do, how.ca_file or "certificates", partial(trust, how.ca_file))
         attempt(found.refused, reading, "synproxy.ca_file: ")
+    folder = settings.webproxy.certificates
+    if settings.webproxy.enabled and folder is not None:
+        problems = partial(certificates.problems, folder, time.time())
+        said = list[str]()
+        attempt(said, lambda: said.extend(answered(do, folder, problems)))
+        found.wrong += [f"webproxy.certificates: {each}" for each in said]
     if bearer is not None:
         attempt(found.wrong, lambda: answered(do, bearer, partial(token, bearer)), "repository.token_file: ")
     secrets = {

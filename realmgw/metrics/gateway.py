@@ -96,6 +96,16 @@ AROUND = (
         "Names of the web proxy, by whether they have a route.",
         *by("state", "webproxy", "withheld", routed="names"),
     ),
+    gauge(
+        "webproxy_uncertified",
+        "Names whose TLS ends at the web proxy, and that it has no certificate for.",
+        at("webproxy.uncertified"),
+    ),
+    gauge(
+        "webproxy_certificates",
+        "Certificates of the web proxy, by whether they can be used.",
+        *by("state", "webproxy", used="certificates", faulty="certificate_faults"),
+    ),
     counter(
         "webproxy_events",
         "What happened between the gateway and the web proxy, by event.",
@@ -116,6 +126,11 @@ AROUND = (
         *by("what", "webproxy", http="http_connections", tls="tls_connections"),
     ),
     counter(
+        "webproxy_tls_ended",
+        "Connections to the web proxy whose TLS ends there, since it was started last.",
+        at("webproxy.tls_ended"),
+    ),
+    counter(
         "webproxy_requests",
         "Requests of HTTP to the web proxy, since it was started last.",
         at("webproxy.http_requests"),
@@ -131,6 +146,7 @@ AROUND = (
             "tls_malformed",
             "tls_unknown",
             "tls_nameless",
+            "misdirected",
             "too_many",
             "hosts_unreachable",
         ),

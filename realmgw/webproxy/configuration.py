@@ -3,8 +3,10 @@
 Nothing in it depends on names: they stand in the map, so it is the same whoever comes and goes. Each request is asked
 for its host, also on a connection that has had others, and a connection to a host is never another client's.
 
-TLS is not ended here. Whoever asks for a name that is none of ours by TLS, or for no name, is led to a server of the
-proxy itself that has no certificate: it answers with the alert `unrecognized_name` (RFC 6066, 3).
+TLS is passed on as it is, but for names whose route says that it ends here: they are led to a frontend of the proxy
+itself that has the certificates, and from there on as those who come by HTTP. Whoever asks for a name that is none of
+ours by TLS, or for no name, is led to a server of the proxy itself that has no certificate: it answers with the alert
+`unrecognized_name` (RFC 6066, 3).
 """
 
 from __future__ import annotations
@@ -13,20 +15,25 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 
+from realmgw.config.certificates import Bundle
 from realmgw.config.settings import Address, Webproxy
 from realmgw.webproxy import names
 
 SEPARATOR = names.SEPARATOR
 CLIENTS_KEPT = 100_000
 """So many senders the proxy remembers the connections of."""
-HTTP, TLS = "http", "tls"
-"""Where clients come in."""
+HTTP, TLS, ENDED = "http", "tls", "https"
+"""Where clients come in; and where those come in again whose TLS ends here."""
 HTTP_HOSTS, TLS_HOSTS = ("http-hosts", "http-hosts-told"), ("tls-hosts", "tls-hosts-told")
 """Where they go: as they are, and with the PROXY protocol before it."""
 HTTP_UNKNOWN, TLS_UNKNOWN, TLS_NAMELESS = "http-unknown", "tls-unknown", "tls-nameless"
 """Where those end whose name is none of ours, and those who say none."""
 REFUSAL = "refusal.sock"
 """The socket at which it answers those in the folder that it sees."""
+TLS_ENDING, MISDIRECTED = "tls-ending", "https-misdirected"
+"""Where TLS goes that ends here, and requests for another name than that by which TLS was begun (RFC 9110, 15.5.20)."""
+ENDING = "https.sock"
+"""The socket at which TLS is ended, in the same folder."""
 CHALLENGES = "/.well-known/acme-challenge/"
 """What a host's certificate may depend on, by HTTP (RFC 8555, 8.3)."""
 TOLD_BY_PROXIES = "^(forwarded|x[-_]forwarded[-_].*|x[-_]real[-_]ip)$"
@@ -65,6 +72,16 @@ class Place:
         return f"{self.stem}.sock"
 
     @property
+    def certificates(self) -> str:
+        """The folder of the certificates that it uses."""
+        return f"{self.stem}.certificates"
+
+    @property
+    def list(self) -> str:
+        """The file that names them; the runtime API knows their list by this name."""
+        return f"{self.stem}.list"
+
+    @property
     def root(self) -> str:
         """The only folder that it sees once it runs; nothing but its own sockets is in it."""
         return f"{self.stem}.root"
@@ -89,6 +106,9 @@ def text(how: Webproxy, addresses: Iterable[Address], place: Place) -> str:
         f"frontend {TLS}": _tls(how, listen, place),
         **{f"backend {name}": _tls_hosts(is_told=bool(told)) for told, name in enumerate(TLS_HOSTS)},
         **{f"backend {name}": _tls_refused() for name in (TLS_UNKNOWN, TLS_NAMELESS)},
+        f"backend {TLS_ENDING}": iter([f"server ending unix@/{ENDING} send-proxy-v2"]),
+        f"frontend {ENDED}": _ended(how, place),
+        f"backend {MISDIRECTED}": _http_unknown(),
         "frontend tls-refusal": iter([f"bind {_inner(place, REFUSAL)} ssl strict-sni"]),
     }
     return "\n".join("".join(f"{line}\n" for line in (head, *(f"    {each}" for each in lines)))
@@ -100,12 +120,18 @@ def map_text(routes: Mapping[str, str]) -> str:
     return "".join(f"{name} {route}\n" for name, route in routes.items())
 
 
+def certificate_line(bundle: Bundle, place: Place) -> str:
+    """A line of the list of certificates: its file, and for which names it is asked for, with a last dot or without."""
+    names = " ".join(f"{each} {each}." for each in bundle.names)
+    return f"{place.certificates}/{bundle.key} {names}"
+
+
 def _global(how: Webproxy, place: Place) -> Iterator[str]:
     yield f"uid {place.uid}"
     yield f"gid {place.gid}"
     yield f"chroot {place.root}"
     yield f"stats socket unix@{place.socket} mode 600 level admin"
-    yield f"maxconn {how.connections}"
+    yield f"maxconn {how.taken}"
 
 
 def _defaults(how: Webproxy) -> Iterator[str]:
@@ -130,15 +156,36 @@ def _http(how: Webproxy, listen: Iterable[Address], place: Place) -> Iterator[st
     port = "" if how.https_port == 443 else f":{how.https_port}"  # the default of https (RFC 9110, 4.2.2)
     yield "mode http"
     yield from _in(how, listen, how.http_port)
-    yield "http-request set-var(txn.name) req.hdr(host),host_only,lower,rtrim(.)"
-    yield f"http-request set-var(txn.route) var(txn.name),map_str({place.map})"
+    yield from _asked(place)
     yield (
         f"http-request redirect location https://%[var(txn.name)]{port}%[pathq] code 308"
         f" if {_is_yes(names.REDIRECT)} !{{ path_beg {CHALLENGES} }}"
     )
+    yield from _passed_on("http")
+
+
+def _ended(how: Webproxy, place: Place) -> Iterator[str]:
+    """TLS ends here. Without a certificate for its name it is told so by TLS, and never has another's."""
+    having = "" if how.certificates is None else f" crt-list {place.list}"
+    yield "mode http"
+    yield f"bind {_inner(place, ENDING)} accept-proxy ssl{having} strict-sni alpn h2,http/1.1 ssl-min-ver TLSv1.2"
+    yield from _asked(place)
+    yield "http-request set-var(txn.sni) ssl_fc_sni,lower,rtrim(.)"
+    yield f"use_backend {MISDIRECTED} if !{{ var(txn.sni),strcmp(txn.name) eq 0 }}"
+    yield from _passed_on("https")
+
+
+def _asked(place: Place) -> Iterator[str]:
+    """Which host is meant."""
+    yield "http-request set-var(txn.name) req.hdr(host),host_only,lower,rtrim(.)"
+    yield f"http-request set-var(txn.route) var(txn.name),map_str({place.map})"
+
+
+def _passed_on(scheme: str) -> Iterator[str]:
+    """What hosts are told of the client, and where they are."""
     yield f"http-request del-header {TOLD_BY_PROXIES} -m reg"
     yield "http-request set-header X-Forwarded-For %[src]"
-    yield "http-request set-header X-Forwarded-Proto http"
+    yield f"http-request set-header X-Forwarded-Proto {scheme}"
     yield from _leading(HTTP_UNKNOWN, *HTTP_HOSTS)
 
 
@@ -161,6 +208,7 @@ def _tls(how: Webproxy, listen: Iterable[Address], place: Place) -> Iterator[str
     yield "tcp-request content set-var(txn.name) req.ssl_sni,lower,rtrim(.)"
     yield f"tcp-request content set-var(txn.route) var(txn.name),map_str({place.map})"
     yield f"use_backend {TLS_NAMELESS} if {{ var(txn.nameless) -m found }}"
+    yield f"use_backend {TLS_ENDING} if {_is_yes(names.ENDS_TLS)}"
     yield from _leading(TLS_UNKNOWN, *TLS_HOSTS)
 
 

@@ -17,7 +17,7 @@ from realmgw.subscribers.model import Service
 
 SEPARATOR = "/"
 """Between the fields of a route; in none of them."""
-ADDRESS, HTTP, HTTPS, REDIRECT, PROXY_PROTOCOL = range(1, 6)
+ADDRESS, HTTP, HTTPS, REDIRECT, PROXY_PROTOCOL, ENDS_TLS = range(1, 7)
 """The fields of a route, counted as HAProxy does."""
 YES, NO = "yes", "no"
 _SPELLING = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
@@ -34,6 +34,10 @@ class Names:
     """The names that have none, as their hosts have rules about senders."""
     asking: frozenset[str] = frozenset()
     """The groups of hosts that have such rules."""
+    certified: frozenset[str] = frozenset()
+    """What there are certificates for; `*` may be a first label."""
+    uncertified: set[str] = attrs.Factory(set)
+    """The names whose TLS ends at the proxy, and that there is none for."""
 
     def put(self, service: Service) -> None:
         """A service is there, or is different."""
@@ -44,13 +48,16 @@ class Names:
         profile = service.host.profile
         if asks_for_sender(profile.firewall) or not self.asking.isdisjoint(profile.groups):
             self.withheld.add(name)
-        else:
-            self.routes[name] = route(service)
+            return
+        self.routes[name] = route(service)
+        if service.terms.tls_termination and not covered(self.certified, name):
+            self.uncertified.add(name)
 
     def drop(self, fqdn: str) -> None:
         """A service is no more; nothing happens if it never had a route."""
         self.routes.pop(fqdn[:-1], None)
         self.withheld.discard(fqdn[:-1])
+        self.uncertified.discard(fqdn[:-1])
 
 
 def route(service: Service) -> str:
@@ -62,8 +69,14 @@ def route(service: Service) -> str:
         str(terms.https_port),
         YES if terms.https_redirect else NO,
         YES if terms.proxy_protocol else NO,
+        YES if terms.tls_termination else NO,
     )
     return SEPARATOR.join(fields)
+
+
+def covered(names: frozenset[str], name: str) -> bool:
+    """Whether one of these names stands for a name: it itself, or `*` in place of its first label."""
+    return name in names or f"*.{name.partition('.')[2]}" in names
 
 
 @lru_cache(4096)

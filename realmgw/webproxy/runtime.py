@@ -138,13 +138,57 @@ class Listing:
         self.entries[words[1].decode("ascii", "replace")] = words[2].decode("ascii", "replace")
 
 
+def certificates(list_name: str) -> bytes:
+    """Asks for the list of certificates."""
+    return f"show ssl crt-list {list_name}".encode()
+
+
+def listed(answer: bytes) -> frozenset[str]:
+    """The files that are in the list of certificates.
+
+    Raises:
+        MalformedError: There is no such list.
+    """
+    head, *lines = answer.decode("ascii", "replace").splitlines() or [""]
+    if not head.startswith("# "):
+        raise MalformedError(f"HAProxy's certificates can not be read: {_words(answer)}")
+    return frozenset(line.split()[0] for line in lines if line.strip())
+
+
+def bringing(list_name: str, line: str, pem: bytes) -> Iterator[bytes]:
+    """Adds a certificate, by a line of the list; each of these is said by itself, as it may have many lines."""
+    file = line.split(maxsplit=1)[0].encode()
+    yield b"new ssl cert " + file
+    yield b"set ssl cert %s <<\n%s" % (file, pem)
+    yield b"commit ssl cert " + file
+    yield b"add ssl crt-list %s <<\n%s\n" % (list_name.encode(), line.encode())
+
+
+def removing(list_name: str, file: str) -> Iterator[bytes]:
+    """Removes a certificate; connections that have it go on."""
+    yield f"del ssl crt-list {list_name} {file}".encode()
+    yield f"del ssl cert {file}".encode()
+
+
+def taken(answer: bytes) -> None:
+    """Looks at the answer to the last of these.
+
+    Raises:
+        MalformedError: It was refused.
+    """
+    if b"Success!" not in answer and b"deleted" not in answer:
+        raise MalformedError(f"HAProxy does not take a certificate: {_words(answer)}")
+
+
 _COUNTS: Mapping[str, Sequence[tuple[str, str, str]]] = {
     "connected": [(configuration.HTTP, "FRONTEND", "scur"), (configuration.TLS, "FRONTEND", "scur")],
     "http_connections": [(configuration.HTTP, "FRONTEND", "conn_tot")],
-    "http_requests": [(configuration.HTTP, "FRONTEND", "req_tot")],
-    "http_malformed": [(configuration.HTTP, "FRONTEND", "ereq")],
+    "http_requests": [(configuration.HTTP, "FRONTEND", "req_tot"), (configuration.ENDED, "FRONTEND", "req_tot")],
+    "http_malformed": [(configuration.HTTP, "FRONTEND", "ereq"), (configuration.ENDED, "FRONTEND", "ereq")],
     "http_unknown": [(configuration.HTTP_UNKNOWN, "BACKEND", "stot")],
     "tls_connections": [(configuration.TLS, "FRONTEND", "conn_tot")],
+    "tls_ended": [(configuration.TLS_ENDING, "BACKEND", "stot")],
+    "misdirected": [(configuration.MISDIRECTED, "BACKEND", "stot")],
     "tls_unknown": [(configuration.TLS_UNKNOWN, "BACKEND", "stot")],
     "tls_nameless": [(configuration.TLS_NAMELESS, "BACKEND", "stot")],
     "tls_malformed": [(configuration.TLS, "FRONTEND", "dreq")],

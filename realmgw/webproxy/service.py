@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Generator, Iterable
 from functools import partial
+from heapq import nsmallest
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.subscribers.model import Directory
 from realmgw.subscribers.registry import Changes
 from realmgw.webproxy import port, runtime
+from realmgw.webproxy.certifying import Certificates
 from realmgw.webproxy.configuration import Place, map_text
 from realmgw.webproxy.names import Names, asking_groups
 from realmgw.webproxy.telling import Counts, Telling, reason
@@ -32,7 +34,9 @@ LOOK = 10.0  # seconds
 """How often HAProxy's figures are read."""
 NOWHERE = "pools.service is empty: write an address that the web proxy listens at"
 NAMED = 20
-"""So many names without a route are shown."""
+"""So many names without a route, or without a certificate, are shown."""
+FEW = 3
+"""So many of the latter are told with what is wrong."""
 
 _log = Logger()
 
@@ -82,6 +86,7 @@ class WebproxyService(Service):
         self._place = Place(path.name, *(settings.webproxy.runs_as or (0, 0)))
         self._reactor, self._elsewhere, self._tell = reactor, elsewhere, tell
         self._names = Names(asking=asking_groups(settings.policy.pipeline.groups))
+        self._certificates = Certificates(self._how, self._folder, self._place, elsewhere)
         self._counts, self._figures, self._silent = Counts(), runtime.NO_FIGURES, ""
         self._state, self._since, self._error = State.OFF, 0.0, ""
         self._child: port.Child | None = None
@@ -89,7 +94,7 @@ class WebproxyService(Service):
         self._wait, self._began = FIRST_WAIT, 0.0
         self._again: Any = None
         self._attempts, self._is_closed = 0, False
-        self._looking = LoopingCall(self._look)
+        self._looking = LoopingCall(self._look_around)
         self._looking.clock = reactor
 
     # Its beginning and end
@@ -153,7 +158,9 @@ class WebproxyService(Service):
 
     @inlineCallbacks
     def _gather(self) -> Generator[Deferred[Any], Any, None]:
-        """Find all names, then begin."""
+        """Find all certificates and names, then begin."""
+        yield self._certificates.look()
+        self._names.certified = self._certificates.names
         yield self._put_all()
         if self.running:
             self._looking.start(LOOK, now=False)
@@ -276,6 +283,17 @@ class WebproxyService(Service):
     # How it is
 
     @inlineCallbacks
+    def _look_around(self) -> Generator[Deferred[Any], Any, None]:
+        """Take up other certificates, then read HAProxy's figures."""
+        is_other = yield self._certificates.look()
+        if is_other and self.running:
+            self._names.certified = self._certificates.names
+            self._put_all().addErrback(self._fault)
+        if self._telling is not None and self._state is not State.STARTING:
+            yield self._certificates.tell(self._telling)
+        yield self._look()
+
+    @inlineCallbacks
     def _look(self) -> Generator[Deferred[Any], Any, None]:
         """Read HAProxy's figures; they stay as they were if it does not answer."""
         telling = self._telling
@@ -300,18 +318,23 @@ class WebproxyService(Service):
         self._tell(self._wrong())
 
     def _wrong(self) -> tuple[str, ...]:
-        return tuple(f"web proxy: {each}" for each in (self._error, self._silent) if each)
+        names = ", ".join(nsmallest(FEW, self._names.uncertified))
+        bare = f"{len(self._names.uncertified)} names have no certificate, among them {names}" if names else ""
+        return tuple(
+            f"web proxy: {each}" for each in (self._error, self._silent, bare, *self._certificates.wrong) if each
+        )
 
     def counts(self) -> dict[str, object]:
         """What was counted, HAProxy's own figures since it was started last among it; empty where there is none."""
         if not self._how.enabled:
             return {}
         return {"names": len(self._names.routes), "withheld": len(self._names.withheld),
+                "uncertified": len(self._names.uncertified), **self._certificates.counts(),
                 **attrs.asdict(self._counts), **self._figures}  # fmt: skip
 
     def show(self) -> Deferred[dict[str, object]]:
-        """How it is, with its figures of this moment, as plain values."""
-        return self._look().addCallback(lambda _: self._shown())
+        """How it is, with its figures and certificates of this moment, as plain values."""
+        return self._look_around().addCallback(lambda _: self._shown())
 
     def _shown(self) -> dict[str, object]:
         return {
@@ -323,6 +346,9 @@ class WebproxyService(Service):
             "http_port": self._how.http_port,
             "https_port": self._how.https_port,
             "withheld": sorted(self._names.withheld)[:NAMED],
+            "uncertified": nsmallest(NAMED, self._names.uncertified),
+            "certificates": self._certificates.shown(),
+            "wrong": self._certificates.wrong,
             "counts": self.counts(),
         }
 

@@ -35,8 +35,12 @@ def web_proxy(answer: Mapping[str, Any]) -> Iterator[str]:
     yield f"  at {where}: HTTP port {answer['http_port']}, TLS port {answer['https_port']}"
     if answer["error"]:
         yield f"  {answer['error']}"
-    if answer["withheld"]:
-        names, count = ", ".join(answer["withheld"]), answer["counts"]["withheld"]
-        more = count - len(answer["withheld"])
-        yield f"  not served, as rules of their hosts ask who sends: {names}{f' and {more} more' if more else ''}"
+    yield from (f"  {each}" for each in answer["wrong"])
+    for which, why in (("withheld", "not served, as rules of their hosts ask who sends"),
+                       ("uncertified", "without a certificate")):  # fmt: skip
+        if answer[which]:
+            more = answer["counts"][which] - len(answer[which])
+            yield f"  {why}: {', '.join(answer[which])}{f' and {more} more' if more else ''}"
+    for each in answer["certificates"]:
+        yield f"  certificate {each['file']} until {each['ends']}: {', '.join(each['names'])}"
     yield from (f"  {name}: {count}" for name, count in answer["counts"].items())

@@ -10,15 +10,15 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 from realmgw.control.command.client import ask
 from realmgw.test import programs
 from realmgw.test.kernel import requirements
-from realmgw.test.kernel.realm_case import FIRST, SECOND, RealmTestCase
-from realmgw.test.kernel.web_case import PATIENCE, UPGRADE, Origin, answer, hello, request
+from realmgw.test.kernel.realm_case import FIRST, SECOND
+from realmgw.test.kernel.web_case import PATIENCE, UPGRADE, Origin, WebTestCase, answer, hello, request
 from realmgw.test.subscribers.authority import Authority
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
@@ -82,14 +82,13 @@ def is_running(pid: int) -> bool:
         return False
 
 
-class WebproxyTests(RealmTestCase):
+class WebproxyTests(WebTestCase):
     """Two hosts with web servers, and a third that is no subscriber at first."""
 
     skip = requirements.missing_for_gateway() or requirements.missing_ipv6() or programs.missing("haproxy")
     hosts = 3
     settings: ClassVar[dict[str, Any]] = {} if skip else settings()
     origins: ClassVar[list[Origin]] = []
-    certificate: ClassVar[str] = ""
 
     @classmethod
     def subscribers(cls) -> list[Subscriber]:
@@ -120,34 +119,6 @@ class WebproxyTests(RealmTestCase):
                 )
             )  # fmt: skip
         self.until(lambda: self.shown()["state"] == "in step")
-
-    def shown(self) -> Any:
-        """How the proxy is."""
-        return ask(self.gateway.control, "webproxy/show")
-
-    def until(self, happens: Callable[[], object], seconds: float = PATIENCE) -> None:
-        """Waits."""
-        end = time.monotonic() + seconds
-        while not happens():
-            self.assertLess(time.monotonic(), end, "it does not happen")
-            time.sleep(0.02)
-
-    def connect(self, port: int = 80) -> socket.socket:
-        """A client's connection to the proxy."""
-        with self.testbed.inside("public"):
-            connection = socket.create_connection((GATEWAY, port), timeout=PATIENCE)
-        self.addCleanup(connection.close)
-        return connection
-
-    def get(self, host: str, *more: str, target: str = "/") -> tuple[int, str, str]:
-        """What is answered to a request on a connection of its own."""
-        with self.connect() as connection:
-            connection.sendall(request(host, target, *more))
-            return answer(connection)
-
-    def secure(self, name: str) -> ssl.SSLSocket:
-        """A connection by TLS; whose certificate is not the host's is refused."""
-        return ssl.create_default_context(cafile=self.certificate).wrap_socket(self.connect(443), server_hostname=name)
 
     def write(self, *some: Subscriber) -> None:
         """Other subscribers, in force."""

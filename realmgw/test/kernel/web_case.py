@@ -7,7 +7,16 @@ import re
 import socket
 import ssl
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, ClassVar
+
+from realmgw.control.command.client import ask
+from realmgw.test.kernel.realm_case import RealmTestCase
+
+with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
+    from testbed.realm.topology import GATEWAY
 
 PATIENCE = 5.0  # seconds
 UPGRADE = "/.well-known/acme-challenge/upgrade"
@@ -116,3 +125,38 @@ def hello(name: str | None) -> bytes:
     with contextlib.suppress(ssl.SSLWantReadError):
         handshake.do_handshake()
     return going.read()
+
+
+class WebTestCase(RealmTestCase):
+    """A gateway with the proxy, asked by clients."""
+
+    certificate: ClassVar[str] = ""
+    """The certificate of whoever signs those of hosts."""
+
+    def shown(self) -> Any:
+        """How the proxy is."""
+        return ask(self.gateway.control, "webproxy/show")
+
+    def until(self, happens: Callable[[], object], seconds: float = PATIENCE) -> None:
+        """Waits."""
+        end = time.monotonic() + seconds
+        while not happens():
+            self.assertLess(time.monotonic(), end, "it does not happen")
+            time.sleep(0.02)
+
+    def connect(self, port: int = 80) -> socket.socket:
+        """A client's connection to the proxy."""
+        with self.testbed.inside("public"):
+            connection = socket.create_connection((GATEWAY, port), timeout=PATIENCE)
+        self.addCleanup(connection.close)
+        return connection
+
+    def get(self, host: str, *more: str, target: str = "/") -> tuple[int, str, str]:
+        """What is answered to a request on a connection of its own."""
+        with self.connect() as connection:
+            connection.sendall(request(host, target, *more))
+            return answer(connection)
+
+    def secure(self, name: str) -> ssl.SSLSocket:
+        """A connection by TLS; whose certificate is not the host's is refused."""
+        return ssl.create_default_context(cafile=self.certificate).wrap_socket(self.connect(443), server_hostname=name)

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
+
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 class Authority:
@@ -28,9 +30,11 @@ class Authority:
         self.path = folder / "authority.pem"
         self.path.write_bytes(_pem(certificate.sign(self._key, hashes.SHA256())))
 
-    def issue(self, name: str, *, expired: bool = False, self_signed: bool = False) -> tuple[Path, Path]:
-        """The files (PEM) of a certificate for a name, and of its key."""
-        key = ec.generate_private_key(ec.SECP256R1())
+    def issue(
+        self, name: str, *, expired: bool = False, self_signed: bool = False, key: Key | None = None
+    ) -> tuple[Path, Path]:
+        """The files (PEM) of a certificate for a name, and of its key; a new one if none is given."""
+        key = key or ec.generate_private_key(ec.SECP256R1())
         names = x509.SubjectAlternativeName([x509.DNSName(name)])
         issuer, ended = _name(name) if self_signed else self._name, timedelta(minutes=-1 if expired else 60)
         certificate = self._builder(_name(name), key, issuer, ended).add_extension(names, critical=False)
@@ -46,7 +50,7 @@ class Authority:
     def _builder(
         self,
         subject: x509.Name,
-        key: ec.EllipticCurvePrivateKey,
+        key: Key,
         issuer: x509.Name | None = None,
         ends: timedelta = timedelta(hours=1),
     ) -> x509.CertificateBuilder:

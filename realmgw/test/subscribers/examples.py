@@ -43,6 +43,7 @@ TERMS = st.builds(
     https_port=st.integers(1, 65535),
     https_redirect=st.booleans(),
     proxy_protocol=st.booleans(),
+    tls_termination=st.booleans(),
     carriergrade=st.booleans(),
     loose_packet=st.integers(-1, 9),
     autobind=st.booleans(),

@@ -19,6 +19,9 @@ http-hosts-told,BACKEND,0,1,,,,0,,30,1,900,1900,
 http-unknown,BACKEND,0,1,,,,0,,7,0,900,1900,
 tls,FRONTEND,,5,60,,0,6,1,60,,3000,4000,
 tls-hosts,BACKEND,0,1,,,,0,,30,2,900,1900,
+tls-ending,BACKEND,0,1,,,,0,,20,0,900,1900,
+https,FRONTEND,,2,20,25,2,0,0,20,,900,1900,
+https-misdirected,BACKEND,0,1,,,,0,,5,0,900,1900,
 tls-unknown,BACKEND,0,1,,,,0,,8,0,900,1900,
 tls-nameless,BACKEND,0,1,,,,0,,9,0,900,1900,
 """
@@ -37,6 +40,8 @@ class MemoryHaproxy:
         entries: Its map.
         lines: What it was told, in order.
         refusal: What it says to each change; empty: it makes it.
+        pems: Its certificates, by their files.
+        listed: Those of them that clients get.
         is_silent: It takes connections, and says nothing.
     """
 
@@ -46,11 +51,34 @@ class MemoryHaproxy:
         self.refusal = ""
         self.is_silent = False
         self._next: dict[str, str] = {}
+        self.pems: dict[str, str] = {}
+        self.listed: set[str] = set()
 
     def receive(self, line: str) -> str:
         """Its answer to a line."""
         self.lines.append(line)
+        if " ssl " in line:
+            return f"{self._certify(*line.split(maxsplit=3))}\n"
         return "".join(f"{self._do(*command.split())}\n" for command in line.split(";"))
+
+    def _certify(self, verb: str, _: str, what: str, rest: str) -> str:
+        """With certificates, of which only one that was brought whole can be listed."""
+        name, *more = rest.split()
+        if verb == "show":
+            return f"# {name}\n" + "".join(f"{file} a.example.org\n" for file in self.listed)
+        if self.refusal:
+            return self.refusal
+        if what == "crt-list":
+            file = more[0] if verb == "del" else more[1]
+            assert file in self.pems, "it is not there"
+            (self.listed.discard if verb == "del" else self.listed.add)(file)
+            return "Success!\n"
+        if verb == "del":
+            assert name not in self.listed, "it is in use"
+            del self.pems[name]
+            return f"Certificate '{name}' deleted!\n"
+        self.pems[name] = rest.partition("<<\n")[2] if verb == "set" else self.pems.get(name, "")
+        return "Success!\n" if verb == "commit" else ""
 
     def _do(self, verb: str, *words: str) -> str:
         if verb == "show":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import attrs
@@ -29,7 +29,8 @@ class ConfigurationTests(SynchronousTestCase):
         usual = Webproxy()
         others: dict[str, Any] = {
             "http_port": 8080, "https_port": 8443, "connections": 7, "connections_per_client": 7,
-            "request_timeout": 7.0,            "connect_timeout": 7.0, "idle_timeout": 7.0, "tunnel_timeout": 7.0,
+            "request_timeout": 7.0, "connect_timeout": 7.0, "idle_timeout": 7.0, "tunnel_timeout": 7.0,
+            "certificates": PurePath("certificates"),
         }  # fmt: skip
         for name, value in others.items():
             changed = attrs.evolve(usual, **{name: value})

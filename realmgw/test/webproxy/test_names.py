@@ -41,16 +41,29 @@ class NamesTests(SynchronousTestCase):
 
     def test_a_route_says_where_the_host_is_and_what_is_particular(self) -> None:
         """In the order of HAProxy's fields."""
-        self.assertEqual(self.route(), "192.0.2.1/80/443/no/no")
-        self.assertEqual(self.route(http_port=8080, https_port=8443), "192.0.2.1/8080/8443/no/no")
-        self.assertEqual(self.route(https_redirect=True), "192.0.2.1/80/443/yes/no")
-        self.assertEqual(self.route(proxy_protocol=True), "192.0.2.1/80/443/no/yes")
+        self.assertEqual(self.route(), "192.0.2.1/80/443/no/no/no")
+        self.assertEqual(self.route(http_port=8080, https_port=8443), "192.0.2.1/8080/8443/no/no/no")
+        self.assertEqual(self.route(https_redirect=True), "192.0.2.1/80/443/yes/no/no")
+        self.assertEqual(self.route(proxy_protocol=True), "192.0.2.1/80/443/no/yes/no")
+        self.assertEqual(self.route(tls_termination=True), "192.0.2.1/80/443/no/no/yes")
+
+    def test_names_whose_tls_ends_without_a_certificate_are_known(self) -> None:
+        """A wildcard stands for one label; who passes TLS on needs none."""
+        self.names.certified = frozenset({"www.example.org", "*.wild.example.org"})
+        for name in ("www.example.org.", "a.wild.example.org.", "a.b.wild.example.org.", "wild.example.org."):
+            self.names.put(service(name, tls_termination=True))
+        self.names.put(service("passed.example.org."))
+        self.assertEqual(self.names.uncertified, {"a.b.wild.example.org", "wild.example.org"})
+        self.assertEqual(len(self.names.routes), 5)
+        self.names.drop("wild.example.org.")
+        self.names.put(service("a.b.wild.example.org."))
+        self.assertEqual(self.names.uncertified, set())
 
     def test_a_host_of_ipv6_alone_is_reached_by_that(self) -> None:
         """One of both is reached by IPv4."""
         for address, wanted in ((b"", "2001:db8::5"), (ADDRESS, "192.0.2.1")):
             self.names.put(service("six.example.org.", Host(1, "six.example.org.", address, address6=ADDRESS6)))
-            self.assertEqual(self.names.routes, {"six.example.org": f"{wanted}/80/443/no/no"})
+            self.assertEqual(self.names.routes, {"six.example.org": f"{wanted}/80/443/no/no/no"})
 
     def test_names_that_need_no_proxy_have_none(self) -> None:
         """Nor those that nobody can ask for by HTTP; whoever needs none any more has none any more."""

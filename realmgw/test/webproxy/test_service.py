@@ -107,7 +107,7 @@ class ServiceTests(SynchronousTestCase):
         self.machine.after(0.2)
         self.assertEqual(list(haproxy.entries), ["more.example.org"])
         counts = self.shown()["counts"]
-        self.assertEqual((counts["names"], counts["starts"], counts["changes"], counts["http_requests"]), (1, 1, 2, 50))
+        self.assertEqual((counts["names"], counts["starts"], counts["changes"], counts["http_requests"]), (1, 1, 2, 75))
         self.assertEqual(self.troubles, ())
 
     def test_what_changes_while_names_are_found_or_it_is_starting_is_not_missed(self) -> None:

@@ -71,7 +71,7 @@ class TellingTests(SynchronousTestCase):
         self.names.drop("d.example.org.")
         telling.change(["d.example.org", "never.example.org"])
         self.machine.after(0.2)
-        self.assertEqual(self.haproxy.lines, ["add map web.map c.example.org 192.0.2.1/8080/443/no/no"])
+        self.assertEqual(self.haproxy.lines, ["add map web.map c.example.org 192.0.2.1/8080/443/no/no/no"])
         self.assert_in_step()
 
     def test_many_changes_are_a_new_version_of_the_map(self) -> None:

@@ -10,7 +10,8 @@ from realmgw.control.command.proxies import web_proxy
 
 SHOWN: dict[str, Any] = {
     "state": "in step", "since": 124.0, "error": "", "pid": 4711, "listens": ["192.0.2.130"], "http_port": 80,
-    "https_port": 443, "withheld": [], "counts": {"names": 2, "withheld": 0},
+    "https_port": 443, "withheld": [], "uncertified": [], "certificates": [], "wrong": [],
+    "counts": {"names": 2, "withheld": 0},
 }  # fmt: skip
 
 
