@@ -38,11 +38,16 @@ CHALLENGES = "/.well-known/acme-challenge/"
 """What a host's certificate may depend on, by HTTP (RFC 8555, 8.3)."""
 TOLD_BY_PROXIES = "^(forwarded|x[-_]forwarded[-_].*|x[-_]real[-_]ip)$"
 """Header fields that hosts believe of a proxy, in small letters. To CGI and its like an underscore is a hyphen."""
-PAGE = (
-    "<!DOCTYPE html><html lang=en><meta charset=utf-8><title>Not here</title>"
-    "<h1>Not here</h1><p>There is no web site of this name at this address."
-)
+_PAGE = "<!DOCTYPE html><html lang=en><meta charset=utf-8><title>{0}</title><h1>{0}</h1><p>{1}"
+_HTML = 'content-type "text/html; charset=utf-8"'
+PAGE = _PAGE.format("Not here", "There is no web site of this name at this address.")
 """What is told those who ask for a name that is none of ours."""
+DOWN = (
+    (503, _PAGE.format("Not reached", "The server of this web site does not take connections at present."), "10"),
+    (504, _PAGE.format("No answer", "The server of this web site has not answered in time."), "60"),
+)
+"""What is told those whose host does not accept a connection, or says nothing; and after how many seconds they may ask
+again. Nobody may keep it."""
 
 
 @attrs.frozen
@@ -191,12 +196,14 @@ def _passed_on(scheme: str) -> Iterator[str]:
 
 def _http_hosts(*, is_told: bool) -> Iterator[str]:
     yield "mode http"
+    for status, page, seconds in DOWN:
+        yield f'http-error status {status} {_HTML} string "{page}" hdr Retry-After {seconds} hdr Cache-Control no-store'
     yield from _leads("http-request", names.HTTP, is_told=is_told)
 
 
 def _http_unknown() -> Iterator[str]:
     yield "mode http"
-    yield f'http-request return status 421 content-type "text/html; charset=utf-8" string "{PAGE}"'
+    yield f'http-request return status 421 {_HTML} string "{PAGE}"'
 
 
 def _tls(how: Webproxy, listen: Iterable[Address], place: Place) -> Iterator[str]:

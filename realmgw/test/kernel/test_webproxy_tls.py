@@ -19,6 +19,7 @@ with contextlib.suppress(ImportError):  # installed without the testbed: then th
     from testbed.realm.topology import CLIENT, GATEWAY
 
 NAME, WILD, BARE, PASSED = "www.one.gwa.demo", "any.wild.one.gwa.demo", "bare.one.gwa.demo", "passed.one.gwa.demo"
+DOWN = "down.wild.one.gwa.demo"
 UNRECOGNIZED = b"\x15\x03\x03\x00\x02\x02\x70"
 """The alert `unrecognized_name`, fatal."""
 
@@ -42,6 +43,7 @@ class TerminationTests(WebTestCase):
         """Who lives behind the gateway."""
         ends = {"proxy_required": True, "http_port": 8080, "tls_termination": True}
         services = [{"fqdn": f"{name}.", **ends, "https_redirect": name == NAME} for name in (NAME, WILD, BARE)]
+        services.append({"fqdn": f"{DOWN}.", **ends, "http_port": 8088})
         passed = {"fqdn": f"{PASSED}.", "proxy_required": True}
         return [Subscriber("one.gwa.demo.", FIRST, more={"SFQDN": [*services, passed]})]
 
@@ -180,3 +182,18 @@ class TerminationTests(WebTestCase):
         self.until(lambda: self.shown()["state"] == "in step")
         self.assertEqual(self.number(NAME), used)
         self.assertEqual(self.alert(BARE), UNRECOGNIZED)
+
+    def test_a_host_that_is_down_is_told_by_a_page_and_counted(self) -> None:
+        """The same by HTTP, and where TLS ends; nobody keeps it."""
+        before = self.shown()["counts"]["hosts_unreachable"]
+        for ask in (self.get, self.get_by_tls):
+            status, head, body = ask(DOWN)
+            self.assertEqual((status, "<h1>Not reached</h1>" in body), (503, True), body)
+            self.assertIn("\r\nretry-after: 10\r\ncache-control: no-store", head.lower())
+        self.assertGreaterEqual(self.shown()["counts"]["hosts_unreachable"] - before, 2)
+
+    def get_by_tls(self, name: str) -> tuple[int, str, str]:
+        """What is answered to a request for a name, where TLS ends."""
+        with self.secure(name) as connection:
+            connection.sendall(request(name))
+            return answer(connection)
