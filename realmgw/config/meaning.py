@@ -316,10 +316,16 @@ def _limited(found: Meaning, limit: Limit) -> Meaning:
     return attrs.evolve(found, limit=limit)
 
 
-def _hashlimit(found: Meaning, options: Mapping[str, Values]) -> Meaning:
-    said = {word.removeprefix("hashlimit-"): values for word, values in options.items()}
+def _one_sided(part: str, options: Mapping[str, Values]) -> dict[str, Values]:
+    """What is said of a limit, without the part's name; it is for what is above it, or for what is not."""
+    said = {word.removeprefix(f"{part}-"): values for word, values in options.items()}
     if ("above" in said) == ("upto" in said):
-        raise ValueError("hashlimit: write either hashlimit-above or hashlimit-upto")
+        raise ValueError(f"{part}: write either {part}-above or {part}-upto")
+    return said
+
+
+def _hashlimit(found: Meaning, options: Mapping[str, Values]) -> Meaning:
+    said = _one_sided("hashlimit", options)
     if "srcmask" in said or "dstmask" in said:
         raise ValueError("hashlimit: keys are whole addresses: leave hashlimit-srcmask and -dstmask out")
     rate, unit = _rate(said["above" if "above" in said else "upto"], "hashlimit")
@@ -343,9 +349,7 @@ def _limit(found: Meaning, options: Mapping[str, Values]) -> Meaning:
 
 
 def _connlimit(found: Meaning, options: Mapping[str, Values]) -> Meaning:
-    said = {word.removeprefix("connlimit-"): values for word, values in options.items()}
-    if ("above" in said) == ("upto" in said):
-        raise ValueError("connlimit: write either connlimit-above or connlimit-upto")
+    said = _one_sided("connlimit", options)
     if "mask" in said:
         raise ValueError("connlimit: keys are whole addresses: leave connlimit-mask out")
     count = _number(said["above" if "above" in said else "upto"], "connlimit", MOST_CONNECTIONS)

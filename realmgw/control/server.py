@@ -26,6 +26,7 @@ from realmgw.config.http import JSON, PREFIX, PROBLEM, BoundedRequest, Operators
 from realmgw.config.limits import CONTROL_CONNECTIONS
 from realmgw.config.port import HeldSocket, group_number
 from realmgw.config.settings import Control
+from realmgw.control.callers import described, peer_of
 from realmgw.control.commands import (
     COMMANDS,
     CONFIG_FIELD,
@@ -38,7 +39,6 @@ from realmgw.control.commands import (
     spelled,
 )
 from realmgw.control.gateway import Gateway
-from realmgw.control.peers import described, peer_of
 from realmgw.control.streaming import Stream
 from realmgw.control.telling import Telling
 from realmgw.errors import RealmGatewayError

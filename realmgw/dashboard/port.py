@@ -17,8 +17,8 @@ from twisted.python.failure import Failure
 
 from realmgw.config.http import ShortFactory, ShortRequest
 from realmgw.config.limits import DASHBOARD_CONNECTIONS
+from realmgw.control.callers import described
 from realmgw.control.commands import COMMANDS, Command, CommandError, ExitStatus, ForbiddenError, problem, spelled
-from realmgw.control.peers import described
 from realmgw.dashboard.access import COOKIE, Access, is_own
 from realmgw.dashboard.feeds import Do
 from realmgw.dashboard.live import Live

@@ -13,7 +13,6 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, collapse_addresses,
 from realmgw.config.ipv6 import Ipv6, Ipv6Mode
 from realmgw.config.settings import Dnat, Network
 from realmgw.datapath import marks
-from realmgw.datapath.batches import ELEMENTS_PER_COMMAND as ELEMENTS_PER_COMMAND
 from realmgw.datapath.batches import Elements, Word, number
 from realmgw.datapath.batches import commands as commands
 from realmgw.datapath.hosts import HostChange

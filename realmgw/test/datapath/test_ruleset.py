@@ -14,6 +14,7 @@ from realmgw.config import settings as config
 from realmgw.config.addresses import AddressRange
 from realmgw.config.settings import Dnat, Webproxy
 from realmgw.datapath import bans, elements, guests, marks, outbound6, proxied, ruleset
+from realmgw.datapath.batches import ELEMENTS_PER_COMMAND
 from realmgw.datapath.policy.classes import Classes
 from realmgw.datapath.ruleset import Lent, Ruleset
 from realmgw.datapath.watch import guard
@@ -144,7 +145,7 @@ class ReplacementTests(SynchronousTestCase):
 
     def test_many_hosts_are_several_commands_of_the_same_transaction(self) -> None:
         """No host is lost at the seams."""
-        count = 2 * elements.ELEMENTS_PER_COMMAND + 1
+        count = 2 * ELEMENTS_PER_COMMAND + 1
         text = ruleset.replacement(self.ruleset, (host(index, "192.0.2.1") for index in range(1, count + 1)))
         lines = [line for line in text.splitlines() if line.startswith("add element")]
         self.assertEqual(len(lines), 3)
