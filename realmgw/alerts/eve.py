@@ -57,7 +57,7 @@ def decode(line: bytes) -> Alert | None:
             return None
         raise MalformedError("no object of JSON")
     try:
-        said = json.loads(line)
+        said = json.loads(line.decode("utf-8", "surrogatepass"))  # which has not to find out that it is UTF-8
     except (ValueError, RecursionError):
         raise MalformedError("no JSON") from None
     if not isinstance(said, dict):
