@@ -37,6 +37,9 @@ class Elements:
     """For how long those stay that are added; 0: as the set has it."""
     are_objects: bool = False
     """What stands for keys is the name of an object of the table: a counter, a SYN proxy."""
+    are_prefixes: bool = False
+    """It is a set of prefixes: keys are their first addresses, and what stands beside each is the first one behind it,
+    None where there is none. In the order of addresses; `commands` is not for such."""
 
     def commands(self, table: str) -> Iterator[str]:
         """The same as commands of nft, to be run with others in one transaction."""
@@ -51,14 +54,16 @@ class Elements:
 
 @attrs.frozen
 class InSteps:
-    """A change in three transactions; what becomes of packets is the business of the second one alone."""
+    """A change in three steps; what becomes of packets is the business of the second one alone."""
 
     before: str
     """Commands that make what is new; may be nothing."""
     elements: tuple[Elements, ...]
-    """What leads there."""
+    """What leads there, in one transaction."""
     after: str
     """Commands that remove what nothing leads to any more; may be nothing."""
+    slices: tuple[tuple[Elements, ...], ...] = ()
+    """Of long lists, what follows that: a transaction each, short enough for others to have their turn between them."""
 
 
 def named(name: str) -> Word:

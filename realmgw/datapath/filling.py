@@ -85,7 +85,8 @@ class Filling:
         """
         if steps.before:
             run(steps.before)
-        self.run(steps.elements)
+        for some in (steps.elements, *steps.slices):
+            self.run(some)
         if steps.after:
             run(steps.after)
 

@@ -29,7 +29,7 @@ from realmgw.datapath.links import first_run
 from realmgw.datapath.netlink.counters import COUNTERS as COUNTERS
 from realmgw.datapath.netlink.counters import COUNTERS6 as COUNTERS6
 from realmgw.datapath.outbound6 import Leaving
-from realmgw.datapath.pipeline import groups, parts, stages
+from realmgw.datapath.pipeline import groups, parts, relisting, stages
 from realmgw.datapath.pipeline.parts import Stages
 from realmgw.datapath.policy import classes
 from realmgw.datapath.policy.classes import Classes
@@ -241,18 +241,20 @@ def changes(before: Ruleset, after: Ruleset, hosts: HostChange) -> str:
 
 
 def in_steps(before: Ruleset, after: Ruleset, hosts: HostChange) -> InSteps | None:
-    """What `changes` comes to where hosts and their classes change only; None: there is more to it.
+    """What `changes` comes to where hosts, their classes and lists of prefixes change only; None: there is more to it.
 
     Raises:
         ConfigurationError: As `changes`.
     """
-    if before != after:
+    is_same = before == after
+    slices = () if is_same else relisting.slices(before.stages, after.stages)
+    if slices is None or not (is_same or attrs.evolve(before, stages=after.stages) == after):
         return None
     led, table = hosts.led, after.table
     every = (*_reached(after, hosts), *classes.elements(led, hosts.gone, hosts.came))
     first, last = classes.additions(table, led), classes.removals(table, led)
     changed = tuple(each for each in every if each.elements)
-    return InSteps("".join(f"{line}\n" for line in first), changed, "".join(f"{line}\n" for line in last))
+    return InSteps("".join(f"{line}\n" for line in first), changed, "".join(f"{line}\n" for line in last), slices)
 
 
 def _hosts(ruleset: Ruleset, hosts: HostChange) -> Iterator[str]:

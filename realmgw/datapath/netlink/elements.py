@@ -6,7 +6,7 @@ whosever table: half a second where a black list has 65 536. The kernel needs no
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from realmgw.datapath.batches import ELEMENTS_PER_COMMAND, Elements, Word
@@ -18,6 +18,7 @@ _BEGIN, _END, _OF_NFTABLES = 0x10, 0x11, bytes((0, 0, 0, SUBSYSTEM >> 8))
 _KINDS = {"add": SUBSYSTEM | 12, "delete": SUBSYSTEM | 14}
 _CREATE = 0x400
 _TABLE, _SET, _ELEMENTS, _ELEMENT, _KEY, _DATA, _VALUE, _TIMEOUT, _OBJECT = 1, 2, 3, 1, 1, 2, 1, 4, 9
+_FLAGS, _IS_END = 3, 1
 
 
 def transaction(table: Table, changes: Iterable[Elements], sequence: int) -> bytes:
@@ -33,9 +34,10 @@ def transaction(table: Table, changes: Iterable[Elements], sequence: int) -> byt
     """
     family, name = table
     portions = [
-        (each, each.elements[start : start + ELEMENTS_PER_COMMAND])
+        (each, each.elements[start : start + size])
         for each in changes
-        for start in range(0, len(each.elements), ELEMENTS_PER_COMMAND)
+        for size in (ELEMENTS_PER_COMMAND // (2 if each.are_prefixes else 1),)
+        for start in range(0, len(each.elements), size)
     ]
     begin, end = (codec.message(kind, codec.REQUEST, sequence, _OF_NFTABLES) for kind in (_BEGIN, _END))
     said = [begin]
@@ -44,13 +46,27 @@ def transaction(table: Table, changes: Iterable[Elements], sequence: int) -> byt
         flags = codec.REQUEST | (_CREATE if is_added else 0) | (codec.ACK if at == len(portions) else 0)
         timeout = each.timeout if is_added else 0
         elements = (
-            _element(key, value if is_added else None, timeout, is_object=each.are_objects) for key, value in pairs
+            part
+            for key, value in pairs
+            for part in (
+                _prefix(key, value)
+                if each.are_prefixes
+                else (_element(key, value if is_added else None, timeout, is_object=each.are_objects),)
+            )
         )
         where = codec.name(_TABLE, name), codec.name(_SET, each.name)
         said.append(
             codec.netfilter(_KINDS[each.verb], flags, sequence, family, *where, codec.nested(_ELEMENTS, *elements))
         )
     return b"".join((*said, end))
+
+
+def _prefix(first: Word, behind: Word | None) -> Iterator[bytes]:
+    """Two elements, one behind the other: the kernel takes no prefix that begins before the last one has ended."""
+    yield _element(first, None, 0, is_object=False)
+    if behind is not None:
+        before, between, after = _around(len(behind.packed), 0, 0, is_end=True)
+        yield before + behind.packed + between + after
 
 
 def _element(key: Word, value: Word | None, timeout: int, *, is_object: bool) -> bytes:
@@ -61,7 +77,9 @@ def _element(key: Word, value: Word | None, timeout: int, *, is_object: bool) ->
 
 
 @lru_cache(1024)
-def _around(key: int, data: int, timeout: int, name: bytes = b"") -> tuple[bytes, bytes, bytes]:
+def _around(
+    key: int, data: int, timeout: int, name: bytes = b"", *, is_end: bool = False
+) -> tuple[bytes, bytes, bytes]:
     """What stands before the key of an element, between it and what stands for it, and after that.
 
     All elements of a set are alike. Of what stands for keys nothing needs padding, but for names.
@@ -71,9 +89,11 @@ def _around(key: int, data: int, timeout: int, name: bytes = b"") -> tuple[bytes
         data: That of what stands for it.
         timeout: For how long it stays, in milliseconds; 0: as the set has it.
         name: That of the object that stands for it; empty: none does.
+        is_end: Whether it is the end of an interval, which begins with another one.
     """
     after = codec.attribute(_TIMEOUT, timeout.to_bytes(8, "big")) if timeout else b""
     after += codec.attribute(_OBJECT, name) if name else b""
+    after += codec.attribute(_FLAGS, _IS_END.to_bytes(4, "big")) if is_end else b""
     of_key = codec.nested(_KEY, codec.attribute(_VALUE, bytes(key)))
     of_data = codec.nested(_DATA, codec.attribute(_VALUE, bytes(data))) if data else b""
     whole = codec.nested(_ELEMENT, of_key, of_data, after)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.datapath.batches import Elements, number
+from realmgw.datapath.batches import Elements, InSteps, number
 from realmgw.datapath.filling import Filling, FullError
 from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.test.datapath.answers import AnsweringChannel, refusal
@@ -54,6 +54,16 @@ class FillingTests(SynchronousTestCase):
         self.assertEqual((len(channel.sent), other.sent, filling.port), (3, [], 4711))
         self.assertEqual(len(channel.room), 2)
         self.assertGreater(channel.room[1], len(channel.sent[1]))
+
+    def test_slices_are_a_transaction_each_until_one_is_refused(self) -> None:
+        """Those behind it are not tried."""
+        steps = InSteps("", SOME, "", (SOME, SOME, SOME))
+        filling, ran = self.filling(*(refusal(at, 0) for at in range(1, 5))), list[str]()
+        filling.lead(steps, ran.append)
+        self.assertEqual((len(self.channels[0].sent), ran), (4, []))
+        filling = self.filling(refusal(1, 0), refusal(2, 0), refusal(3, 2))
+        self.assertRaises(RealmGatewayError, filling.lead, steps, ran.append)
+        self.assertEqual(len(self.channels[0].sent), 3)
 
     def test_what_is_refused_is_told_and_the_next_answer_is_to_the_next_order(self) -> None:
         """Several refusals of one order are one."""

@@ -10,6 +10,7 @@ from realmgw.config.settings import PolicyStage
 from realmgw.datapath.apply import Kernel
 from realmgw.datapath.client import read_counters
 from realmgw.datapath.nft import Libnftables
+from realmgw.datapath.pipeline import relisting
 from realmgw.datapath.watch.keeper import Noticed
 from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.test.datapath.pipeline.test_stages import ALL, staged
@@ -119,6 +120,32 @@ class BesideTests(PipelineTestCase):
         self.assertEqual(self.packets("admitted"), admitted)
         self.assertGreater(admitted, 0)
         self.assert_stands()
+
+    def test_long_lists_change_in_short_transactions(self) -> None:
+        """Nothing else is touched, and all is as a start places it; where one is refused, all is placed anew."""
+
+        def listed(odd: int) -> str:
+            every = [f"10.{at >> 7}.{(at & 127) << 1 | odd}.0/24" for at in range(2 * relisting.AT_ONCE)]
+            prefixes = f"[{CLIENT}, {', '.join(every)}, '2001:db8:{odd + 1}::/48']"
+            return f"{{preemptive: {{black_list: {{prefixes: {prefixes}}}}}}}"
+
+        self.stage(listed(0))
+        self.assertFalse(self.arrives(4, "stage_black_list"))
+        before = self.testbed.call("gwa", self.kernel._reader.generation)
+        self.stage(listed(1))
+        self.assertEqual(self.testbed.call("gwa", self.kernel._reader.generation) - before, 5)
+        self.assertEqual(self.packets("stage_black_list"), 1)
+        self.assertFalse(self.arrives(4, "stage_black_list"))
+        self.assert_stands()
+        changed = self.nft("list", "set", "inet", "realmgw", "stage_black_ip")
+        self.nft("delete", "element", "inet", "realmgw", "stage_black_ip", "{ 10.7.1.0/24 }")
+        self.stage(listed(0))
+        self.assertEqual(self.packets("stage_black_list"), 0, "it was placed anew")
+        self.assertFalse(self.arrives(4, "stage_black_list"))
+        self.stage(listed(1))
+        self.assertEqual(self.nft("list", "set", "inet", "realmgw", "stage_black_ip"), changed)
+        self.testbed.call("gwa", self.kernel.apply, self.hosts)
+        self.assertEqual(self.nft("list", "set", "inet", "realmgw", "stage_black_ip"), changed)
 
     def test_a_start_has_what_changes_lead_to_and_others_changes_are_undone(self) -> None:
         """All of it, and nothing of what was."""
