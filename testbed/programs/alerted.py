@@ -178,23 +178,37 @@ class Writing:
             self.written += lines.count(b"\n")
 
 
+def seen_within(seconds: float, holds: Callable[[], bool]) -> bool:
+    """Looks again and again whether something holds; returns whether it did in time."""
+    until = time.monotonic() + seconds
+    while not (found := holds()) and time.monotonic() < until:
+        time.sleep(LOOK)
+    return found
+
+
 def watch(testbed: Testbed, writing: Writing, seconds: float) -> Iterator[float]:
     """Begins flows and has alerts tell of them; how long each then lived, in seconds."""
     end = time.monotonic() + seconds
     conntrack = Conntrack(time.monotonic)
+
+    def has(flow: Flow) -> bool:
+        return conntrack.find(flow) is not None
+
+    def has_not(flow: Flow) -> bool:
+        return not has(flow)
+
     with testbed.inside("gwa"):
         conntrack.answered((bytes(4), bytes(4), _UDP, 1, 1))  # its socket is of that namespace from now on
     for number in range(int(PROBES * seconds)):
         if (now := time.monotonic()) >= end:
             return
         flow = begin(testbed, number, 40_000 + number % 20_000)
-        if conntrack.find(flow) is None:
+        if not seen_within(PATIENCE, partial(has, flow)):
             raise TestbedError("conntrack has no flow that was just begun")
         alert = line(ENDED, socket.inet_ntoa(flow[0]), flow[3], CLIENT, PORT)
         begun = time.monotonic()
         writing.write(alert)
-        while conntrack.find(flow) is not None and time.monotonic() < begun + PATIENCE:
-            time.sleep(LOOK)
+        seen_within(PATIENCE, partial(has_not, flow))
         yield time.monotonic() - begun
         time.sleep(max(0.0, now + 1.0 / PROBES - time.monotonic()))
 
