@@ -176,8 +176,7 @@ def _ended(how: Webproxy, place: Place) -> Iterator[str]:
     yield f"bind {_inner(place, ENDING)} accept-proxy ssl{having} strict-sni alpn h2,http/1.1 ssl-min-ver TLSv1.2"
     yield from _asked(place)
     yield "http-request set-var(txn.sni) ssl_fc_sni,lower,rtrim(.)"
-    yield f"use_backend {MISDIRECTED} if !{{ var(txn.sni),strcmp(txn.name) eq 0 }}"
-    yield from _passed_on("https")
+    yield from _passed_on("https", f"use_backend {MISDIRECTED} if !{{ var(txn.sni),strcmp(txn.name) eq 0 }}")
 
 
 def _asked(place: Place) -> Iterator[str]:
@@ -186,11 +185,12 @@ def _asked(place: Place) -> Iterator[str]:
     yield f"http-request set-var(txn.route) var(txn.name),map_str({place.map})"
 
 
-def _passed_on(scheme: str) -> Iterator[str]:
-    """What hosts are told of the client, and where they are."""
+def _passed_on(scheme: str, *first: str) -> Iterator[str]:
+    """What hosts are told of the client, and where they are; `first` says who does not get there."""
     yield f"http-request del-header {TOLD_BY_PROXIES} -m reg"
     yield "http-request set-header X-Forwarded-For %[src]"
     yield f"http-request set-header X-Forwarded-Proto {scheme}"
+    yield from first
     yield from _leading(HTTP_UNKNOWN, *HTTP_HOSTS)
 
 
