@@ -7,7 +7,6 @@ lent or a challenge, which a view sees to, or the same for whoever asks, which i
 from __future__ import annotations
 
 import enum
-from collections import ChainMap
 from collections.abc import Callable, Mapping
 
 import attrs
@@ -111,11 +110,8 @@ class Decisions:
         self.free = frozenset[int]() if challenging else self._lent
         self._table, self._services, self._by_apex = table, table.services, table.zones.by_apex
         self._pointers: Mapping[bytes, Host] = table.pointers if policy.pointers else {}
-        self._own: Mapping[bytes, object] = table.static
-        self._below: Mapping[bytes, int] = table.below
-        if policy.pointers:
-            self._own = ChainMap[bytes, object](table.pointers, table.static)  # type: ignore[arg-type]  # only read
-            self._below = ChainMap(table.below, table.pointers_below)
+        self._own, self._below = table.static, table.below
+        self._pointers_below: Mapping[bytes, int] = table.pointers_below if policy.pointers else {}
 
     def decide(self, name: bytes, kind: int, resolver: str, proof: Proof, cookie: bool, now: float) -> Decision:
         """What becomes of a question of class IN.
@@ -143,7 +139,7 @@ class Decisions:
                 return _LENT if due is None or challenger.audit else _CHALLENGED, service, alias, due, None
             if kind in (self._proxied if service.terms.proxy_required else self._direct):
                 return _ADDRESSES, service, alias, None, None
-        if name in self._own:
+        if name in self._own or name in self._pointers:
             return _OWN
         if service is not None and kind == _ANY and alias is None:
             return Outcome.ANY, service, None, None, None
@@ -156,7 +152,7 @@ class Decisions:
             zone = zones.get(name[at:])
         if zone is None or len(name) > MAX_NAME:
             return _BAD_NAME if len(name) > MAX_NAME else _ELSEWHERE
-        exists = service is not None or name in self._below
+        exists = service is not None or name in self._below or name in self._pointers_below
         return _NODATA if exists else _NXDOMAIN, service, alias, None, zone
 
     def source(self, service: Service, kind: int) -> Source | None:

@@ -74,8 +74,10 @@ class Dns64:
 
     def instead(self, question: Question) -> Question | None:
         """What is asked for in place of the name of an address with the prefix: that of the one of IPv4."""
+        if self.prefix is None or question.octets[-4:] != _in(Type.PTR):
+            return None
         name = question.octets[:-4]
-        if self.prefix is None or question.octets[-4:] != _in(Type.PTR) or not name.endswith(_ARPA6):
+        if not name.endswith(_ARPA6):
             return None
         labels = name[: -len(_ARPA6)]
         digits = labels[1::2][::-1]

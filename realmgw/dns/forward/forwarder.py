@@ -234,6 +234,9 @@ class Forwarder:
 
     def _done(self, key: bytes, reply: Reply | None, why: str) -> None:
         """Goes on, where the answer is to be made of another one."""
+        if self._dns64.prefix is None:
+            self._finish(key, reply, why)
+            return
         pending = self._pending[key]
         question = pending.question
         instead = self._dns64.instead(question)
@@ -271,11 +274,12 @@ class Forwarder:
                 self._failures.clear()
             self._failures[key] = now + FAILURE_LIFE, failure
         for asked in pending.askers.values():
-            left = self._waiting[asked.address] - 1
+            client = asked.address
+            left = self._waiting[client] - 1
             if left:
-                self._waiting[asked.address] = left
+                self._waiting[client] = left
             else:
-                del self._waiting[asked.address]
+                del self._waiting[client]
             asked.respond(lambda asked=asked: self._answer(asked, key, packed, failure))  # type: ignore[misc]  # bound
 
     def _answer(self, asked: Asked, key: bytes, packed: Packed | None, failure: Response | None) -> Answer:
