@@ -40,9 +40,11 @@ class One:
         polled.addReader(self)
 
     def fileno(self) -> int:
+        """The socket's."""
         return self.handle.fileno()
 
     def gets(self, octets: bytes) -> None:
+        """Somebody sends it a datagram."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
             other.sendto(octets, self.handle.getsockname())
 
@@ -58,6 +60,7 @@ class One:
         self.close()
 
     def close(self) -> None:
+        """Ends it."""
         self.polled.removeReader(self)
         self.handle.close()
 
