@@ -35,6 +35,19 @@ class Way(enum.IntEnum):
     """It is a flow that conntrack had forgotten."""
 
 
+class End(enum.IntEnum):
+    """How a claim has ended that nobody used."""
+
+    LAPSED = 1
+    """Nobody came in time, or its place was needed."""
+    EXCUSED = 2
+    """Likewise, while the gateway was out of order: it is held against nobody."""
+    SETTLED = 3
+    """Its client has come otherwise: by the other family, or by another claim."""
+    VOIDED = 4
+    """What it was made for is there no more."""
+
+
 class Answered(NamedTuple):
     """A query was answered with an address."""
 
@@ -93,6 +106,19 @@ class Refused(NamedTuple):
     """Why; a `Reason`."""
 
 
+class Ended(NamedTuple):
+    """A claim has ended that nobody used."""
+
+    at: float
+    """When, in monotonic seconds."""
+    number: int
+    """The trace id of its answer."""
+    name: str
+    """The service."""
+    how: End
+    """How."""
+
+
 class DecisionLog:
     """The decisions of late.
 
@@ -107,7 +133,8 @@ class DecisionLog:
     def __init__(self, settings: Allocation) -> None:
         self.number = 0
         self.most = 0
-        self._answered, self._admitted, self._unanswered, self._refused = (deque[Any](maxlen=0) for _ in range(4))
+        nothing = (deque[Any](maxlen=0) for _ in range(5))
+        self._answered, self._admitted, self._unanswered, self._refused, self._ended = nothing
         self.configure(settings)
 
     def configure(self, settings: Allocation) -> None:
@@ -115,18 +142,23 @@ class DecisionLog:
         if settings.decisions != self.most:
             self.most = settings.decisions
             logs = (deque[Any](each, self.most) for each in self.logs())
-            self._answered, self._admitted, self._unanswered, self._refused = logs
+            self._answered, self._admitted, self._unanswered, self._refused, self._ended = logs
 
     def logs(self, since: float | None = None) -> tuple[list[Any], ...]:
         """What is kept, or was decided since a time, as it was written; the oldest first.
 
         Returns:
-            The fields of `Answered`, `Admitted`, `Unanswered` and `Refused`. O(decisions told).
+            The fields of `Answered`, `Admitted`, `Unanswered`, `Refused` and `Ended`. O(decisions told).
         """
-        every = self._answered, self._admitted, self._unanswered, self._refused
+        every = self._answered, self._admitted, self._unanswered, self._refused, self._ended
         if since is None:
             return tuple(map(list, every))
         return tuple(list(takewhile(lambda entry: entry[0] >= since, reversed(each)))[::-1] for each in every)
+
+    def oldest(self, now: float) -> float:
+        """When the oldest of what is kept was decided; the present, if there is nothing."""
+        every = self._answered, self._admitted, self._unanswered, self._refused, self._ended
+        return min((each[0][0] for each in every if each), default=now)
 
     def admitted_after(self, last: Any) -> list[Any]:
         """What was let in after an entry, which this gave: the fields of `Admitted`, the oldest first; all for None."""
@@ -153,3 +185,8 @@ class DecisionLog:
         """A first packet is refused."""
         if self.most:
             self._refused.append((now, flow, reason))
+
+    def end(self, now: float, number: int, name: str, how: End) -> None:
+        """A claim has ended that nobody used; one without a trace id is none that was answered with."""
+        if self.most and number:
+            self._ended.append((now, number, name, how))

@@ -6,12 +6,12 @@ import re
 from collections.abc import Callable, Generator, Sequence
 from heapq import merge
 from ipaddress import ip_address
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import attrs
 
-from realmgw.allocation.decisionlog import Admitted, Answered, DecisionLog, Refused, Unanswered
+from realmgw.allocation.decisionlog import Admitted, Answered, DecisionLog, Ended, Refused, Unanswered
 from realmgw.allocation.flow import Flow
 from realmgw.allocation.reputation.lru import TwoGenerationLRU
 from realmgw.allocation.reputation.requestors import ClientPrefix
@@ -19,14 +19,16 @@ from realmgw.config import protocols
 from realmgw.config.quoting import shortened, trace_id
 from realmgw.config.settings import Network
 from realmgw.config.steps import finish, portions
-from realmgw.control import parameters
+from realmgw.control import ended, parameters
 from realmgw.control.commands import CommandError, Deferred, ExitStatus, Value
 from realmgw.control.streaming import BEFORE, Stream
 from realmgw.errors import Reason
 
-Entry = Answered | Admitted | Unanswered | Refused
+Entry = Answered | Admitted | Unanswered | Refused | Ended
 """A decision."""
-_KINDS: tuple[Callable[..., Entry], ...] = (Answered._make, Admitted._make, Unanswered._make, Refused._make)
+_KINDS: tuple[Callable[..., Entry], ...] = (
+    Answered._make, Admitted._make, Unanswered._make, Refused._make, Ended._make,
+)  # fmt: skip
 LOOK = 0.5  # seconds
 """How often it is looked for what is new while somebody follows."""
 AT_ONCE = 1000
@@ -96,6 +98,7 @@ class Decided:
         decisions: The log.
         drive: Goes through steps a few at a time; a Deferred of what they return.
         repeat: Calls a function every so many seconds until what it returns is called.
+        recorded: Flows that have ended; see `realmgw.records.service.RecordsService.ended`.
         monotonic: The clock of the log.
         time: The present, in seconds since 1970.
     """
@@ -105,10 +108,11 @@ class Decided:
         decisions: DecisionLog,
         drive: Callable[..., Deferred],
         repeat: Callable[[float, Callable[[], object]], Callable[[], object]],
+        recorded: Callable[[dict[str, Any], int], Deferred],
         monotonic: Callable[[], float],
         time: Callable[[], float],
     ) -> None:
-        self._decisions, self._drive, self._repeat = decisions, drive, repeat
+        self._decisions, self._drive, self._repeat, self._recorded = decisions, drive, repeat, recorded
         self._monotonic, self._time = monotonic, time
         self._followers = 0
 
@@ -136,13 +140,26 @@ class Decided:
             stream.end()
             return stream
 
-        return self._drive(self._rows(wanted, most, least)).addCallback(begin)
+        return self._found(wanted, most, least).addCallback(begin)
 
     def flow(self, source: str, destination: str) -> Deferred:
-        """What is known of a flow: its first packet, the answer that brought it, and what else was told there."""
+        """What is known of a flow: its first packet, the answer that brought it, and its end if flows are recorded."""
         (src, sport), (dst, dport) = _end(source, "source"), _end(destination, "destination")
-        found = self._drive(self._rows(Wanted(flow=(src, dst, sport, dport)), BEFORE, 0.0))
+        found = self._found(Wanted(flow=(src, dst, sport, dport)), BEFORE, 0.0)
         return found.addCallback(lambda rows: {"decisions": rows})
+
+    def _found(self, wanted: Wanted, most: int, least: float) -> Deferred:
+        """The rows of the latest that are meant, and of flows that have ended since the oldest that is kept."""
+        found = self._drive(self._rows(wanted, most, least))
+        if wanted.refused or wanted.resolver:
+            return found  # records do not say who asked
+        since = self._time() - (self._monotonic() - max(least, self._decisions.oldest(self._monotonic())))
+        given = ended.conditions(wanted.name, wanted.client, wanted.flow, since)
+
+        def merged(records: list[Value], rows: list[Value]) -> list[Value]:
+            return sorted([*rows, *ended.rows(records, wanted.flow)], key=itemgetter("at"))[-most:] if most else []
+
+        return found.addCallback(lambda rows: self._recorded(given, BEFORE).addCallback(merged, rows))
 
     def _rows(self, wanted: Wanted, most: int, least: float) -> Generator[Any, Any, list[Value]]:
         """The rows of the latest that are meant, the oldest of them first."""
@@ -199,6 +216,9 @@ class Decided:
         if isinstance(entry, Admitted):
             more = {"name": entry.name, **_flow(entry.flow), "why": entry.way.name.lower()}
             return {"at": at, "what": "admitted", "id": trace_id(entry.number), **more}
+        if isinstance(entry, Ended):
+            more = {"name": entry.name, "why": entry.how.name.lower()}
+            return {"at": at, "what": "claim_ended", "id": trace_id(entry.number), **more}
         told = known.told.peek(entry.flow[1])
         more = {"name": None if told is None else told.name, **_flow(entry.flow)}
         return {"at": at, "what": "refused", **more, "why": Reason(entry.reason).name.lower()}

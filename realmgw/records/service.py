@@ -17,7 +17,7 @@ from typing import Any
 
 import attrs
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, fail, inlineCallbacks
+from twisted.internet.defer import Deferred, fail, inlineCallbacks, succeed
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
@@ -242,12 +242,22 @@ class RecordsService(Service):
         """Records, the youngest first; see `History.flows`. It fails where none are kept."""
         return self._ask(partial(self._history.flows, given, most))
 
+    def ended(self, given: Mapping[str, Any], most: int) -> Deferred[list[dict[str, Any]]]:
+        """As `flows`, the records alone; none, where none are kept."""
+        if not self._is_kept:
+            return succeed([])
+        return self.flows(given, most).addCallback(lambda found: found["flows"])
+
     def accounts(self, *, groups: bool, since: float, name: str, most: int) -> Deferred[dict[str, Any]]:
         """What subscribers had, or groups; see `History.accounts`. It fails where none are kept."""
         return self._ask(partial(self._history.accounts, GROUP if groups else HOST, since, name, most))
 
+    @property
+    def _is_kept(self) -> bool:
+        return self._how.enabled and self._how.database
+
     def _ask(self, call: Callable[[], dict[str, Any]]) -> Deferred[dict[str, Any]]:
-        if not (self._how.enabled and self._how.database):
+        if not self._is_kept:
             return fail(PlatformError("flows are not recorded, or not in a database: flow_records: {enabled: true}"))
         return self._elsewhere(Blocking(str(self._history.path), call))
 

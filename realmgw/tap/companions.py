@@ -55,6 +55,7 @@ class Companions:
         proxy: Has to be told that nobody may come in.
         present: Has to be told what to look into; metrics say what it tells.
         dashboard: Has to be told who does commands.
+        ended: Tells of flows that have ended; see `RecordsService.ended`.
         before_dns: Those that start before names are answered: what is told there has to hold by then.
         after_dns: Those that start after it, since nobody waits for them.
     """
@@ -63,7 +64,7 @@ class Companions:
         self.portal = _portal(ground)
         self.proxy = webproxy = _webproxy(ground)
         records = _records(ground, allocator, conntrack)
-        past = PastFlows(records, ground.wall)
+        past, self.ended = PastFlows(records, ground.wall), records.ended
         ground.running.registry.told = partial(_in_turn, webproxy.noting, records.noting)
         alerts = _alerts(ground, allocator, conntrack, datapath)
         synproxy = _synproxy(ground, allocator)

@@ -19,7 +19,7 @@ from realmgw.allocation.claims.ended import EndedFlows, HostAt
 from realmgw.allocation.claims.keepers import Keepers, Modest
 from realmgw.allocation.claims.siblings import Siblings
 from realmgw.allocation.counters import Counters
-from realmgw.allocation.decisionlog import DecisionLog
+from realmgw.allocation.decisionlog import DecisionLog, End
 from realmgw.allocation.flow import Answered, Noted
 from realmgw.allocation.pool.circular import Pool, stands
 from realmgw.allocation.pool.places import Places, Shared
@@ -194,9 +194,14 @@ class Books:
         """The client of a claim has come by the other family: he is expected no more, but let in if he falls back."""
         if claim.pending and not claim.is_hold:
             self.counters.settled += 1
+            self.note_end(claim, End.SETTLED, now)
             claim.spare = self.spare_of(claim.reservation.service, claim.group) + 1
             keep_used(claim, now)
             self.end(claim, now)
+
+    def note_end(self, claim: Claim, how: End, now: float) -> None:
+        """It is written down how a claim ends that nobody used."""
+        self.decisions.end(now, claim.number, claim.reservation.service.name, how)
 
     def count_long(self, address: Address, change: int) -> None:
         """So many more claims stand for long at an address."""

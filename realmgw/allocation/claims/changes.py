@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from realmgw.allocation.claims import outcomes
+from realmgw.allocation.decisionlog import End
 from realmgw.allocation.reputation.word import credit_most
 
 if TYPE_CHECKING:
@@ -55,5 +56,6 @@ def _void(ledger: Ledger, claim: Claim, now: float) -> None:
     """End a claim; that nobody came is nobody's fault."""
     if not claim.is_hold:
         ledger.counters.voided += 1
+        ledger.note_end(claim, End.VOIDED, now)
         outcomes.voided(claim, now)
     ledger.end(claim, now)

@@ -14,6 +14,7 @@ from realmgw.allocation.claims.books import Books
 from realmgw.allocation.claims.crowd import Doubt
 from realmgw.allocation.claims.keepers import keeps_long
 from realmgw.allocation.claims.siblings import has_come
+from realmgw.allocation.decisionlog import End
 from realmgw.allocation.state import NEVER, Claim, Reservation
 
 if TYPE_CHECKING:
@@ -138,10 +139,12 @@ class Ledger(Books):
             return
         if not claim.is_hold and has_come(claim):
             self.counters.settled += 1
+            self.note_end(claim, End.SETTLED, now)
         elif not claim.is_hold:
             self.counters.lapsed += 1
             excused = claim.created < self.outage.excused_until
             self.counters.excused += excused
+            self.note_end(claim, End.EXCUSED if excused else End.LAPSED, now)
             if excused:
                 outcomes.voided(claim, now)
             elif (cost := self.costs.of(claim, now)) > 0.0 or claim.sibling is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from realmgw.allocation.claims import outcomes
 from realmgw.allocation.claims.siblings import has_come, is_of_one_group, join
+from realmgw.allocation.decisionlog import End
 from realmgw.allocation.ipv6.state import FreshClaim
 from realmgw.allocation.state import Claim, Sibling
 
@@ -59,6 +60,7 @@ class Endings:
             self._pinholes.end_early(other, now)
         elif isinstance(other, FreshClaim) and other.pending:
             self._counters.settled += 1
+            self._note(other, End.SETTLED, now)
             other.spare = self._ledger.spare_of(other.service, other.group) + 1
             self._stock.keep_for(other, now)
             self._allowances.give_back(other.group)
@@ -81,7 +83,9 @@ class Endings:
     def lapse(self, claim: FreshClaim, now: float) -> None:
         """Nobody came for a claim."""
         self._counters.lapsed += 1
-        if claim.created < self._ledger.outage.excused_until:
+        excused = claim.created < self._ledger.outage.excused_until
+        self._note(claim, End.EXCUSED if excused else End.LAPSED, now)
+        if excused:
             self._counters.excused += 1
             self._allowances.give_back(claim.group)
             outcomes.voided(claim, now)
@@ -92,6 +96,10 @@ class Endings:
     def void(self, claim: FreshClaim, now: float) -> None:
         """A claim ends for a reason of ours."""
         self._counters.voided += 1
+        self._note(claim, End.VOIDED, now)
         self._allowances.give_back(claim.group)
         outcomes.voided(claim, now)
         self._stock.end(claim)
+
+    def _note(self, claim: FreshClaim, how: End, now: float) -> None:
+        self._ledger.decisions.end(now, claim.number, claim.service.name, how)

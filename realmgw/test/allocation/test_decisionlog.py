@@ -6,7 +6,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.decisionlog import Admitted, Answered, DecisionLog, Way
+from realmgw.allocation.claims import changes
+from realmgw.allocation.decisionlog import Admitted, Answered, DecisionLog, End, Way
 from realmgw.allocation.explain import explain_admit, explain_ask
 from realmgw.allocation.reputation.requestors import ClientPrefix
 from realmgw.config.settings import Allocation
@@ -44,6 +45,19 @@ class WritingTests(SynchronousTestCase):
         )
         self.assertEqual({each.way for each in packets}, {Way.CLAIM})
         self.assertEqual([each.flow[:3] for each in packets], [(CLIENT, second, TCP), (CLIENT, first, TCP)])
+
+    def test_a_claim_that_nobody_uses_has_an_end(self) -> None:
+        """Under the id of its answer, whatever ended it; one that is used has the packet."""
+        scene = Scene(4)
+        scene.come(scene.get(TWO, now=0.0), now=0.1)
+        scene.get(ONE, now=1.0)
+        scene.allocator.expire(now=100.0)
+        scene.get(ONE, now=101.0)
+        changes.forget(scene.allocator.ledger, [ONE.target], now=102.0)
+        *_, ended = scene.allocator.ledger.decisions.logs()
+        self.assertEqual([(number, name, how) for _, number, name, how in ended], [
+            (2, ONE.name, End.LAPSED), (3, ONE.name, End.VOIDED)])  # fmt: skip
+        self.assertEqual(ended[1][0], 102.0)
 
     def test_a_question_that_is_repeated_is_one_answer(self) -> None:
         """It has one claim."""
@@ -117,6 +131,7 @@ class DecisionLogTests(SynchronousTestCase):
             log.refuse(float(number), flow, Reason.NO_CLAIM)
             log.refuse_answer(float(number), "a.", RESOLVER, None, Reason.POLICY)
             log.admit(float(number), number, "a.", flow, Way.CLAIM)
+            log.end(float(number), 7, "a.", End.LAPSED)
 
     def times(self, log: DecisionLog, since: float | None = None) -> list[list[float]]:
         """When each was, of each kind."""
@@ -127,15 +142,15 @@ class DecisionLogTests(SynchronousTestCase):
         log = self.log(3)
         self.fill(log, 0, 5)
         self.fill(log, 5, 5)
-        self.assertEqual(self.times(log), [[], [2.0, 3.0, 4.0], [2.0, 3.0, 4.0], [2.0, 3.0, 4.0]])
+        self.assertEqual(self.times(log), [[], *[[2.0, 3.0, 4.0]] * 4])
         log.refuse(9.0, (CLIENT, NEIGHBOUR, TCP, 1, 80), Reason.LATE)
-        self.assertEqual(self.times(log)[1:], [[2.0, 3.0, 4.0], [2.0, 3.0, 4.0], [3.0, 4.0, 9.0]])
+        self.assertEqual(self.times(log)[1:4], [[2.0, 3.0, 4.0], [2.0, 3.0, 4.0], [3.0, 4.0, 9.0]])
 
     def test_tells_what_is_new(self) -> None:
         """Since a time, with what was then."""
         log = self.log(10)
         self.fill(log, 0, 5)
-        self.assertEqual(self.times(log, 3.0)[1:], [[3.0, 4.0]] * 3)
+        self.assertEqual(self.times(log, 3.0)[1:], [[3.0, 4.0]] * 4)
 
     def test_another_size_keeps_the_latest(self) -> None:
         """And none, nothing; ids go on."""
@@ -144,9 +159,9 @@ class DecisionLogTests(SynchronousTestCase):
         self.fill(decisions, 0, 4)
         for most, kept in ((2, [2.0, 3.0]), (0, []), (3, [])):
             scene.allocator.configure(Allocation(decisions=most))
-            self.assertEqual(self.times(decisions)[1:], [kept] * 3)
+            self.assertEqual(self.times(decisions)[1:], [kept] * 4)
         scene.allocator.configure(Allocation(decisions=0))
         scene.come(scene.get(ONE, now=0.0), now=0.1)
         self.fill(decisions, 0, 4)
-        self.assertEqual((self.times(decisions), decisions.number), ([[]] * 4, 1))
+        self.assertEqual((self.times(decisions), decisions.number), ([[]] * 5, 1))
         self.assertIs(scene.allocator.fresh.pinholes.ledger.decisions, decisions)

@@ -6,20 +6,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.defer import succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.decisionlog import Way
+from realmgw.allocation.decisionlog import End, Way
 from realmgw.allocation.reputation.requestors import ClientPrefix, Requestor
 from realmgw.config.settings import Allocation
 from realmgw.control.command import decided as shown
 from realmgw.control.commands import COMMANDS, CommandError, ExitStatus, checked
 from realmgw.control.decided import AT_ONCE, FOLLOWERS, LOOK, Decided
-from realmgw.control.streaming import Stream
+from realmgw.control.streaming import BEFORE, Stream
 from realmgw.errors import Reason
 from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, STRAY, TCP, service
 from realmgw.test.control.parts import TestGateway
 
 ONE, TWO = service(1), service(2, TCP, 80)
+ENDED: dict[str, Any] = {
+    "event": "ends", "at": 3601.25, "start": 3600.25, "direction": "in", "protocol": "tcp", "name": ONE.name,
+    "address": "192.168.0.11", "port": 8080, "via": "192.0.2.1", "via_port": 80, "client": "198.51.100.1",
+    "client_port": 1024, "octets_in": 1164, "octets_out": 9164, "trace_id": "abd",
+}  # fmt: skip
 
 
 class DecidedTests(SynchronousTestCase):
@@ -28,11 +34,13 @@ class DecidedTests(SynchronousTestCase):
     def setUp(self) -> None:
         """A minute ago, all of it; the clock of the log began an hour after 1970."""
         self.made = TestGateway(Path(self.mktemp()))
+        self.ended = list[dict[str, Any]]()
+        self.asked_for: Any = None
         self.repeated: dict[int, tuple[float, Callable[[], object]]] = {}
         allocator = self.made.allocator
         self.log = allocator.ledger.decisions
         self.decided = Decided(
-            self.log, self.made.reloader.drive, self.repeat, self.made.clock.seconds,
+            self.log, self.made.reloader.drive, self.repeat, self.recorded, self.made.clock.seconds,
             lambda: self.made.clock.seconds() + 3600,
         )  # fmt: skip
         now, group = self.made.clock.seconds, allocator.groups.of
@@ -48,6 +56,11 @@ class DecidedTests(SynchronousTestCase):
         self.made.clock.advance(1.0)
         self.log.refuse(now(), (STRAY, self.two, TCP, 1025, 80), Reason.NO_CLAIM)
         self.made.clock.advance(58.5)
+
+    def recorded(self, given: dict[str, Any], most: int) -> Any:
+        """What `RecordsService.ended` does."""
+        self.asked_for = given, most
+        return succeed(self.ended)
 
     def repeat(self, seconds: float, do: Callable[[], object]) -> Callable[[], object]:
         """Notes it."""
@@ -175,6 +188,46 @@ class DecidedTests(SynchronousTestCase):
         self.made.clock.advance(LOOK)
         look()
         self.assertEqual(told, [])
+
+    def test_tells_of_the_ends_of_flows_that_are_recorded(self) -> None:
+        """At their place, with the id that they had from the answer on; since the oldest decision that is known."""
+        gone = {"at": 3600.4, "client_port": 9, "start": None, "event": "gone", "trace_id": None}
+        self.ended = [ENDED, {**ENDED, **gone}]
+        rows = self.rows()
+        self.assertEqual([row["what"] for row in rows], [
+            "answered", "admitted", "flow_ended", "answered", "not_answered", "flow_ended", "refused"])  # fmt: skip
+        self.assertEqual(self.asked_for, ({"since": 3600.0, "direction": "in"}, BEFORE))
+        lines = [next(shown.line(row)).partition(" ")[2] for row in (rows[5], rows[2])]
+        there = f"192.0.2.1:80 {ONE.name}"
+        self.assertEqual(lines, [
+            f"abd           ended    tcp 198.51.100.1:1024 > {there}: after 1 s, 1.16 kB in, 9.16 kB out",
+            f"-             ended    tcp 198.51.100.1:9 > {there}: unheard, 1.16 kB in, 9.16 kB out",
+        ])  # fmt: skip
+        self.assertEqual(self.rows(limit="1")[0]["what"], "refused")
+        self.rows(name="S1", client="198.51.100.0/24", since="30s")
+        expected = {"since": 3630.0, "direction": "in", "named": "s1", "client": "198.51.100.0/24"}
+        self.assertEqual(self.asked_for[0], expected)
+        self.asked_for = None
+        self.rows(refused="1")
+        self.rows(resolver=OTHER)
+        self.assertIsNone(self.asked_for)
+        told = self.successResultOf(self.decided.flow("198.51.100.1:1024", "192.0.2.1:80"))["decisions"]
+        self.assertEqual([row["what"] for row in told], ["answered", "admitted", "flow_ended"])
+        self.assertEqual({row["id"] for row in told}, {"abd"})
+        self.assertEqual(self.asked_for[0]["client"], "198.51.100.1")
+
+    def test_tells_how_a_claim_has_ended(self) -> None:
+        """That nobody used, with the id of its answer, by which it is found."""
+        for how in End:
+            self.log.end(self.made.clock.seconds(), 0xABE, TWO.name, how)
+        rows = self.rows(resolver=OTHER)[2:]
+        self.assertEqual({(row["what"], row["id"], row["name"]) for row in rows}, {("claim_ended", "abe", TWO.name)})
+        self.assertEqual([row["why"] for row in rows], ["lapsed", "excused", "settled", "voided"])
+        lines = [next(shown.line(row)).partition(" ")[2] for row in rows]
+        self.assertEqual(lines[0], f"abe           ended    {TWO.name}: nobody has come")
+        self.assertEqual(len(set(lines)), 4)
+        self.assertEqual(self.rows(name=ONE.name, resolver=OTHER), [])
+        self.assertEqual([row["what"] for row in self.rows(refused="1")], ["not_answered", "refused"])
 
     def test_explains_a_flow(self) -> None:
         """By its addresses and ports as its first packet had them."""

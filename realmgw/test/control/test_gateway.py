@@ -89,7 +89,12 @@ def gateway_of(made: TestGateway) -> Gateway:
         rules=Rules(made.running, lambda: succeed((Classes(), {}))),
         tracing=Tracing(made.running, lambda *_: succeed(lambda: None)),
         decided=Decided(
-            made.allocator.ledger.decisions, made.reloader.drive, lambda *_: lambda: None, made.clock.seconds, float
+            made.allocator.ledger.decisions,
+            made.reloader.drive,
+            lambda *_: lambda: None,
+            lambda *_: succeed([]),
+            made.clock.seconds,
+            float,
         ),
         explain_name=lambda name, who, **how: Found((f"{name} {who} {how}",), services.get(name), Challenge.CNAME),
         counting=counting,

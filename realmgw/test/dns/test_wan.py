@@ -264,7 +264,7 @@ class RefusalTests(WanTestCase):
         self.assertEqual([self.said(), self.said(options=nsid)], ["silence", "silence"])
         self.fake.refusal = None
         self.assertEqual(self.said(), "A")
-        *_, unanswered, _ = self.fake.ledger.decisions.logs()
+        _, _, unanswered, *_ = self.fake.ledger.decisions.logs()
         self.assertEqual([each[1:] for each in unanswered], [("one.example.org.", RESOLVER, None, Reason.POLICY)] * 2)
 
     def test_says_no_data_for_now_of_ipv6_where_there_is_ipv4(self) -> None:

@@ -92,6 +92,10 @@ class RecordsTests(RealmTestCase):
         ends = {"source": f"{CLIENT}:{port}", "destination": f"{address}:{found['via_port']}"}
         told = ask(self.gateway.control, "explain/flow", ends)
         self.assertEqual({each["id"] for each in told["decisions"]}, {found["trace_id"]})
+        self.assertTrue(until(lambda: ask(self.gateway.control, "explain/flow", ends)["decisions"][2:]))
+        *_, end = ask(self.gateway.control, "explain/flow", ends)["decisions"]
+        expected = {"what": "flow_ended", "id": found["trace_id"], "at": found["at"], "octets_in": found["octets_in"]}
+        self.assertEqual({key: end[key] for key in expected}, expected)
 
     def test_what_was_is_found_again(self) -> None:
         """By its name, and not by another; and it is added up for the subscriber."""

@@ -64,13 +64,13 @@ class StoreTests(SynchronousTestCase):
             ENDED,
             ENDED._replace(
                 at=NOON - 60.0, protocol="udp", host=None, groups=(), name=None, address="192.168.0.12", via=None,
-                client="2001:db8::5", trace_id=None,
+                client="2001:db8::5", trace_id=None, direction="out",
             ),
         )  # fmt: skip
         conditions = {
             "since": NOON, "host": "web.example.org.", "address": "192.168.0.11", "name": "www.example.org.",
             "via": "192.0.2.3", "protocol": "tcp", "client": "203.0.113.0/24",
-            "trace_id": "2f3",
+            "trace_id": "2f3", "direction": "in", "named": "w.example.o",
         }  # fmt: skip
         for name, value in conditions.items():
             self.assertEqual(self.found(**{name: value}), ["tcp"], name)
