@@ -54,13 +54,13 @@ class Sockets:
     """How messages get to resolvers: `realmgw.dns.forward.asking.Transport`.
 
     Args:
-        readers: The reactor, or who tells in its place that there is something to be read.
+        reactor: The reactor.
         streams: Connections by TCP and TLS.
         means: Time, chance and counters.
     """
 
-    def __init__(self, readers: Any, streams: Streams, means: SocketMeans) -> None:
-        self._readers, self._streams, self._means = readers, streams, means
+    def __init__(self, reactor: Any, streams: Streams, means: SocketMeans) -> None:
+        self._reactor, self._streams, self._means = reactor, streams, means
         self._free: dict[Resolver, list[_Datagrams]] = {}
         self._stop: Cancel = nothing
 
@@ -68,7 +68,7 @@ class Sockets:
         """As `Transport.by_datagram`."""
         free = self._free.get(resolver)
         if free is None or len(free) < FEWEST:
-            one = _Datagrams(self, resolver, self._readers, self._means.present() + LIFE)
+            one = _Datagrams(self, resolver, self._reactor, self._means.present() + LIFE)
             self._means.events[Event.SOCKETS] += 1
         else:
             at = self._means.chance(1)[0] % len(free)
@@ -126,7 +126,7 @@ class _Datagrams:
     Args:
         sockets: Gets it back.
         resolver: Where it is connected to.
-        readers: Who tells that there is something to be read.
+        reactor: The reactor.
         due: When it is too old to have another query, in monotonic seconds.
 
     Attributes:
@@ -136,9 +136,9 @@ class _Datagrams:
         OSError: There can be none, or there is no way there; nothing is left of it.
     """
 
-    def __init__(self, sockets: Sockets, resolver: Resolver, readers: Any, due: float) -> None:
+    def __init__(self, sockets: Sockets, resolver: Resolver, reactor: Any, due: float) -> None:
         self.resolver, self.due, self.uses = resolver, due, 0
-        self._sockets, self._readers = sockets, readers
+        self._sockets, self._reactor = sockets, reactor
         self._heard: Heard | None = None
         self._failed: Callable[[str], None] = _drop
         self._is_open, self._is_clean = True, True
@@ -149,7 +149,7 @@ class _Datagrams:
         except OSError:
             self._handle.close()
             raise
-        readers.addReader(self)
+        reactor.addReader(self)
 
     def send(self, message: bytes, heard: Heard, failed: Callable[[str], None]) -> Cancel:
         """Sends a query: `Transport.by_datagram`."""
@@ -222,7 +222,7 @@ class _Datagrams:
         if self._is_open:
             self._is_open = False
             self._heard, self._failed = None, _drop
-            self._readers.removeReader(self)
+            self._reactor.removeReader(self)
             self._handle.close()
 
 

@@ -17,7 +17,6 @@ from realmgw.dns.counts import Counts
 from realmgw.dns.forward.asking import Cancel, Event, Means
 from realmgw.dns.forward.forwarder import Forwarder
 from realmgw.dns.forward.policy import HostAt, NamePolicy, NameSet, compiling
-from realmgw.dns.forward.polled import Polled
 from realmgw.dns.forward.port import SocketMeans, Sockets
 from realmgw.dns.forward.repeated import Repeated
 from realmgw.dns.forward.stream import Streams
@@ -62,8 +61,7 @@ class Forwarding:
         self._events = [0] * len(Event)
         self._upstreams, self._waits = Upstreams(os.urandom, _tell), Waits(self._timer, present)
         timed = SocketMeans(self._waits.later, present, os.urandom, self._events)
-        self._polled = Polled(reactor)
-        self._sockets = Sockets(self._polled, self._streams, timed)
+        self._sockets = Sockets(reactor, self._streams, timed)
         means = Means(self._upstreams, self._sockets, self._waits.later, present, os.urandom, self._events)
         self._forwarder = Forwarder(means)
         self._policy = NamePolicy(host_at)
@@ -90,7 +88,6 @@ class Forwarding:
         """Ends all questions and connections."""
         self._forwarder.stop()
         self._sockets.close()
-        self._polled.close()
         self._streams.abort()
         self._waits.close()
 
