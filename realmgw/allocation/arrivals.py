@@ -18,8 +18,8 @@ from realmgw.allocation.claims.matching import goes_before, matching, may_pass
 from realmgw.allocation.claims.senders import SOURCES_ANY, make_room
 from realmgw.allocation.decisionlog import Way
 from realmgw.allocation.flow import Flow
-from realmgw.allocation.reputation.group import Group
-from realmgw.allocation.reputation.lru import TwoGenerationLRU
+from realmgw.allocation.homes import Homes
+from realmgw.allocation.latecomers import Latecomers
 from realmgw.allocation.state import Address, Claim, Reservation, keep_used
 from realmgw.allocation.trace import Trace, dotted
 from realmgw.allocation.waiting import WaitingQueue
@@ -33,8 +33,6 @@ MEMORY = 1.0  # seconds
 come before conntrack knows it."""
 SLICE = 1024
 """So many flows are forgotten in one go."""
-CLIENTS = 32768
-"""Of so many senders at most it is known for whose claims they came, while addresses are handed on."""
 RENEWAL = 1.0  # seconds
 """Who was let in before is let in again; it is looked at most that often whether his right to is to be renewed."""
 
@@ -63,7 +61,8 @@ class Arrivals:
         self._serve = serve
         self._young, self._old, self._gone = Admitted(), Admitted(), Admitted()
         self._turn_at = now + MEMORY
-        self._clients = TwoGenerationLRU[bytes, Group](CLIENTS)
+        self._homes = Homes()
+        self._late = Latecomers(ledger.candidates, self._homes)
 
     def admit(
         self, src: bytes, dst: bytes, protocol: int, sport: int, dport: int, *, now: float, trace: Trace | None = None
@@ -125,7 +124,7 @@ class Arrivals:
     def _refuse(self, address: Address, src: bytes, now: float, *, is_late: bool) -> None:
         self._counters.late += is_late
         self._candidates.refused(src, address.packed, now)
-        if address.moved is not None and address.was_told(self._clients.peek(src), now):
+        if address.moved is not None and address.was_told(self._homes.last(src), now):
             address.moved.group.habits.strayed()
             address.moved = None  # once is enough
 
@@ -222,6 +221,10 @@ class Arrivals:
         src = flow[0]
         claim = matching(reservation, src, now) if reservation.claims else None
         if claim is not None and not claim.is_hold:
+            if reservation.address.before is not None and self._late.is_to_use(claim, src, now):
+                if trace is not None:
+                    trace.say("clients of his network ask a resolver that was told of the host that was here before")
+                return Reason.LATE
             if trace is None:
                 self._use(claim, reservation, flow, now)
             else:
@@ -264,7 +267,7 @@ class Arrivals:
         """Why somebody is not let in who has no claim and was not there before."""
         if spare is None:
             return Reason.OTHER_NETWORK if reservation.claims else Reason.NO_CLAIM
-        if self._is_meant_for_former(spare, src, now):
+        if self._late.is_to_spend(spare, src, now):
             return Reason.LATE
         crowd = reservation.crowd or Crowd()
         return Reason.CROWDED if crowd.room(self._ledger.settings.candidate_rate, now) < 1 else None
@@ -278,6 +281,8 @@ class Arrivals:
             self._join_the_crowd(reservation, flow, now)
         if not spare.group.habits.serves_others and not falls_back and not reservation.pay(now):
             self._candidates.stray(now)
+        if not spare.group.habits.is_plain:
+            self._homes.came(flow[0], spare, now)
         self._counters.by_spare += 1
         self._note(now, spare.number, reservation.service.name, flow, Way.SPARE)
         if reservation.trial is not None:
@@ -330,29 +335,6 @@ class Arrivals:
                 return claim
         return None
 
-    def _is_meant_for_former(self, spare: Claim, src: bytes, now: float) -> bool:
-        """Whether a sender without a claim of his own comes too late, for the host that had the address before.
-
-        So it is as long as clients may come for what those were told who asked for that one; and if he was let in
-        there. But not if a client of this host's is still to come, and of the others it is only assumed that they may,
-        or if many come here for what was told once.
-
-        Args:
-            spare: What would let him in.
-            src: Packed address of the sender.
-            now: The present.
-        """
-        reservation, candidates = spare.reservation, self._candidates
-        address = reservation.address
-        if formers := address.formers(reservation.service.host.index, now):
-            return any(each.habits.is_known for each in formers) or not candidates.is_owed(reservation, now)
-        former = address.gone
-        if former is None or address.gone_until <= now or not address.may_be_meant(reservation.service):
-            return False
-        if spare.is_hold or spare.group.habits.keeps_answers:
-            return False  # others are expected here
-        return src in former.sources and not candidates.is_owed(reservation, now)
-
     def _join_the_crowd(self, reservation: Reservation, flow: Flow, now: float) -> None:
         """One more is let in on a used claim; either he or who used it was not meant."""
         candidates = self._candidates
@@ -373,8 +355,8 @@ class Arrivals:
         self._let_in(reservation, src, came, now)
         if not habits.caution.serves_several:
             habits.caution.served(src)
-        if ledger.dead.watching:
-            self._clients.put(src, claim.group)
+        if ledger.dead.watching or not habits.is_plain:
+            self._homes.came(src, claim, now)
         ledger.use(claim, now)
         spare, others_wait = ledger.spare, self._queue.size > 0
         if ledger.is_closed or reservation.service.terms.loose_packet:

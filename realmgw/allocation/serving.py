@@ -11,7 +11,7 @@ from realmgw.errors import Reason
 
 if TYPE_CHECKING:
     from realmgw.allocation.reputation.askers import Askers
-    from realmgw.allocation.state import Place, Reservation
+    from realmgw.allocation.state import Address, Place, Reservation
     from realmgw.allocation.waiting import May, Waiter, WaitingQueue
 
 LEAST_WAIT = 1e-6  # seconds
@@ -52,6 +52,8 @@ class Serving:
             habits.look(now)
             if habits.caution.withholds(waiter.service.target, now):
                 return False
+            if _is_spoilt(self._ledger.last.get(waiter.service.target), waiter, now):
+                return False
             return not holds.holds_its_share(self._ledger, waiter.group, now)
 
         is_any = True
@@ -85,7 +87,12 @@ class Serving:
             return False
         reservation = self._ledger.at(place, service, first.group)
         room = self._room()  # claims may just have been reclaimed
-        waiters = queue.leave(service.target, lambda waiter: waiter is first or may(waiter))
+        address = reservation.address
+
+        def may_join(waiter: Waiter) -> bool:
+            return waiter is first or (may(waiter) and not _is_spoilt(address, waiter, now))
+
+        waiters = queue.leave(service.target, may_join)
         self._lend(reservation, waiters[:room], now)
         self._refuse(waiters[room:], Reason.CLAIM_LIMIT)
         return True
@@ -119,3 +126,10 @@ class Serving:
                 claim.unproven = waiter.unproven
         for waiter in waiters:
             waiter.deliver(reservation.address.packed)
+
+
+def _is_spoilt(address: Address | None, waiter: Waiter, now: float) -> bool:
+    """Whether clients of his own group may still come to an address for another host, which was there before his."""
+    if address is None or not address.reservations:
+        return False
+    return waiter.group in address.formers(waiter.service.host.index, now)

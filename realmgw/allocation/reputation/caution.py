@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from realmgw.allocation.reputation.delays import Delays
     from realmgw.subscribers.model import Service
 
-ASSUMED = 5.0  # seconds
-"""Who may keep answers, of whom nothing else is known, is taken to do so for so long."""
+ASSUMED = 6.0  # seconds
+"""Who may keep answers, of whom nothing else is known, is taken to do so for so long: who keeps them for 5 s counts in
+seconds of a clock, and tells them until the sixth is over."""
 SECOND = 1.0  # seconds
 """Who waits for his answers is taken to keep them for so long: that is the least there is."""
 LEAST = 3

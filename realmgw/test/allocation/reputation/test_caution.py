@@ -241,7 +241,7 @@ class TrialTests(SynchronousTestCase):
         """Since it delays others, and its own clients."""
         scene = self.scene(4)
         said = explain_ask(scene.allocator, TWO, RESOLVER, now=0.6)
-        self.assertIn("it is new, and asks for several: until it is known, its clients come for up to 5.3 s", str(said))
+        self.assertIn("it is new, and asks for several: until it is known, its clients come for up to 6.3 s", str(said))
 
     def address(self, scene: Scene, host: int) -> bytes:
         """Where a host stands."""
@@ -272,9 +272,9 @@ class HoldTests(SynchronousTestCase):
     def test_its_addresses_are_not_lent_to_it_for_another_host(self) -> None:
         """A client who was told before would reach that one."""
         scene = self.scene()
-        self.assertIs(scene.ask(THREE, now=4.9), Reason.EXHAUSTED)
-        scene.allocator.expire(now=5.5)
-        self.assertIsInstance(scene.ask(THREE, now=5.5), bytes)
+        self.assertIs(scene.ask(THREE, now=ASSUMED - 0.1), Reason.EXHAUSTED)
+        scene.allocator.expire(now=ASSUMED + 0.5)
+        self.assertIsInstance(scene.ask(THREE, now=ASSUMED + 0.5), bytes)
 
     def test_others_let_them_alone_for_half_of_their_time(self) -> None:
         """Then they count more than what is only assumed."""

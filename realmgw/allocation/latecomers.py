@@ -1,0 +1,71 @@
+"""Who comes to an address for the host that had it before: by what others were told, and whose client he is."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from realmgw.allocation.claims.matching import LOOKED_AT
+
+if TYPE_CHECKING:
+    from realmgw.allocation.claims.candidates import Candidates
+    from realmgw.allocation.homes import Homes
+    from realmgw.allocation.state import Claim
+
+
+class Latecomers:
+    """Tells them from those who come for the host that has the address now.
+
+    Args:
+        candidates: Who was answered.
+        homes: Whose clients come from where.
+    """
+
+    def __init__(self, candidates: Candidates, homes: Homes) -> None:
+        self._candidates = candidates
+        self._homes = homes
+
+    def is_to_use(self, claim: Claim, src: bytes, now: float) -> bool:
+        """Whether a sender for whom there is a claim is one of them.
+
+        So it is if he is known to be the client of a group that was told of the former host, and nobody is expected
+        here whose client he may be, nor was he here before.
+
+        Args:
+            claim: What he would use.
+            src: His packed address.
+            now: The present, in monotonic seconds.
+        """
+        reservation = claim.reservation
+        formers = reservation.address.formers(reservation.service.host.index, now)
+        if not formers or claim.group in formers or src in reservation.sources:
+            return False
+        home = self._homes.of(src)
+        if home is None or home not in formers:
+            return False
+        return not any(each.group is home for each in islice(reservation.claims.values(), LOOKED_AT))
+
+    def is_to_spend(self, spare: Claim, src: bytes, now: float) -> bool:
+        """Whether a sender without a claim of his own is one of them.
+
+        So it is as long as clients may come for what those were told who asked for that one, if he may be one of them;
+        and if he was let in there. But not if a client of this host's is still to come, and of the others it is only
+        assumed that they may, or if many come here for what was told once.
+
+        Args:
+            spare: What would let him in.
+            src: His packed address.
+            now: The present, in monotonic seconds.
+        """
+        reservation, candidates = spare.reservation, self._candidates
+        address = reservation.address
+        if formers := address.formers(reservation.service.host.index, now):
+            if (home := self._homes.of(src)) is not None:
+                return home in formers
+            return any(each.habits.is_known for each in formers) or not candidates.is_owed(reservation, now)
+        former = address.gone
+        if former is None or address.gone_until <= now or not address.may_be_meant(reservation.service):
+            return False
+        if spare.is_hold or spare.group.habits.keeps_answers:
+            return False  # others are expected here
+        return src in former.sources and not candidates.is_owed(reservation, now)
