@@ -162,7 +162,9 @@ def _matches(meant: Meaning, family: int | None) -> Iterator[str]:
 
 
 def _ports(ports: Ports) -> str:
-    runs = ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in ports.ranges)
+    """As nft has it. One port that is not meant is a range: nft 1.0.6 makes one comparison of two such neighbours."""
+    one = ports.is_not and len(ports.ranges) == 1
+    runs = ", ".join(f"{first}-{last}" if one or first != last else str(first) for first, last in ports.ranges)
     some = runs if len(ports.ranges) == 1 else f"{{ {runs} }}"
     return f"{ports.word} {'!= ' if ports.is_not else ''}{some}"
 

@@ -310,7 +310,7 @@ class GoldenTests(RulesTestCase):
             [
                 "meta priority set none",
                 f'ip saddr 203.0.113.0/24 tcp dport {{ 22, 80-90 }} counter name "rule_1_2" {dropped}',
-                'sctp dport != 9 counter name "rule_1_3" return comment "user, priority 2"',
+                'sctp dport != 9-9 counter name "rule_1_3" return comment "user, priority 2"',
             ],
         )
         self.assertEqual(Classes.of(self.hosts).by_rules, self.kernel.classes.by_rules)

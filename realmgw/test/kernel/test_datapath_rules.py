@@ -87,6 +87,14 @@ class MatchTests(RulesTestCase):
         self.assertEqual([self.rule(at) for at in range(1, 11)], [2, 2, 4, 4, 2, 2, 4, 4, 2, 2])
         self.assert_stands()
 
+    def test_two_ports_that_are_not_meant(self) -> None:
+        """Neither of them is: one of both is no match. nft 1.0.6 made one comparison of two single ports."""
+        rule = "priority: 1, udp: {sport: ['!', 77], dport: ['!', 78]}, target: DROP"
+        self.say(", ".join(f"{{{rule}, direction: {way}}}" for way in ("EGRESS", "INGRESS")))
+        for port, source, expected in ((78, 76, True), (79, 77, True), (78, 77, True), (79, 76, False)):
+            self.each_way(port, expected, source=source)
+        self.assert_stands()
+
     def test_addresses(self) -> None:
         """Of the other side, a prefix or one; a host's own rules see its private address."""
         sides = (("100.64.3.0/24", "192.168.0.0/24"), (f"{ipv6.CLIENT}/128", f"{self.host[6][0]}/128"))
