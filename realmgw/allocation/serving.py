@@ -52,7 +52,7 @@ class Serving:
             habits.look(now)
             if habits.caution.withholds(waiter.service.target, now):
                 return False
-            if _is_spoilt(self._ledger.last.get(waiter.service.target), waiter, now):
+            if _own_may_come(self._ledger.last.get(waiter.service.target), waiter, now):
                 return False
             return not holds.holds_its_share(self._ledger, waiter.group, now)
 
@@ -90,7 +90,7 @@ class Serving:
         address = reservation.address
 
         def may_join(waiter: Waiter) -> bool:
-            return waiter is first or (may(waiter) and not _is_spoilt(address, waiter, now))
+            return waiter is first or (may(waiter) and not _own_may_come(address, waiter, now))
 
         waiters = queue.leave(service.target, may_join)
         self._lend(reservation, waiters[:room], now)
@@ -128,7 +128,7 @@ class Serving:
             waiter.deliver(reservation.address.packed)
 
 
-def _is_spoilt(address: Address | None, waiter: Waiter, now: float) -> bool:
+def _own_may_come(address: Address | None, waiter: Waiter, now: float) -> bool:
     """Whether clients of his own group may still come to an address for another host, which was there before his."""
     if address is None or not address.reservations:
         return False

@@ -25,8 +25,6 @@ from twisted.web.resource import Resource
 
 from realmgw.config.addresses import plain_address
 
-PREFIX = "/v1/"
-"""Of every path that operators ask for."""
 IDLE = 30.0  # seconds
 """How long an operator's connection may be silent."""
 JSON, PROBLEM = "application/json", "application/problem+json"

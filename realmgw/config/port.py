@@ -218,8 +218,8 @@ class Sockets:
     def stop(self) -> Deferred[None]:
         """Listen no more; fires when all sockets are closed."""
         stops, self._stops = self._stops, []
-        done = gatherResults([maybeDeferred(each) for each in stops], consumeErrors=True)
-        done.addErrback(partial(_log.failure, "closing a socket of {who}", who=self._who))
+        told = partial(_log.failure, "closing a socket of {who}", who=self._who)
+        done = gatherResults([maybeDeferred(each).addErrback(told) for each in stops])
         return done.addCallback(lambda _: None)
 
 

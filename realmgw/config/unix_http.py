@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+PREFIX = "/v1/"
+"""Of every path that operators ask for."""
 TIMEOUT = 5.0  # seconds
 """How long a process may be silent; one that is at a longer piece of work is asked meanwhile whether it answers."""
 IN_LINE = 0.02  # seconds

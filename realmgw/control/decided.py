@@ -22,7 +22,7 @@ from realmgw.config.steps import finish, portions
 from realmgw.control import ended, parameters
 from realmgw.control.commands import CommandError, Deferred, ExitStatus, Value
 from realmgw.control.streaming import BEFORE, Stream
-from realmgw.errors import Reason
+from realmgw.errors import RealmGatewayError, Reason
 
 Entry = Answered | Admitted | Unanswered | Refused | Ended
 """A decision."""
@@ -159,7 +159,14 @@ class Decided:
         def merged(records: list[Value], rows: list[Value]) -> list[Value]:
             return sorted([*rows, *ended.rows(records, wanted.flow)], key=itemgetter("at"))[-most:] if most else []
 
-        return found.addCallback(lambda rows: self._recorded(given, BEFORE).addCallback(merged, rows))
+        def unread(failure: Any, rows: list[Value]) -> list[Value]:  # what was decided is told all the same
+            failure.trap(RealmGatewayError)
+            return [*rows, {"at": self._time(), "what": "unread", "name": None, "why": failure.getErrorMessage()}]
+
+        def beside(rows: list[Value]) -> Deferred:
+            return self._recorded(given, BEFORE).addCallbacks(merged, unread, (rows,), None, (rows,))
+
+        return found.addCallback(beside)
 
     def _rows(self, wanted: Wanted, most: int, least: float) -> Generator[Any, Any, list[Value]]:
         """The rows of the latest that are meant, the oldest of them first."""

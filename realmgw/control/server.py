@@ -22,10 +22,11 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from realmgw.config.http import JSON, PREFIX, PROBLEM, BoundedRequest, OperatorsSite, say
+from realmgw.config.http import JSON, PROBLEM, BoundedRequest, OperatorsSite, say
 from realmgw.config.limits import CONTROL_CONNECTIONS
 from realmgw.config.port import HeldSocket, group_number
 from realmgw.config.settings import Control
+from realmgw.config.unix_http import PREFIX
 from realmgw.control.callers import described, peer_of
 from realmgw.control.commands import (
     COMMANDS,

@@ -81,10 +81,11 @@ class Departures:
         batches = self._gathering.waiting, self._gathering.batch
         if not any(batches):
             return
-        theirs = {(True, each) for host in hosts for each in addresses_of(host)} if len(hosts) <= MANY else None
+        theirs = _theirs(hosts) if len(hosts) <= MANY else None
         if theirs is None or not all(map(theirs.isdisjoint, batches)):
             yield self._gathering.now()
-            self._gathering.waiting.difference_update(self._gathering.waiting if theirs is None else theirs)
+            if self._gathering.waiting:  # it was refused, or others have gone meanwhile
+                self._gathering.waiting.difference_update(_theirs(hosts) if theirs is None else theirs)
 
     @inlineCallbacks
     def _do(self, batch: set[tuple[bool, bytes]]) -> Generator[Deferred[Any], Any, None]:
@@ -98,3 +99,8 @@ class Departures:
             self._refused = True
             room = max(0, MOST_WAITING - len(self._gathering.waiting))
             self._gathering.add(list(batch)[:room])
+
+
+def _theirs(hosts: Collection[Host]) -> set[tuple[bool, bytes]]:
+    """What would be the flows of some hosts, as it waits to be ended."""
+    return {(True, each) for host in hosts for each in addresses_of(host)}

@@ -18,10 +18,9 @@ from typing import Any
 import click
 
 from realmgw import __version__
-from realmgw.config.http import PREFIX
 from realmgw.config.port import attempt, refusal
 from realmgw.config.tls import tls_options
-from realmgw.config.unix_http import TIMEOUT, asking
+from realmgw.config.unix_http import PREFIX, TIMEOUT, asking
 from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
 from realmgw.synnode import control, shown
 from realmgw.synnode.files import load

@@ -22,8 +22,9 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from realmgw.config.http import PREFIX, PROBLEM, OperatorsSite, say
+from realmgw.config.http import PROBLEM, OperatorsSite, say
 from realmgw.config.port import HeldSocket, group_number
+from realmgw.config.unix_http import PREFIX
 from realmgw.errors import PlatformError
 from realmgw.synnode.settings import Operators
 

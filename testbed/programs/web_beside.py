@@ -161,20 +161,8 @@ def measure(options: argparse.Namespace) -> int:
         pem = folder / "pem" / "all.pem"
         pem.parent.mkdir(mode=0o700)
         names = ",".join(f"DNS:{name}" for name in NAMES)
-        making = [
-            "openssl",
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-            "-nodes",
-            "-days",
-            "9",
-            "-subj",
-            "/CN=a",
-        ]
+        making = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                  "-days", "9", "-subj", "/CN=a"]  # fmt: skip
         making += ["-addext", f"subjectAltName={names}", "-keyout", str(pem), "-out", str(pem.with_suffix(".crt"))]
         subprocess.run(making, check=True, capture_output=True)
         pem.write_bytes(pem.read_bytes() + pem.with_suffix(".crt").read_bytes())

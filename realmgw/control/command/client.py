@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from realmgw.config.unix_http import TIMEOUT, UnixConnection, asking
+from realmgw.config.unix_http import PREFIX, TIMEOUT, UnixConnection, asking
 from realmgw.control.commands import COMMANDS, CONFIG_FIELD, CommandError, ExitStatus
 
 LONGEST = 1800.0  # seconds
@@ -110,7 +110,7 @@ def _answer(
     query = f"?{urlencode(parameters, errors='surrogateescape')}" if parameters else ""
     method = "POST" if COMMANDS[command].changes else "GET"
     fields = {} if main is None else {CONFIG_FIELD: quote(str(main.resolve()))}
-    connection.request(method, f"/v1/{command}{query}", headers=fields)
+    connection.request(method, f"{PREFIX}{command}{query}", headers=fields)
     _wait(connection, path, command, timeout, waiting)
     response = connection.getresponse()
     if response.status != http.client.OK:

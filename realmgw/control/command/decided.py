@@ -30,6 +30,9 @@ def line(value: Answer) -> Iterator[str]:
     if value["what"] == "lost":
         yield "some are lost: more was decided than is kept, or told at once"
         return
+    if value["what"] == "unread":
+        yield f"the ends of flows are not told: {value['why']}"
+        return
     when = datetime.fromtimestamp(value["at"]).astimezone().strftime("%H:%M:%S.%f")[:-3]
     name, number = value["name"] or "-", value.get("id") or "-"
     if value["what"] == "claim_ended":

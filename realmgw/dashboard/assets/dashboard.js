@@ -323,7 +323,7 @@ function decide(value) {
   decisions = [...value.rows.filter((row) => !known.has(JSON.stringify(row))).reverse(), ...decisions].slice(0, ROWS);
   $("decisions-text").textContent = value.untold ? `Decisions are not told: ${value.untold}.` : value.lost ? `${value.lost} decisions more were not told: there were too many.` : "";
   table("decisions", ["when", "what", "who", "name", "why", "trace", ""], decisions.map((row) => [
-    clock(row.at), row.what.replaceAll("_", " "), row.resolver ?? ends(row.source, row.source_port), plain(row.name ?? "–"),
+    clock(row.at), row.what.replaceAll("_", " "), row.resolver ?? (row.source ? ends(row.source, row.source_port) : "–"), plain(row.name ?? "–"),
     (row.why ?? (row.address ? `told ${row.address}` : "–")).replaceAll("_", " "), row.id,
     (cell) => row.source && button(cell, "Trace", () => trace(`Trace of ${ends(row.source, row.source_port)}`, ends(row.source, row.source_port), ends(row.destination, row.port)),
       `${row.at} ${row.source} ${row.source_port}`).setAttribute("aria-label", `Trace of ${ends(row.source, row.source_port)}`)]), "nothing was decided lately");
@@ -341,7 +341,7 @@ async function traced(body, source, destination) {
     put(body, "h3", "What was decided");
     const list = put(body, "ol");
     for (const row of found.decisions) {
-      const who = row.resolver ? `for the resolver ${row.resolver}` : `${ends(row.source, row.source_port)} to ${ends(row.destination, row.port)}`;
+      const who = row.resolver ? `for the resolver ${row.resolver}` : row.source && `${ends(row.source, row.source_port)} to ${ends(row.destination, row.port)}`;
       put(list, "li", [clock(row.at), row.what.replaceAll("_", " "), row.name && plain(row.name), row.address && `told ${row.address}`, who,
         row.why && `(${row.why.replaceAll("_", " ")})`, row.id && `trace ${row.id}`].filter(Boolean).join(" "));
     }

@@ -66,7 +66,10 @@ def read(settings: Settings) -> tuple[list[Include], list[str]]:
     """
     problems, unread = list[str](), Problems(includes.FOLDER)
     folders = (Path(each, includes.FOLDER) for each in settings.drop_ins if Path(each).is_dir())
-    paths = layers.files(folders, unread, includes.ENDING)
+    try:
+        paths = layers.files(folders, unread, includes.ENDING)
+    except OSError as error:
+        raise PlatformError(f"{error.filename} can not be read: {error.strerror}") from error
     if unread.found:
         raise PlatformError(unread.found[0][2])
     return _readable(paths, problems), problems

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -15,7 +15,7 @@ from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, ST
 HERS = [ip_address(f"198.51.101.{last}").packed for last in range(1, 9)]
 """Clients of the other resolver, in a network of theirs."""
 HALF = Allocation().wait_tcp / 2
-ONE, TWO, THREE, FOUR, FIVE = (service(index) for index in range(1, 6))
+ONE, TWO, THREE, FOUR, FIVE, SIX, SEVEN = (service(index) for index in range(1, 8))
 
 
 class LatecomerTests(SynchronousTestCase):
@@ -56,6 +56,25 @@ class LatecomerTests(SynchronousTestCase):
         self.assertEqual(self.scene.come(address, STRAY, now=later), THREE.host.index)
 
 
+class CompanionTests(SynchronousTestCase):
+    """The other one's clients are known as well."""
+
+    def test_those_of_the_other_one_come_without_a_claim(self) -> None:
+        """As companions of one who had a claim; the first one's neighbours do not."""
+        scene = Scene(6)
+        for number, asked in enumerate((ONE, TWO, FIVE)):
+            scene.come(scene.get(asked, now=0.1 * number), (CLIENT, NEIGHBOUR)[number % 2], now=0.1 * number + 0.01)
+        for number, asked in enumerate((FOUR, SIX, SEVEN)):
+            scene.come(scene.get(asked, OTHER, now=0.3 + 0.1 * number), HERS[number], now=0.31 + 0.1 * number)
+        self.assertIsNone(scene.wait(THREE, OTHER, "three", tcp=True, now=1.0))
+        scene.allocator.expire(now=1.1 + HALF)
+        [(_, address)] = scene.told
+        assert isinstance(address, bytes)
+        self.assertEqual(scene.come(address, HERS[5], now=1.2 + HALF), THREE.host.index)
+        self.assertEqual(scene.come(address, STRAY, now=1.21 + HALF), -Reason.LATE)
+        self.assertEqual(scene.come(address, HERS[6], now=1.22 + HALF), THREE.host.index)
+
+
 class ServingTests(SynchronousTestCase):
     """What comes free, for queries of both."""
 
@@ -68,3 +87,16 @@ class ServingTests(SynchronousTestCase):
         self.assertIsNone(scene.wait(THREE, RESOLVER, "the new one's", tcp=True, now=1.0))
         scene.allocator.expire(now=1.1 + HALF)
         self.assertEqual([question for question, _ in scene.told], ["its"])
+
+    def test_who_waits_for_that_host_gets_no_other_address_for_it(self) -> None:
+        """It has one, where he may come as soon as nobody is to be expected there for the former."""
+        scene = Scene(3)
+        for number, asked in enumerate((ONE, TWO, FIVE)):
+            scene.come(scene.get(asked, now=0.1 * number), (CLIENT, NEIGHBOUR)[number % 2], now=0.1 * number + 0.01)
+        for asked, resolver, question in ((THREE, OTHER, "its"), (THREE, RESOLVER, "late"), (FOUR, RESOLVER, "other")):
+            self.assertIsNone(scene.wait(asked, resolver, question, tcp=True, now=1.0))
+        scene.allocator.expire(now=1.1 + HALF)
+        self.assertEqual([question for question, _ in scene.told], ["its"])
+        scene.allocator.extend([ip_network("192.0.2.9/32")], now=1.2 + HALF)
+        scene.allocator.expire(now=1.2 + HALF)
+        self.assertEqual([question for question, _ in scene.told], ["its", "other"])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import succeed
+from twisted.internet.defer import fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.decisionlog import End, Way
@@ -16,7 +16,7 @@ from realmgw.control.command import decided as shown
 from realmgw.control.commands import COMMANDS, CommandError, ExitStatus, checked
 from realmgw.control.decided import AT_ONCE, FOLLOWERS, LOOK, Decided
 from realmgw.control.streaming import BEFORE, Stream
-from realmgw.errors import Reason
+from realmgw.errors import PlatformError, Reason
 from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, STRAY, TCP, service
 from realmgw.test.control.parts import TestGateway
 
@@ -34,7 +34,7 @@ class DecidedTests(SynchronousTestCase):
     def setUp(self) -> None:
         """A minute ago, all of it; the clock of the log began an hour after 1970."""
         self.made = TestGateway(Path(self.mktemp()))
-        self.ended = list[dict[str, Any]]()
+        self.ended, self.trouble = list[dict[str, Any]](), ""
         self.asked_for: Any = None
         self.repeated: dict[int, tuple[float, Callable[[], object]]] = {}
         allocator = self.made.allocator
@@ -60,13 +60,20 @@ class DecidedTests(SynchronousTestCase):
     def recorded(self, given: dict[str, Any], most: int) -> Any:
         """What `RecordsService.ended` does."""
         self.asked_for = given, most
-        return succeed(self.ended)
+        return fail(PlatformError(self.trouble)) if self.trouble else succeed(self.ended)
 
     def repeat(self, seconds: float, do: Callable[[], object]) -> Callable[[], object]:
         """Notes it."""
         key = len(self.repeated)
         self.repeated[key] = seconds, do
         return lambda: self.repeated.pop(key)
+
+    def test_what_was_decided_is_told_without_records(self) -> None:
+        """And why these are not told: their database may be another's, or damaged."""
+        self.trouble = "it can not be read"
+        told = self.rows()
+        self.assertEqual(len(told), 6)
+        self.assertEqual([*shown.line(told[-1])], ["the ends of flows are not told: it can not be read"])
 
     def stream(self, **given: str) -> Stream:
         """What is asked for on a command line."""

@@ -132,6 +132,20 @@ class BeforeTests(DeparturesTestCase):
         self.worker.work()
         self.successResultOf(done)
 
+    def test_a_refusal_is_no_reason_to_forget_others(self) -> None:
+        """However many come meanwhile: what those had who are gone is ended when the kernel lets us."""
+        many = [attrs.evolve(NEW, index=10 + at, name=f"m{at}.example.", address=bytes([10, 0, *divmod(at, 256)]))
+                for at in range(MANY + 1)]  # fmt: skip
+        self.refuse(refuses=True)
+        self.later({OTHER, many[0].address})
+        done = self.come(*many)
+        self.lister.work()
+        self.refuse(refuses=False)
+        self.worker.work()
+        self.successResultOf(done)
+        self.wait()
+        self.assertEqual(self.ended(), [({OTHER}, set())])
+
     def test_a_refusal_holds_up_nobody(self) -> None:
         """It is told; and the address is not tried again, since what it has is the new host's."""
         self.refuse(refuses=True)

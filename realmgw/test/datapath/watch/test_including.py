@@ -81,6 +81,9 @@ class ReadTests(SynchronousTestCase):
         (self.layers[1] / "nft.d").rmdir()
         (self.layers[1] / "nft.d").symlink_to("nft.d")
         self.assertRaises(PlatformError, including.read, self.settings)
+        layer = PurePath("/", "x" * 300)  # a name that no file system takes stands for what the system refuses
+        settings = attrs.evolve(self.settings, drop_ins=(layer,))
+        self.assertIn(f"{layer} can not be read: ", str(self.assertRaises(PlatformError, including.read, settings)))
 
     def test_without_a_folder_there_is_nothing(self) -> None:
         """And nothing wrong with that."""
