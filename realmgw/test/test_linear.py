@@ -42,7 +42,8 @@ SHORT, LONG = 2**13, 2**15  # octets
 MOST_TIMES = 10
 """So much longer the long one may take than the short one, which is a quarter of it, if it takes more than `CLEAR`."""
 CLEAR = 0.03  # seconds of processor time
-MOST_TIME = 5.0  # seconds of processor time
+MOST_TIME = 20.0  # seconds of processor time
+TRIES = 6
 HEAD = "".join(chr(octet) for octet in range(0x20, 0x7F)) + "\t\0\r\n\x7f\x80\xff"
 """Whatever may divide or escape something."""
 NAME = "a.example.org."
@@ -58,16 +59,19 @@ def repeated(piece: str, begin: str = "", end: str = "") -> Callable[[int], str]
 
 
 class LinearTestCase(SynchronousTestCase):
-    """Measures in processor time of this thread, the best of three: what else the machine does hardly matters."""
+    """Measures in processor time of this thread, the best of some: what else the machine does hardly matters."""
 
     timeout = 600
 
     def assert_linear(self, parse: Parser, made: Callable[[int], Any], what: str) -> None:
-        """Reading is linear, whatever it comes to."""
-        if self.taken(parse, made(LONG)) <= CLEAR:
-            return
-        short, long = (min(self.taken(parse, made(length)) for _ in range(3)) for length in (SHORT, LONG))
-        self.assertLess(long, max(MOST_TIMES * short, CLEAR), f"{what}: {short:.4f} s, four times as much {long:.4f} s")
+        """Reading is linear, whatever it comes to, within one run: what is not, is not in any of the tries."""
+        shorts, longs = list[float](), [self.taken(parse, made(LONG))]
+        while min(longs) > max(MOST_TIMES * min(shorts, default=0.0), CLEAR):
+            self.assertLess(
+                len(shorts), TRIES, f"{what}: {min(shorts or [0]):.4f} s, four times as much {min(longs):.4f} s"
+            )
+            shorts.append(self.taken(parse, made(SHORT)))
+            longs.append(self.taken(parse, made(LONG)))
 
     def taken(self, parse: Parser, value: Any) -> float:
         """How long something takes; it is broken off when that is far too long."""
@@ -220,7 +224,7 @@ class RequestTests(LinearTestCase):
         parse = self.feed(self.site())
         for piece in ("a", "a: b\r\n", " ", "\r\n", "GET / HTTP/1.1\r\n"):
             made = repeated(piece, "GET / HTTP/1.1\r\na: ")
-            self.assertLess(self.taken(parse, made(2**20)), 1.0, piece)
+            self.assertLess(self.taken(parse, made(2**20)), MOST_TIME / 2, piece)
 
 
 class _NoDocuments:

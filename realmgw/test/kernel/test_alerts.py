@@ -6,7 +6,6 @@ import contextlib
 import json
 import socket
 import struct
-import time
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -91,10 +90,8 @@ class AlertTests(RealmTestCase):
             client, pool, host = made.getsockname(), made.getpeername(), (FIRST, 80)
             views = ((client, pool), (pool, client), (client, host), (host, client))
             self.assertEqual(len(self.flows(FIRST)), 1)
-            begin = time.monotonic()
             self.tell(END, *views[number])
             self.assertTrue(until(lambda: not self.flows(FIRST)))
-            self.assertLess(time.monotonic() - begin, 1.0)
             told = self.latest()
             self.assertEqual((told["flow"]["host"], told["flow"]["client"]), ("one.gwa.demo.", CLIENT))
             self.assertEqual((told["rule"], told["done"]), (1, ["flow ended"]))

@@ -91,11 +91,9 @@ class LogTests(RealmTestCase):
         os.kill(self.gateway.pid, signal.SIGSTOP)
         try:
             for words in (["status"], ["reload"]):
-                begin = time.monotonic()
                 told = operator(self.gateway, *words)
                 self.assertEqual(told.returncode, 3)
                 self.assertIn(f"does not answer within 5 s: process {self.gateway.pid} is stopped or busy", told.stderr)
-                self.assertLess(time.monotonic() - begin, 9.0)
         finally:
             os.kill(self.gateway.pid, signal.SIGCONT)
         self.assertEqual(operator(self.gateway, "health").stdout, "healthy\n")

@@ -9,7 +9,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from twisted.internet.epollreactor import EPollReactor
@@ -179,14 +179,22 @@ class FloodTests(KernelTestCase):
     def setUp(self) -> None:
         """A service that runs in a reactor of its own; its allocator refuses everybody."""
         super().setUp()
-        admission = settings.Admission(queue=77)
-        self.gate = Gate(RefusingAllocator(), Unsolicited(admission, lambda source: None), Faults(log_fault), 1000)
+        self.admission = settings.Admission(queue=77)
+        self.gate = Gate(RefusingAllocator(), Unsolicited(self.admission, lambda source: None), Faults(log_fault), 1000)
         self.reactor = EPollReactor()
         self.addCleanup(self.reactor.removeAll)
         self.queue = KernelPacketQueue()
-        self.service = AdmissionService(admission, self.gate, self.reactor, time.monotonic, self.queue)
+        self.service = AdmissionService(self.admission, self.gate, self.reactor, time.monotonic, self.queue)
         self.service.startService()
         self.addCleanup(self.service.stopService)
+
+    def turns(self, child: subprocess.Popen[str]) -> Iterator[int]:
+        """Turns the reactor until a child process has ended and nothing waits; how many packets each turn decided."""
+        ended = None
+        while ended is None or self.figures().waiting:  # a flood's queue is polled: one without work is not the end
+            ended, before = child.poll(), self.gate.refused[Reason.NO_RESERVATION]
+            self.reactor.iterate(0.01)
+            yield self.gate.refused[Reason.NO_RESERVATION] - before
 
     def figures(self) -> QueueFigures:
         """What the kernel counts."""
@@ -197,13 +205,13 @@ class FloodTests(KernelTestCase):
     def test_keeps_the_turns_short(self) -> None:
         """60 000 strays a second from 30 000 addresses: the reactor turns, and every packet is accounted for."""
         with flooding(60000, 1.0, 30000) as child:
-            turns = sorted(turn_lengths(self.reactor, child, lambda: self.figures().waiting))
+            turns = list(self.turns(child))
             assert child.stdout is not None
             sent = int(child.stdout.read())
         decided = self.gate.refused[Reason.NO_RESERVATION]
         self.assertEqual(decided + self.figures().full, sent)
         self.assertEqual((self.figures().unsent, self.service.counts()["overruns"]), (0, 0))
-        self.assertLess(turns[len(turns) * 99 // 100], 0.005)
+        self.assertLessEqual(max(turns), 2 * self.admission.per_turn)  # of a timer, and of the descriptor
         self.assertGreater(decided, sent // 10)
 
     def test_stays_in_the_reactor_when_the_buffer_overflows(self) -> None:
@@ -248,17 +256,3 @@ def flooding(rate: int, seconds: float, sources: int) -> Iterator[subprocess.Pop
             yield child
         finally:
             child.kill()
-
-
-def turn_lengths(reactor: EPollReactor, child: subprocess.Popen[str], waiting: Callable[[], int]) -> list[float]:
-    """Turns a reactor until a child process has ended and nothing waits; returns the seconds of each turn.
-
-    Processor time is taken, not the clock's: what is asserted is the work of a turn, not who else uses the machine.
-    """
-    turns, ended = [], None
-    while ended is None or waiting():  # a flood's queue is polled: a turn without work is not the end
-        ended = child.poll()
-        begin = time.thread_time()
-        reactor.iterate(0.01)
-        turns.append(time.thread_time() - begin)
-    return turns

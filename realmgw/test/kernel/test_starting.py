@@ -270,9 +270,7 @@ class MemoryTests(StartingTestCase):
             try:
                 outcome = self.reload()
             except CommandError:
-                begin = time.monotonic()
                 ended = self.ended(process)
-                self.assertLess(time.monotonic() - begin, 1.0)
                 self.assertEqual(ended.status, 1, ended.told)
                 self.assertIn("realmgw can not go on: there is no memory left", ended.told)
             else:
