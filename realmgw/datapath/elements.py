@@ -8,7 +8,7 @@ Family: each has sets and maps of its own.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_address, ip_network
 
 from realmgw.config.ipv6 import Ipv6, Ipv6Mode
 from realmgw.config.settings import Dnat, Network
@@ -98,6 +98,24 @@ def interval_set(name: str, kind: str, networks: Iterable[Network]) -> str:
     every = ", ".join(map(str, apart(networks)))
     filled = f" elements = {{ {every} }};" if every else ""
     return f"set {name} {{ type {kind}; flags interval;{filled} }}"
+
+
+def to_pool(networks: Iterable[Network], *, ipv6: bool) -> str:
+    """What matches packets for the pool: in the set, and before that in the one prefix that has all of it.
+
+    To look into a set of prefixes costs six times what one comparison does, and most packets are not for the pool.
+
+    Args:
+        networks: The pool of a family.
+        ipv6: Which family that is.
+    """
+    family, name = ("ip6", "pool6") if ipv6 else ("ip", "pool")
+    in_set, every = f"{family} daddr @{name}", sorted(networks, key=lambda each: int(each[0]))
+    if not every:
+        return in_set
+    ends = int(every[0][0]) ^ max(int(each[-1]) for each in every)
+    around = ip_network(f"{every[0][0]}/{every[0].max_prefixlen - ends.bit_length()}", strict=False)
+    return f"{family} daddr {around} {in_set}" if around.prefixlen else in_set
 
 
 def apart(networks: Iterable[Network]) -> Iterator[Network]:

@@ -11,7 +11,7 @@ import attrs
 
 from realmgw.config.settings import Address, Forward, Settings, UnknownHosts, Verdict
 from realmgw.datapath.guests import Guests
-from realmgw.datapath.incoming import IS_ADMITTED
+from realmgw.datapath.incoming import IS_ADMITTED, PASSES
 from realmgw.datapath.outbound6 import WITH_PORTS, Leaving
 from realmgw.datapath.policy.classes import ALLOWED, OUT
 
@@ -50,8 +50,8 @@ def rules(
     from_pool = f"iifname {wan} oifname {lan} ct status dnat ct original ip daddr @pool"
     return [
         _HOOK,
+        PASSES,
         *(_others(wan, lan, ours) if forward.others is Verdict.ACCEPT else ()),
-        "ct state established,related accept",
         *families.guests.forwarded(lan),  # what was a flow of theirs once is refused, too
         f"ct state invalid {invalid}",
         f'{from_pool} goto {ALLOWED} comment "admitted flows"',
@@ -76,7 +76,7 @@ def _admitted6(inwards: str) -> tuple[str, str, str]:
 
 
 def _others(wan: str, lan: str, ours: str) -> tuple[str, str]:
-    """First of all: whether conntrack can make something of it is none of our business, either."""
+    """Before all that is ours: whether conntrack can make something of it is none of our business, either."""
     return (
         f'iifname != {ours} oifname != {lan} accept comment "not ours: others decide"',
         f'iifname {wan} oifname != {ours} accept comment "not ours: others decide"',

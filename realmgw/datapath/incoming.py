@@ -25,6 +25,8 @@ Chains = dict[str, list[str]]
 
 OWN_REFUSAL = 'iifname "lo" ct state established,related accept comment "a refusal that we tell ourselves"'
 """The gateway knocks at the pool itself, and is told so by itself."""
+PASSES = "ct state established,related accept"
+"""What lets a flow pass that was answered: it is asked no more."""
 STEP = f"meta mark & {marks.STEP_MASK:#x}"
 """The mark without the host."""
 IS_ADMITTED = f"{STEP} == {marks.ADMITTED:#x}"
@@ -51,29 +53,38 @@ class Lent:
     """So many values the hash has."""
 
 
-def before_routing(wan: str, lan: str, told: Collection[Refused], *, ipv6: bool, lent: Lent | None = None) -> Chains:
+SETTLE = "settle"
+"""The name of the chain at which it is closed."""
+
+
+def before_routing(
+    wan: str, lan: str, told: Collection[Refused], pools: tuple[str, str], *, ipv6: bool, lent: Lent | None = None
+) -> Chains:
     """Up to the verdict, and what becomes of refused ones.
 
     Args:
         wan: Name of the interface towards the public Internet, quoted.
         lan: Those towards the private hosts, as a set.
         told: Who is told that he was refused.
+        pools: What matches packets for the pool, of IPv4 and of IPv6.
         ipv6: Whether IPv6 is in use.
         lent: Which addresses of its pool may have been lent; None: each of them.
     """
     return {
         "arrivals": [
             "type filter hook prerouting priority mangle - 10; policy accept;",
+            # One look at what goes on, whatever follows: states are cheaper than names of interfaces, and than sets.
+            "ct state != new accept",
             # What an admitted flow sends before it was answered is new, too, but translated already.
-            f"iifname {wan} ct state new ct status ! dnat ip daddr @pool goto first_packet",
+            f"iifname {wan} ct status ! dnat ip daddr @pool goto first_packet",
             *(_arrivals6(wan) if ipv6 else ()),
         ],
         "first_packet": _first_packet(lan, ipv6=ipv6, lent=lent),
-        "settle": [
+        SETTLE: [
             "type filter hook prerouting priority mangle + 10; policy accept;",
-            f"iifname {wan} ct state established,related accept",
-            "ip daddr @pool goto for_pool",
-            *(_settle6(wan) if ipv6 else ()),
+            f"iifname {wan} {PASSES}",
+            f"{pools[0]} goto for_pool",
+            *(_settle6(wan, pools[1]) if ipv6 else ()),
         ],
         **({"for_pool6": _for_pool6()} if ipv6 else {}),
         "for_pool": [
@@ -98,13 +109,13 @@ def _silent(told: Collection[Refused]) -> Iterator[str]:
 
 def _arrivals6(wan: str) -> tuple[str, str]:
     return (
-        f"iifname {wan} ct state new ct status ! dnat ip6 daddr @pool6 goto first_packet",
-        f"iifname {wan} ct state new ct status ! confirmed ip6 daddr @pinholes goto first_packet",
+        f"iifname {wan} ct status ! dnat ip6 daddr @pool6 goto first_packet",
+        f"iifname {wan} ct status ! confirmed ip6 daddr @pinholes goto first_packet",
     )
 
 
-def _settle6(wan: str) -> tuple[str, str]:
-    return "ip6 daddr @pool6 goto for_pool6", f"iifname {wan} ip6 daddr @pinholes goto for_pinhole"
+def _settle6(wan: str, pool6: str) -> tuple[str, str]:
+    return f"{pool6} goto for_pool6", f"iifname {wan} ip6 daddr @pinholes goto for_pinhole"
 
 
 def _for_pool6() -> list[str]:

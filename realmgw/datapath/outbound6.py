@@ -86,7 +86,9 @@ class Leaving:
         """What a packet matches that is about to leave with a private source, behind the translation."""
         public = ", ".join((PUBLIC, *(str(each.outside) for each in self.given if each.outside is not None)))
         lans = ", ".join(f'"{name}"' for name in self.lans)
-        return f'iifname {{ {lans} }} oifname "{self.wan}" ip6 saddr != {{ {public} }} ct status ! snat'
+        return (
+            f'meta nfproto ipv6 iifname {{ {lans} }} oifname "{self.wan}" ip6 saddr != {{ {public} }} ct status ! snat'
+        )
 
     def wall(self) -> list[str]:
         """The chain behind the translation, hook first."""

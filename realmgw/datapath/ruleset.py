@@ -171,6 +171,11 @@ class Ruleset:
         return tuple(elements.interval_set(*each) for each in sets)
 
     @property
+    def to_pools(self) -> tuple[str, str]:
+        """What matches packets for the pool, of IPv4 and of IPv6."""
+        return elements.to_pool(self.pool, ipv6=False), elements.to_pool(self.pool6, ipv6=True)
+
+    @property
     def bare(self) -> Ruleset:
         """The same without guests and stages, whose sets may be large."""
         return attrs.evolve(self, guests=Guests(), stages=Stages(), groups=())
@@ -232,6 +237,8 @@ def changes(before: Ruleset, after: Ruleset, hosts: HostChange) -> str:
         if was != now:
             lines.append(f"flush set inet {after.table} {name}")
             lines += elements.commands("add", after.table, name, map(str, elements.apart(now)))
+    if before.to_pools != after.to_pools:
+        lines += _refilled(after, incoming.SETTLE)
     if (before.outbound, before.outbound_ports) != (after.outbound, after.outbound_ports):
         lines += _refilled(after, "outbound")
     if before.forward != after.forward:
@@ -361,7 +368,7 @@ def _chains(ruleset: Ruleset) -> incoming.Chains:
     leaves, guests = ruleset.outbound is not None, ruleset.guests
     way = forwarding.Families(ipv4_leaves=leaves, ipv6_enters=ipv6, leaving6=leaving6, guests=guests)
     chains = {
-        **incoming.before_routing(wan, lan, ruleset.told, ipv6=ipv6, lent=ruleset.lent),
+        **incoming.before_routing(wan, lan, ruleset.told, ruleset.to_pools, ipv6=ipv6, lent=ruleset.lent),
         "tell": incoming.told(ipv6=ipv6 or ruleset.needs_subscribers),
         **incoming.translation(wan, ruleset.dnat, ipv6=ipv6),
         **guests.chains(lan),

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from realmgw.config.nflog import Nflog
 from realmgw.config.pipeline import Check, Management, Preemptive, PrefixList, Source
+from realmgw.datapath.incoming import PASSES
 from realmgw.datapath.pipeline import parts
 from realmgw.datapath.pipeline.parts import PREFIX, Stages, comment, drop, refuse
 
@@ -18,8 +19,6 @@ CHAIN = f"{PREFIX}preemptive"
 _FRAGMENTS = f"{PREFIX}fragmented"
 _MANAGEMENT = f"{PREFIX}management"
 _BLACK, _WHITE = f"{PREFIX}black", f"{PREFIX}white"
-PASSES = "ct state established,related accept"
-"""The first rule of what stages have: a flow that was answered is asked no more."""
 _PORTS = "{ 135, 137-139 }"
 _ALL = "(fin|syn|rst|psh|ack|urg)"
 _IMPOSSIBLE = (

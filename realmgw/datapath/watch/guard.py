@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from realmgw.datapath.incoming import IS_ADMITTED, OWN_REFUSAL
+from realmgw.datapath.incoming import IS_ADMITTED, OWN_REFUSAL, PASSES
 from realmgw.datapath.nft import Nft
 from realmgw.datapath.ruleset import Ruleset
 from realmgw.errors import RealmGatewayError
@@ -35,7 +35,7 @@ def guard_rules(ruleset: Ruleset) -> str:
     name = guard_table(ruleset.table)
     wan, lan, _ = ruleset.interfaces
     inwards, sets = f"iifname {wan} oifname {lan}", "\n\t".join(ruleset.pool_sets)
-    pool6 = "\n\t\tip6 daddr @pool6 drop" if ruleset.ipv6 else ""
+    at_pool = "\n\t\t".join(f"{each} goto refused" for each in ruleset.to_pools[: 1 + ruleset.ipv6])
     by = (f"{inwards} meta nfproto ipv6 {each} accept\n\t\t" for each in (IS_ADMITTED, "ct status confirmed"))
     pinholes = "".join(by) if ruleset.ipv6 else ""
     of_proxy = [] if ruleset.proxied is None else ruleset.proxied.guarded(lan)
@@ -49,14 +49,17 @@ table inet {name} {{
 	flags owner
 	comment "{ruleset.table}: holds while that table is gone; ends with its process"
 	{sets}
+	chain refused {{
+		{OWN_REFUSAL}
+		drop
+	}}
 	chain for_pool {{
 		type filter hook prerouting priority dstnat + 30; policy accept;
-		{OWN_REFUSAL}
-		ip daddr @pool drop{pool6}
+		{at_pool}
 	}}
 	chain forwarding {{
 		type filter hook forward priority filter + 1; policy accept;
-		ct state established,related accept
+		{PASSES}
 		{pinholes}{inwards} ct status ! dnat drop
 	}}
 	chain translations {{

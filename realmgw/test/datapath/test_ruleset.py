@@ -323,10 +323,16 @@ class DualStackTests(SynchronousTestCase):
     def test_pool_is_changed_in_place_and_the_first_of_ipv6_replaces_the_table(self) -> None:
         """The one is a set that stands, the other are rules."""
         more = attrs.evolve(self.both, pool6=(IPv6Network("2001:db8:1::/64"),))
-        self.assertEqual(
-            ruleset.changes(self.both, more, change([], [])),
-            "flush set inet realmgw pool6\nadd element inet realmgw pool6 { 2001:db8:1::/64 }\n",
-        )
+        first, second, flushed, *rules = ruleset.changes(self.both, more, change([], [])).splitlines()
+        self.assertEqual(first, "flush set inet realmgw pool6")
+        self.assertEqual(second, "add element inet realmgw pool6 { 2001:db8:1::/64 }")
+        # Where one prefix has all of it, that is looked at before the set.
+        self.assertEqual(flushed, "flush chain inet realmgw settle")
+        settle = "add rule inet realmgw settle "
+        self.assertEqual([each for each in rules if not each.startswith(settle)], [])
+        self.assertIn(f"{settle}ip6 daddr 2001:db8:1::/64 ip6 daddr @pool6 goto for_pool6", rules)
+        more = attrs.evolve(self.both, pool=(*self.both.pool, self.both.pool[0]))
+        self.assertNotIn("settle", ruleset.changes(self.both, more, change([], [])))
         plain = Ruleset.of(SETTINGS, native_queue=True)
         for pair in ((plain, self.both), (self.both, attrs.evolve(self.both, modes=config.Ipv6(config.Ipv6Mode.OFF)))):
             self.assertTrue(ruleset.replaces(ruleset.changes(*pair, change([], []))))

@@ -13,8 +13,8 @@ from realmgw.config.pipeline import Refused
 from realmgw.config.policy_schema import POLICY
 from realmgw.config.settings import PolicyStage, Settings
 from realmgw.config.steps import finish
+from realmgw.datapath.incoming import PASSES
 from realmgw.datapath.pipeline import parts
-from realmgw.datapath.pipeline.preemptive import PASSES
 from realmgw.datapath.pipeline.stages import stages, told
 from realmgw.test.datapath.test_ruleset import SETTINGS
 
