@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from realmgw.config.unix_http import credentials
+from realmgw.system.unix_http import credentials
 
 
 def peer_of(transport: Any) -> tuple[int, int, int] | None:

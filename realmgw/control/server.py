@@ -26,7 +26,6 @@ from realmgw.config.http import JSON, PROBLEM, BoundedRequest, OperatorsSite, sa
 from realmgw.config.limits import CONTROL_CONNECTIONS
 from realmgw.config.port import HeldSocket, group_number
 from realmgw.config.settings import Control
-from realmgw.config.unix_http import PREFIX
 from realmgw.control.callers import described, peer_of
 from realmgw.control.commands import (
     COMMANDS,
@@ -43,6 +42,7 @@ from realmgw.control.gateway import Gateway
 from realmgw.control.streaming import Stream
 from realmgw.control.telling import Telling
 from realmgw.errors import RealmGatewayError
+from realmgw.system.unix_http import PREFIX
 
 MAX_BODY = 65536  # octets
 """The longest body of a request; commands need none, their parameters stand in the query string or in a short form."""

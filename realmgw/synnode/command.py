@@ -20,12 +20,12 @@ import click
 from realmgw import __version__
 from realmgw.config.port import attempt, refusal
 from realmgw.config.tls import tls_options
-from realmgw.config.unix_http import PREFIX, TIMEOUT, asking
 from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
 from realmgw.synnode import control, shown
 from realmgw.synnode.files import load
 from realmgw.synnode.kernel import NodeKernel
 from realmgw.synnode.settings import DEFAULT_CONFIG, NodeSettings, Operators
+from realmgw.system.unix_http import PREFIX, TIMEOUT, asking
 
 PROGRAM = "realmgw-synproxy"
 

@@ -24,9 +24,9 @@ from twisted.web.server import NOT_DONE_YET, Request
 
 from realmgw.config.http import PROBLEM, OperatorsSite, say
 from realmgw.config.port import HeldSocket, group_number
-from realmgw.config.unix_http import PREFIX
 from realmgw.errors import PlatformError
 from realmgw.synnode.settings import Operators
+from realmgw.system.unix_http import PREFIX
 
 CONNECTIONS = 16
 """So many operators and programs at once."""

@@ -26,7 +26,7 @@ from realmgw.test.source import (
     unexplained,
 )  # fmt: skip
 
-BASE = {"subscribers", "config", "errors"}
+BASE = {"subscribers", "config", "system", "errors"}
 MAY_IMPORT = {
     "control": {"dns", "allocation", "datapath", "log", *BASE},
     "dashboard": {"control", *BASE},
@@ -41,11 +41,12 @@ MAY_IMPORT = {
     "portal": BASE,
     "allocation": BASE,
     "datapath": BASE,
-    "subscribers": {"config", "errors"},
-    "daemon": {"config", "errors"},
-    "metrics": {"config", "errors"},
-    "log": {"config", "errors"},
-    "config": {"errors"},
+    "subscribers": {"config", "system", "errors"},
+    "daemon": {"config", "system", "errors"},
+    "metrics": {"config", "system", "errors"},
+    "log": {"config", "system", "errors"},
+    "config": {"system", "errors"},
+    "system": {"errors"},
     "errors": set[str](),
 }
 """The rooms, and the other rooms that each may import. `tap` may import all of them; nothing imports `tap`."""

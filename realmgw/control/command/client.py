@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from realmgw.config.unix_http import PREFIX, TIMEOUT, UnixConnection, asking
 from realmgw.control.commands import COMMANDS, CONFIG_FIELD, CommandError, ExitStatus
+from realmgw.system.unix_http import PREFIX, TIMEOUT, UnixConnection, asking
 
 LONGEST = 1800.0  # seconds
 """How long an answer may take in all."""

@@ -20,12 +20,12 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 
 from realmgw.config.settings import Control
-from realmgw.config.unix_http import TIMEOUT, UnixConnection
 from realmgw.control.command.client import ask
 from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.control.gateway import Gateway
 from realmgw.control.server import MAX_BODY, ControlService
 from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
+from realmgw.system.unix_http import TIMEOUT, UnixConnection
 
 _reactor: Any = reactor
 
