@@ -27,6 +27,7 @@ from realmgw.config.validators import (
     table,
 )
 from realmgw.config.values import Peer
+from realmgw.system.unix_http import CONTROL_SOCKET
 
 SYNPROXY_PORT = 12345
 """Where SYN proxies take orders."""
@@ -94,7 +95,7 @@ class Synproxy:
 class Control:
     """How operators reach a running gateway."""
 
-    socket: PurePath = key(parsed(PurePath), PurePath("/run/realmgw/control.sock"))
+    socket: PurePath = key(parsed(PurePath), CONTROL_SOCKET)
     """The unix socket of its control interface."""
     group: str | None = key(matching(r"[A-Za-z_][A-Za-z0-9_-]{0,30}", "the name of a group of users"), None)
     """A group of users that may use it; None: only who runs the gateway, and root."""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping
-from ipaddress import IPv4Address, IPv4Interface, IPv6Interface, ip_address
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_address
 
 import attrs
-
-from realmgw.config.values import Address
 
 SUBSCRIBERS = "subscribers.d"
 """The folder of subscribers, beside the main file."""
@@ -23,7 +21,7 @@ class Machine:
     """By their names, with their addresses."""
     wan: str = ""
     """That by which the default route of IPv4 goes; empty: there is none."""
-    resolvers: tuple[Address, ...] = ()
+    resolvers: tuple[IPv4Address | IPv6Address, ...] = ()
     """Those that the machine itself asks."""
 
     @property
@@ -50,11 +48,11 @@ class Answers:
     """The interface towards the Internet."""
     lan: tuple[str, ...]
     """Interfaces of LANs."""
-    address: Address
+    address: IPv4Address | IPv6Address
     """Where the zone's name server is asked from the Internet."""
     pool: tuple[str, ...]
     """Prefixes, ranges or single addresses of the circular pool."""
-    resolvers: tuple[Address, ...] = ()
+    resolvers: tuple[IPv4Address | IPv6Address, ...] = ()
     """Who is asked for other people's names on behalf of LANs; none: these are refused."""
 
 

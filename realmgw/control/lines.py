@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from realmgw import __version__
 from realmgw.config.settings import Dns, DnsView, Pools, Settings
 from realmgw.control.counting import Period
+from realmgw.control.durations import duration
 from realmgw.datapath import forwarding
 from realmgw.datapath.machine.capabilities import Capabilities
 from realmgw.subscribers.model import Directory
@@ -76,15 +77,6 @@ def summary(period: Period, load: float) -> str | None:
         f"{_reasons('packets', packets)} and {_reasons('queries', queries)}; dropped by the kernel {kernel}; "
         f"{strays} strays; load {load:.2f}"
     )
-
-
-def duration(seconds: float) -> str:
-    """A time as people say it, in its two largest units."""
-    whole = int(seconds)
-    for unit, size, below, part in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
-        if whole >= size:
-            return f"{whole // size} {unit} {whole % size // part} {below}"
-    return f"{whole} s"
 
 
 def _reasons(what: str, counts: Mapping[str, int]) -> str:

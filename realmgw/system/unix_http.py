@@ -9,10 +9,12 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 
 PREFIX = "/v1/"
 """Of every path that operators ask for."""
+CONTROL_SOCKET = PurePath("/run/realmgw/control.sock")
+"""Where a gateway listens whose main file does not say otherwise."""
 TIMEOUT = 5.0  # seconds
 """How long a process may be silent; one that is at a longer piece of work is asked meanwhile whether it answers."""
 IN_LINE = 0.02  # seconds

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from realmgw.control.command.shown import Answer, end_of
-from realmgw.control.lines import duration
+from realmgw.control.durations import duration
 
 
 def alerts(answer: Answer) -> Iterator[str]:

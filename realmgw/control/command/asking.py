@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
-from realmgw import __version__, config
-from realmgw.config.settings import Control
+from realmgw import __version__
 from realmgw.control.command import client
 from realmgw.control.command.arguments import Command, Group, Usual, told
 from realmgw.control.command.live import FASTEST, SLOWEST, repeat
-from realmgw.control.commands import COMMANDS, ExitStatus
+from realmgw.control.commands import COMMANDS, CommandError, ExitStatus
 from realmgw.errors import ConfigurationError
+from realmgw.system.unix_http import CONTROL_SOCKET
 
 Answer = Any
 """What JSON has."""
+T = TypeVar("T")
 PROGRAM = "realmgw"
 """What the command is called."""
 
@@ -53,14 +55,28 @@ watched = click.option("--watch", **_WATCH)
 
 def ask(usual: Usual, command: str, **parameters: str) -> Answer:
     """What the gateway says that the command line means; raises `CommandError` as `client.ask` does."""
-    path, main = _meant(usual)
-    return client.ask(path, command, parameters, main=main, waiting=_waiting)
+    return at_gateway(usual, lambda socket, main: client.ask(socket, command, parameters, main=main, waiting=_waiting))
 
 
-def _meant(usual: Usual) -> tuple[Path, Path | None]:
-    """The control socket, and the main file of the gateway that must listen there."""
+def at_gateway(usual: Usual, asked: Callable[[Path, Path | None], T]) -> T:
+    """What comes of asking the gateway that is meant.
+
+    The main file says where it listens, and takes its time to be read. So the usual place comes first: whoever listens
+    there is told which main file is meant, and refuses if his is another.
+
+    Args:
+        usual: What all commands have.
+        asked: Is handed a control socket, and the main file of the gateway that must listen there; None: any.
+    """
     refuse_unreadable(usual)
-    return (_socket(usual.main_file), usual.main_file) if usual.socket is None else (usual.socket, None)
+    if usual.socket is not None:
+        return asked(usual.socket, None)
+    try:
+        return asked(Path(CONTROL_SOCKET), usual.main_file)
+    except CommandError as error:
+        if error.status is not ExitStatus.NO_GATEWAY or (socket := _socket(usual.main_file)) == Path(CONTROL_SOCKET):
+            raise
+    return asked(socket, usual.main_file)
 
 
 def _waiting(seconds: float) -> None:
@@ -75,8 +91,11 @@ def refuse_unreadable(usual: Usual) -> None:
     Raises:
         ConfigurationError: It is so.
     """
-    if usual.config is not None:
-        config.refuse_unreadable(usual.config)
+    path = usual.config
+    if path is not None and not (path.is_file() and os.access(path, os.R_OK)):
+        from realmgw import config  # noqa: PLC0415 - it takes longer than most questions
+
+        config.refuse_unreadable(path)
 
 
 def _socket(main_file: Path) -> Path:
@@ -84,10 +103,12 @@ def _socket(main_file: Path) -> Path:
 
     A gateway that is found there, and has another main file, refuses.
     """
+    from realmgw import config  # noqa: PLC0415 - see `refuse_unreadable`
+
     try:
         return Path(config.load_or_last_good(main_file).settings.control.socket)
     except ConfigurationError:
-        return Path(Control().socket)
+        return Path(CONTROL_SOCKET)
 
 
 def show(usual: Usual, answer: Answer, lines: Callable[[Answer], Iterable[str]]) -> None:
@@ -164,8 +185,8 @@ def tell(
 
 def followed(usual: Usual, path: str, said: Mapping[str, object]) -> Iterator[Answer]:
     """What the gateway tells over a while, which has begun; raises `CommandError` as `client.follow` does."""
-    socket, main = _meant(usual)
-    return client.follow(socket, path, {key: str(value) for key, value in said.items() if value}, main=main)
+    parameters = {key: str(value) for key, value in said.items() if value}
+    return at_gateway(usual, lambda socket, main: client.follow(socket, path, parameters, main=main))
 
 
 def _add(path: str, run: Callable[..., ExitStatus], more: Iterable[click.Parameter] = ()) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-from realmgw.config.quoting import shortened
 from realmgw.control.command.arguments import FILE, Command, Usual
 
 LATEST, LARGEST = 3600, 1 << 40  # seconds, octets
@@ -26,6 +25,8 @@ def _quantity(units: Mapping[str, int], most: int) -> Callable[[click.Context, c
         found = _QUANTITY.fullmatch(text)
         quantity = int(found[1]) * units.get(found[2], 0) if found else 0
         if not 0 < quantity <= most:
+            from realmgw.config.quoting import shortened  # noqa: PLC0415 - for this only
+
             known = ", ".join(filter(None, units))
             raise click.BadParameter(f"{shortened(repr(text))} is no number with a unit ({known}), or is too large")
         return quantity

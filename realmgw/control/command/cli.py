@@ -17,10 +17,7 @@ from typing import Any
 
 import click
 
-from realmgw import config
-from realmgw.config.external import Repository
-from realmgw.config.ipv6 import Ipv6Mode
-from realmgw.control.command import alerting, decided, eve, passing, past, ruled, shown
+from realmgw.control.command import alerting, decided, passing, past, ruled, shown
 from realmgw.control.command.arguments import FILE, Usual, told
 from realmgw.control.command.asking import (
     GROUPS,
@@ -80,6 +77,9 @@ def _run(arguments: Sequence[str]) -> int:
     except RealmGatewayError as error:
         return complain(str(error), ExitStatus.of(error))
 
+
+IPV6_MODES = ("pool", "pinhole", "off")
+"""The values of `Ipv6Mode`, which takes its time to be imported."""
 
 # The commands, in the order of the manual
 
@@ -202,6 +202,8 @@ asks("reservations", shown.reservations)
 @click.pass_obj
 def _show_config(usual: Usual, running: bool, diff: bool, exit_code: bool) -> ExitStatus:
     """Show the configuration as it is written, in one piece."""
+    from realmgw import config  # noqa: PLC0415 - see `_check`
+
     _refuse_both("--running", running, "--diff", diff)
     written = "" if running else config.dump(config.load(usual.main_file))
     in_force = str(ask(usual, "config")["config"]) if running or diff else ""
@@ -232,9 +234,7 @@ asks("subscribers/show", shown.subscriber)
     metavar="ADDRESS",
     help="Its address, of IPv4 or IPv6; repeat it for one of each.",
 )
-@click.option(
-    "--ipv6", type=click.Choice([each.value for each in Ipv6Mode]), help="How its names are answered with AAAA."
-)
+@click.option("--ipv6", type=click.Choice(IPV6_MODES), help="How its names are answered with AAAA.")
 @click.option("--max-claims", type=int, metavar="N", help="How many claims may be pending on it.")
 @click.option(
     "--service", "services", multiple=True, metavar="NAME[:PROTOCOL[:PORT]]",
@@ -246,7 +246,7 @@ def _add(usual: Usual, /, no_reload: bool, **wanted: Any) -> ExitStatus:
     """Add a subscriber, in a file of its own."""
     from realmgw.control.command import local  # noqa: PLC0415 - see `_check`
 
-    return _written(usual, [local.add(config.load(usual.main_file), **wanted)], "written", no_reload)
+    return _written(usual, [local.add(usual.main_file, **wanted)], "written", no_reload)
 
 
 @GROUPS["subscribers"].command("remove")
@@ -257,7 +257,7 @@ def _remove(usual: Usual, name: str, no_reload: bool) -> ExitStatus:
     """Remove a subscriber that has a file of its own."""
     from realmgw.control.command import local  # noqa: PLC0415 - see `_check`
 
-    return _written(usual, [local.remove(config.load(usual.main_file), name)], "removed", no_reload)
+    return _written(usual, [local.remove(usual.main_file, name)], "removed", no_reload)
 
 
 @GROUPS["subscribers"].command("generate")
@@ -284,9 +284,8 @@ def _generate(usual: Usual, /, template: Path, no_reload: bool, **said: Any) -> 
         return _send(usual, template, numbers, said)
     if said["token_file"] or said["ca_file"]:
         raise CommandError(ExitStatus.USAGE, "--token-file and --ca-file are of no use without --repository")
-    folder = output or local.own_folder(config.load(usual.main_file))
     with progress_bar() as progress:
-        files = local.generate(template, numbers, folder, lambda done: progress(done, len(numbers)))
+        files = local.generate(usual.main_file, template, numbers, output, progress)
     return _written(usual, files, "written", no_reload)
 
 
@@ -295,8 +294,8 @@ def _send(usual: Usual, template: Path, numbers: range, said: Answer) -> ExitSta
     from realmgw.control.command import local  # noqa: PLC0415 - see `_check`
 
     is_written = usual.config is not None or usual.main_file.exists() or not said["repository"]
-    known = config.load(usual.main_file).repository if is_written else Repository()
-    repository = local.repository(known, said["repository"], said["token_file"], said["ca_file"])
+    main_file = usual.main_file if is_written else None
+    repository = local.repository(main_file, said["repository"], said["token_file"], said["ca_file"])
     with progress_bar() as progress:
         answer = local.send(template, numbers, repository, progress)
     show(usual, answer, shown.sent)
@@ -333,6 +332,8 @@ follows("log", decided.line)
 @click.option("--eve", "is_eve", is_flag=True, help="Print records of Suricata's EVE, for programs that join them.")
 @click.pass_obj
 def _watch(usual: Usual, /, is_eve: bool, **said: str | None) -> None:
+    from realmgw.control.command import eve  # noqa: PLC0415 - see `_check`
+
     tell(usual, "flows/watch", said, eve.lines if is_eve else passing.watch, always=is_eve)
 
 

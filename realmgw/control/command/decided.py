@@ -7,7 +7,7 @@ from datetime import datetime
 
 from realmgw.control.command.past import size
 from realmgw.control.command.shown import Answer, end_of
-from realmgw.control.lines import duration
+from realmgw.control.durations import duration
 
 _WHAT = {
     "answered": "answered",

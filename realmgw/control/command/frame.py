@@ -8,7 +8,7 @@ from typing import Any
 
 from realmgw.control.command import shown
 from realmgw.control.counting import RATES, Period, flat
-from realmgw.control.lines import duration
+from realmgw.control.durations import duration
 from realmgw.control.remedies import remedy
 
 Answer = Mapping[str, Any]

@@ -63,13 +63,13 @@ def _service(text: str) -> tuple[str, dict[str, object]]:
     return name, dict(zip(("protocol", "port"), values, strict=False))
 
 
-def own_folder(settings: Settings | None) -> Path:
+def _own_folder(settings: Settings) -> Path:
     """Where operators' subscriber files go: the last folder.
 
     Raises:
         CommandError: The configuration names none.
     """
-    if settings is None or not settings.subscribers:
+    if not settings.subscribers:
         raise CommandError(
             ExitStatus.PROBLEMS, "the main file names no folder of subscribers: write `subscribers: [...]`"
         )
@@ -78,13 +78,13 @@ def own_folder(settings: Settings | None) -> Path:
 
 def _file(settings: Settings, name: str) -> Path:
     try:
-        return own_folder(settings) / f"{names.absolute(name).removesuffix('.')}.yaml"
+        return _own_folder(settings) / f"{names.absolute(name).removesuffix('.')}.yaml"
     except ValueError as error:
         raise CommandError(ExitStatus.USAGE, str(error)) from None
 
 
 def add(
-    settings: Settings,
+    main_file: Path,
     name: str,
     addresses: Sequence[str],
     services: Sequence[str] = (),
@@ -94,7 +94,7 @@ def add(
     """Adds a subscriber, in a file of its own.
 
     Args:
-        settings: The main file.
+        main_file: The gateway's.
         name: Its name.
         addresses: One of IPv4, one of IPv6, or both.
         services: Each `name[:protocol[:port]]`; none: it is reached by its own name.
@@ -109,6 +109,7 @@ def add(
         ConfigurationError: It contradicts another subscriber, the zones, or the schema; nothing was written.
         PlatformError: The file can not be written.
     """
+    settings = config.load(main_file)
     path, text = _file(settings, name), _text(name, addresses, services, max_claims, ipv6)
     problems = _problems_beside(settings, path, text)
     if problems:
@@ -140,7 +141,7 @@ def subscribers(settings: Settings) -> Registry:
     return running.registry
 
 
-def remove(settings: Settings, name: str) -> Path:
+def remove(main_file: Path, name: str) -> Path:
     """Removes a subscriber that has a file of its own.
 
     Returns:
@@ -150,7 +151,7 @@ def remove(settings: Settings, name: str) -> Path:
         CommandError: There is no such file; a subscriber among others in a file is removed with an editor.
         PlatformError: The file can not be removed.
     """
-    path = _file(settings, name)
+    path = _file(config.load(main_file), name)
     if not path.exists():
         raise CommandError(
             ExitStatus.NOT_FOUND,
@@ -163,21 +164,25 @@ def remove(settings: Settings, name: str) -> Path:
     return path
 
 
-def generate(template: Path, numbers: range, folder: Path, progress: Callable[[int], None]) -> list[Path]:
+def generate(
+    main_file: Path, template: Path, numbers: range, folder: Path | None, progress: Callable[[int, int], None]
+) -> list[Path]:
     """Writes many subscribers.
 
     Args:
+        main_file: The gateway's.
         template: A subscriber file with placeholders.
         numbers: What is put into these.
-        folder: Where the files go.
-        progress: Called with how many were written so far.
+        folder: Where the files go; None: to the last folder of the main file.
+        progress: Called with how many were written so far, and how many there are in all.
 
     Raises:
         CommandError: No subscriber is wanted.
         ConfigurationError: The template has problems; nothing was written.
         PlatformError: A file can not be read or written.
     """
-    return _template(template, numbers).write(numbers, folder, progress)
+    where = folder or _own_folder(config.load(main_file))
+    return _template(template, numbers).write(numbers, where, lambda done: progress(done, len(numbers)))
 
 
 def _template(path: Path, numbers: range) -> Template:
@@ -228,11 +233,11 @@ def send(
     return {"sent": repository.url, "changed": result.changed, "unchanged": result.unchanged}
 
 
-def repository(settings: Repository, url: str, token_file: Path | None, ca_file: Path | None) -> Repository:
+def repository(main_file: Path | None, url: str, token_file: Path | None, ca_file: Path | None) -> Repository:
     """The repository that a command line means.
 
     Args:
-        settings: That of the main file.
+        main_file: The gateway's; None: there is none.
         url: What the command line says; empty: the main file's, with its token and certificates.
         token_file: What the command line says.
         ca_file: The same.
@@ -240,6 +245,7 @@ def repository(settings: Repository, url: str, token_file: Path | None, ca_file:
     Raises:
         CommandError: There is none, or that is no URL.
     """
+    settings = Repository() if main_file is None else config.load(main_file).repository
     if url:
         try:
             is_same = canonical(url) == settings.url

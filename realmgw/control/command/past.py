@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 
 from realmgw.control.command.shown import ENDS, Answer, end_of, listed
-from realmgw.control.lines import duration
+from realmgw.control.durations import duration
 
 SIZES = ("", "k", "M", "G", "T", "P")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from realmgw.control.lines import duration
+from realmgw.control.durations import duration
 
 
 def proxies(answer: Mapping[str, Any]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from realmgw.control.command.counted import TOGETHER, numbers, texts
-from realmgw.control.lines import duration
+from realmgw.control.durations import duration
 
 Answer = Mapping[str, Any]
 

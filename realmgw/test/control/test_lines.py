@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw import __version__
 from realmgw.config.settings import Dnat
 from realmgw.control.counting import Period
-from realmgw.control.lines import PREFIXES, duration, started, stopped, summary
+from realmgw.control.lines import PREFIXES, started, stopped, summary
 from realmgw.datapath.machine.capabilities import Capabilities
 from realmgw.subscribers.model import Directory
 from realmgw.test.config.test_schema import MINIMAL, settings
@@ -76,8 +76,3 @@ class LinesTests(SynchronousTestCase):
         """Even when nobody asks and nobody is admitted."""
         for name in ("admission.refused.late", "kernel.stray_limited.packets", "datapath.strays_told"):
             self.assertIsNotNone(summary(Period(60.0, NUMBERS, {**NUMBERS, name: 0}), 0.0), name)
-
-    def test_a_time_is_told_as_people_do(self) -> None:
-        """By its two largest units."""
-        found = [duration(seconds) for seconds in (0.5, 59, 61, 3600, 90061)]
-        self.assertEqual(found, ["0 s", "59 s", "1 min 1 s", "1 h 0 min", "1 d 1 h"])

@@ -15,8 +15,12 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw import __version__, config
+from realmgw.control.command.arguments import Usual
+from realmgw.control.command.asking import at_gateway
 from realmgw.control.command.cli import main
+from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.datapath import forwarding
+from realmgw.system.unix_http import CONTROL_SOCKET
 from realmgw.test.checkout import CHECKOUT
 from realmgw.test.config.test_schema import MINIMAL
 
@@ -25,6 +29,13 @@ UNSEEN = (
     " neither the interfaces wan0, lan0 nor an address that DNS listens at."
 )
 """What can be said elsewhere."""
+QUICK_WITHOUT = {
+    "OpenSSL", "cryptography", "dns", "importlib.metadata", "pyroute2", "realmgw.config", "realmgw.datapath", "rich",
+    "ruamel", "twisted", "zope.interface",
+}  # fmt: skip
+"""What takes its time to be imported."""
+QUICK_MODULES = 330
+"""Fewer than so many modules are loaded for a question; the standard library's and click's are 220 or so."""
 
 
 class CliTestCase(SynchronousTestCase):
@@ -238,14 +249,57 @@ class OutputTests(CliTestCase):
                 self.assertEqual(self.process(full, *words, errors=full).wait(60), 5)
 
     def test_questions_are_quick(self) -> None:
-        """Nothing that a question does not need is loaded."""
-        unwanted = "{'twisted', 'pyroute2', 'OpenSSL'}"
-        code = f"import sys, realmgw.control.command.cli; print(*sorted({unwanted} & set(sys.modules)))"
-        done = subprocess.run(
-            [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        self.assertEqual(done.stdout, "\n")
+        """Nothing is loaded that help, completion, or a question at a socket has no need of."""
+        code = (
+            "import sys; from realmgw.control.command.cli import main; main(sys.argv[1:]);"
+            f"print(len(sys.modules), *sorted({QUICK_WITHOUT} & set(sys.modules)))"
+        )
+        for words in (
+            ("--help",),
+            ("--version",),
+            ("subscribers", "add", "--help"),
+            ("completion", "bash"),
+            ("status", "--socket", str(self.folder / "none.sock")),
+        ):
+            done = subprocess.run(
+                [sys.executable, "-c", code, *words], env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+                capture_output=True, text=True, check=True,
+            )  # fmt: skip
+            count, *found = done.stdout.splitlines()[-1].split()
+            self.assertEqual(found, [], words)
+            self.assertLess(int(count), QUICK_MODULES, words)
+
+
+class PlaceTests(CliTestCase):
+    """Which gateway is asked where no socket is named."""
+
+    def asked(self, *refused: ExitStatus) -> list[str]:
+        """At which sockets, if the first ones end so."""
+        ends, asked = list(refused), list[str]()
+
+        def ask(socket: Path, main: Path | None) -> None:
+            self.assertEqual(main, self.path)
+            asked.append(str(socket))
+            if ends:
+                raise CommandError(ends.pop(0), "refused")
+
+        with contextlib.suppress(CommandError):
+            at_gateway(Usual(config=self.path), ask)
+        return asked
+
+    def test_usual_place_comes_first(self) -> None:
+        """What the main file says is not needed where its gateway answers, or refuses for another reason."""
+        self.path.write_text("what is no main file")
+        self.assertEqual(self.asked(), [str(CONTROL_SOCKET)])
+        self.assertEqual(self.asked(ExitStatus.NOT_FOUND), [str(CONTROL_SOCKET)])
+
+    def test_place_of_the_main_file_comes_next(self) -> None:
+        """Nobody is at the usual place, or another main file's gateway; nobody is asked twice."""
+        self.assertEqual(self.asked(ExitStatus.NO_GATEWAY), [str(CONTROL_SOCKET)])
+        self.path.write_text(MINIMAL + "control: {socket: own.sock}\n")
+        places = [str(CONTROL_SOCKET), str(self.folder / "own.sock")]
+        self.assertEqual(self.asked(ExitStatus.NO_GATEWAY), places)
+        self.assertEqual(self.asked(ExitStatus.NO_GATEWAY, ExitStatus.NO_GATEWAY), places)
 
 
 class PurgeTests(CliTestCase):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from realmgw import config
 from realmgw.config.ipv6 import Ipv6Mode
 from realmgw.control.command import local
+from realmgw.control.command.cli import IPV6_MODES
 from realmgw.test.control.command.test_cli import CliTestCase
 
 
@@ -44,6 +45,10 @@ class FileTests(CliTestCase):
         [host] = local.subscribers(config.load(self.path)).directory.hosts.values()
         self.assertEqual((host.address, host.address6), (bytes([192, 168, 0, 1]), bytes.fromhex(f"fd{1:030x}")))
         self.assertIs(host.profile.ipv6, Ipv6Mode.POOL)
+
+    def test_answers_that_can_be_chosen_are_those_of_the_settings(self) -> None:
+        """In their order; the command does not import them for it."""
+        self.assertEqual(list(IPV6_MODES), [each.value for each in Ipv6Mode])
 
     def test_adds_nothing_that_has_a_problem(self) -> None:
         """And says it as `check` would."""
