@@ -12,6 +12,7 @@ import attrs
 from realmgw.config import consistency, disk, layers, policy_schema, prefixlists
 from realmgw.config.document import Mapping, Node, Problems, discarding, parse, parsing
 from realmgw.config.pipeline import PrefixList
+from realmgw.config.places import placing
 from realmgw.config.schema import GATEWAY
 from realmgw.config.settings import Interfaces, NameList, Network, Pools, Settings
 from realmgw.config.steps import Blocking, Steps, finish, now
@@ -73,9 +74,11 @@ def _loading_partly(path: Path) -> Steps[Partly]:
     problems = Problems(str(path))
     said = yield from _read(path, partial(text, path, MAX_MAIN_FILE, problems), problems, None)
     root = None if said is None else (yield from parsing(said, problems))
-    places = _places(path, root)
+    places, written_at = _places(path, root), dict[str, str]()
     if isinstance(root, Mapping):
         root = yield from layers.all_of(root, (yield from _fragments(places, problems)), problems, GATEWAY)
+    if isinstance(root, Mapping):
+        written_at = yield from placing(root, str(path))
     settings = None if root is None else (yield from reading(GATEWAY, root, problems))
     yield from consistency.checking(problems)
     if root is None and not problems.found:
@@ -88,7 +91,7 @@ def _loading_partly(path: Path) -> Steps[Partly]:
         settings = yield from filling(located(settings, path.parent), problems)
         named = settings.subscribers
         folders = yield from _read(path, partial(_subscribers, places, named), problems, named)
-        settings = attrs.evolve(settings, subscribers=folders, outdated=tuple(problems.outdated))
+        settings = attrs.evolve(settings, subscribers=folders, outdated=tuple(problems.outdated), places=written_at)
     return Partly(settings, problems.lines(), left_out)
 
 

@@ -234,8 +234,7 @@ class Allocation:
     share_load: float = key(number(0.0, 1.0), 0.5)
     """Load (waiting addresses / pool size) from which claims of different resolver groups may share an address."""
     claim_sources: int = key(integer(0, 100), 0)
-    """How many different senders one claim may let in until its deadline; 1 = strict, 0 = as many as `candidate_rate`
-    lets in."""
+    """So many senders one claim may let in until its deadline; 1 = strict, 0 = as many as `candidate_rate` lets in."""
     candidate_rate: int = key(integer(1, 1_000_000), 2000)
     """How many senders without a claim of their own may come within a second to a service for which one was used."""
     hold_after_use: float = key(number(0.0, 1.0), 1.0, formerly="company")  # seconds
@@ -246,8 +245,7 @@ class Allocation:
     keeper_share: float = key(number(0.0, 1.0), 0.5)
     """So large a part of the pool at most stands for long for resolvers that keep answers, while others ask as well."""
     linger: float = key(remembered(Label.LINGER, number(0.0, MAX_DURATION)), 600.0)  # seconds
-    """How long an address still belongs to its host after the last claim was used, if nobody else needs it, at a load
-    below 0.5."""
+    """For so long an address is its host's after the last claim was used, if nobody needs it, at a load below 0.5."""
     linger_loaded: float = key(remembered(Label.LINGER_LOADED, number(0.0, MAX_DURATION)), 1.0)  # seconds
     """The same at a load of 0.9 or more; in between it falls linearly."""
     ended_flows: int = key(integer(0, 10_000_000), 65536)
@@ -391,6 +389,8 @@ class Settings:
     """What has to come true of a configuration before it is in force."""
     outdated: tuple[str, ...] = attrs.field(default=(), eq=False)
     """What was written by a former name, in lines; no key, and none of what differs between two settings."""
+    places: dict[str, str] = attrs.field(factory=dict, eq=False)
+    """Where keys are written, file and line by section and key (`realmgw.config.places`); likewise no key."""
 
     @property
     def listened(self) -> tuple[Endpoint, ...]:

@@ -1,7 +1,11 @@
-"""What was decided lately, as operators ask for it: by name, client or resolver, or by a flow."""
+"""What was decided lately, as operators ask for it: by name, client or resolver, or by a flow.
+
+Edge: the machine's time zone, subscriber files.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Generator, Sequence
 from heapq import merge
@@ -19,10 +23,14 @@ from realmgw.config import protocols
 from realmgw.config.quoting import shortened, trace_id
 from realmgw.config.settings import Network
 from realmgw.config.steps import finish, portions
-from realmgw.control import ended, parameters
+from realmgw.control import causes, ended, parameters, standing
 from realmgw.control.commands import CommandError, Deferred, ExitStatus, Value
+from realmgw.control.moments import moment
+from realmgw.control.running import Running
+from realmgw.control.standing import Unplaced
 from realmgw.control.streaming import BEFORE, Stream
 from realmgw.errors import RealmGatewayError, Reason
+from realmgw.subscribers.files.standing import Sought
 
 Entry = Answered | Admitted | Unanswered | Refused | Ended
 """A decision."""
@@ -54,6 +62,8 @@ class Wanted:
     """Only refusals."""
     flow: tuple[bytes, bytes, int, int] | None = None
     """Only what is of the flow with these packed addresses and ports, from the client to us."""
+    until: float = math.inf
+    """Not later than this, in monotonic seconds."""
 
 
 class Known:
@@ -95,6 +105,7 @@ class Decided:
     """What the commands about decisions do.
 
     Args:
+        running: What is in force: which key of it has refused somebody.
         decisions: The log.
         drive: Goes through steps a few at a time; a Deferred of what they return.
         repeat: Calls a function every so many seconds until what it returns is called.
@@ -105,6 +116,7 @@ class Decided:
 
     def __init__(
         self,
+        running: Running,
         decisions: DecisionLog,
         drive: Callable[..., Deferred],
         repeat: Callable[[float, Callable[[], object]], Callable[[], object]],
@@ -112,22 +124,27 @@ class Decided:
         monotonic: Callable[[], float],
         time: Callable[[], float],
     ) -> None:
+        self._running = running
         self._decisions, self._drive, self._repeat, self._recorded = decisions, drive, repeat, recorded
         self._monotonic, self._time = monotonic, time
         self._followers = 0
 
     def lately(
-        self, name: str, client: str, resolver: str, since: str, refused: str, limit: str, follow: str
+        self, name: str, client: str, resolver: str, since: str, until: str, refused: str, limit: str, follow: str
     ) -> Deferred:
         """The latest ones, the oldest of them first; a Deferred of a `Stream` of them.
 
         Raises:
             CommandError: What is written is nothing that there is; or so many follow already.
         """
-        wanted = Wanted(name.lower(), parameters.network(client, "client") if client else None, resolver, bool(refused))
-        most, least = parameters.number(limit, "limit", BEFORE), 0.0
-        if since:
-            least = self._monotonic() - parameters.seconds(since, "since", 0, LONGEST)
+        network = parameters.network(client, "client") if client else None
+        last = self._when(until, "until") if until else math.inf
+        wanted = Wanted(name.lower(), network, resolver, bool(refused), until=last)
+        most, least = parameters.number(limit, "limit", BEFORE), self._when(since, "since") if since else 0.0
+        if follow and until:
+            raise CommandError(
+                ExitStatus.USAGE, "until: who follows is told of what comes later: leave out one of both"
+            )
         if follow and self._followers >= FOLLOWERS:
             raise CommandError(ExitStatus.FAILED, f"{FOLLOWERS} follow already: ask again when one has gone")
 
@@ -148,6 +165,12 @@ class Decided:
         found = self._found(Wanted(flow=(src, dst, sport, dport)), BEFORE, 0.0)
         return found.addCallback(lambda rows: {"decisions": rows})
 
+    def _when(self, text: str, name: str) -> float:
+        """A time, in monotonic seconds; one without a unit, or a colon, is so many seconds ago."""
+        if text.isdigit() or parameters.span(text) is not None:
+            return self._monotonic() - parameters.seconds(text, name, 0, LONGEST)
+        return self._monotonic() - (self._time() - moment(text, name, self._time()))
+
     def _found(self, wanted: Wanted, most: int, least: float) -> Deferred:
         """The rows of the latest that are meant, and of flows that have ended since the oldest that is kept."""
         found = self._drive(self._rows(wanted, most, least))
@@ -155,6 +178,8 @@ class Decided:
             return found  # records do not say who asked
         since = self._time() - (self._monotonic() - max(least, self._decisions.oldest(self._monotonic())))
         given = ended.conditions(wanted.name, wanted.client, wanted.flow, since)
+        if wanted.until < math.inf:
+            given["until"] = self._time() - (self._monotonic() - wanted.until)
 
         def merged(records: list[Value], rows: list[Value]) -> list[Value]:
             return sorted([*rows, *ended.rows(records, wanted.flow)], key=itemgetter("at"))[-most:] if most else []
@@ -170,15 +195,19 @@ class Decided:
 
     def _rows(self, wanted: Wanted, most: int, least: float) -> Generator[Any, Any, list[Value]]:
         """The rows of the latest that are meant, the oldest of them first."""
-        known, rows = Known(self._decisions.most), list[Value]()
+        known, rows, unplaced = Known(self._decisions.most), list[Value](), list[Unplaced]()
         kinds = yield from known.learn(self._decisions.logs())
         for portion in portions(merge(*map(reversed, reversed(kinds)), key=attrgetter("at"), reverse=True)):
             for each in portion:
                 if each.at < least or len(rows) >= most:
-                    return rows[::-1]
-                if is_meant(each, wanted, known):
-                    rows.append(self._row(each, known))
-            yield None
+                    break
+                if each.at <= wanted.until and is_meant(each, wanted, known):
+                    rows.append(self._row(each, known, unplaced))
+            else:
+                yield None
+                continue
+            break
+        yield from standing.placing(self._running.registry, unplaced)
         return rows[::-1]
 
     def _follow(self, stream: Stream, wanted: Wanted) -> Stream:
@@ -193,7 +222,7 @@ class Decided:
             kinds = finish(known.learn([each[-AT_ONCE:] for each in logs]))
             for each in merge(*kinds, key=attrgetter("at")):
                 if is_meant(each, wanted, known):
-                    stream.tell(self._row(each, known))
+                    stream.tell(self._row(each, known, []))
 
         self._followers += 1
         stop_looking = self._repeat(LOOK, look)
@@ -205,7 +234,7 @@ class Decided:
         stream.stop = stop
         return stream
 
-    def _row(self, entry: Entry, known: Known) -> Value:
+    def _row(self, entry: Entry, known: Known, unplaced: list[Unplaced]) -> Value:
         at = self._time() - (self._monotonic() - entry.at)
         if isinstance(entry, Answered):
             came = known.came.peek(entry.number)
@@ -213,13 +242,8 @@ class Decided:
             more = {"name": entry.name, **_asker(entry), "address": str(ip_address(entry.told)), "came_after": after}
             return {"at": at, "what": "answered", "id": trace_id(entry.number), **more}
         if isinstance(entry, Unanswered):
-            return {
-                "at": at,
-                "what": "not_answered",
-                "name": entry.name,
-                **_asker(entry),
-                "why": entry.reason.name.lower(),
-            }
+            more = {"name": entry.name, **_asker(entry), "why": entry.reason.name.lower()}
+            return {"at": at, "what": "not_answered", **more, "by": self._by(entry, unplaced)}
         if isinstance(entry, Admitted):
             more = {"name": entry.name, **_flow(entry.flow), "why": entry.way.name.lower()}
             return {"at": at, "what": "admitted", "id": trace_id(entry.number), **more}
@@ -228,7 +252,19 @@ class Decided:
             return {"at": at, "what": "claim_ended", "id": trace_id(entry.number), **more}
         told = known.told.peek(entry.flow[1])
         more = {"name": None if told is None else told.name, **_flow(entry.flow)}
-        return {"at": at, "what": "refused", **more, "why": Reason(entry.reason).name.lower()}
+        reason = Reason(entry.reason)
+        by = causes.causes(self._running.settings, reason)
+        return {"at": at, "what": "refused", **more, "why": reason.name.lower(), "by": by}
+
+    def _by(self, entry: Unanswered, unplaced: list[Unplaced]) -> list[Value]:
+        """The keys that have refused a query; of those of its host it is to be found out where they stand."""
+        found = causes.causes(self._running.settings, entry.reason, entry.resolver)
+        host, key = self._running.registry.host_called(entry.name), causes.OF_HOST.get(entry.reason)
+        if host is not None and key is not None:
+            value = {"key": key, "origin": standing.source_of(self._running.registry, host.name)}
+            unplaced.append(Unplaced(value, Sought(host.name, key=key)))
+            found.append(value)
+        return found
 
 
 def is_meant(entry: Entry, wanted: Wanted, known: Known) -> bool:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timezone
 from ipaddress import ip_address
 from typing import Any, Protocol
 
 from realmgw.config import protocols
 from realmgw.config.names import normal
-from realmgw.config.quoting import shortened
 from realmgw.control import parameters
-from realmgw.control.commands import MOST, CommandError, Deferred, ExitStatus
+from realmgw.control.commands import MOST, Deferred
+from realmgw.control.moments import moment
 
 
 class Recorded(Protocol):
@@ -38,9 +37,9 @@ class PastFlows:
 
     def list(self, since: str, until: str, limit: str, **said: str) -> Deferred:
         """Records; a Deferred."""
-        given: dict[str, Any] = {"since": self._when(since, "since")}
+        given: dict[str, Any] = {"since": moment(since, "since", self._time())}
         if until:
-            given["until"] = self._when(until, "until")
+            given["until"] = moment(until, "until", self._time())
         if host := said["host"]:
             given.update(_host(host))
         if name := said["name"]:
@@ -58,19 +57,9 @@ class PastFlows:
 
     def accounts(self, since: str, of: str, groups: str, limit: str) -> Deferred:
         """What subscribers or groups had; a Deferred."""
-        at, most = self._when(since, "since"), parameters.number(limit, "limit", MOST)
+        at, most = moment(since, "since", self._time()), parameters.number(limit, "limit", MOST)
         name = of if groups else normal(of) if of else ""
         return self._recorded.accounts(groups=bool(groups), since=at, name=name, most=most)
-
-    def _when(self, text: str, name: str) -> float:
-        """A time: so long ago, or as ISO 8601 has it, of this machine's zone if it names none."""
-        if (ago := parameters.span(text)) is not None:
-            return self._time() - ago
-        try:
-            return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(timezone.utc).timestamp()
-        except (ValueError, OverflowError):
-            why = f"{name}: {shortened(repr(text))} is no time: write 2h, 30m, 7d, or 2026-01-31T10:42"
-            raise CommandError(ExitStatus.USAGE, why) from None
 
 
 def _host(text: str) -> dict[str, str]:

@@ -76,8 +76,8 @@ def compose(running: Running, options: Options, secrets: config.Secrets = config
         running, health, allocator, Reputations(allocator.groups, allocator.requestors, book, drive, monotonic),
         Flows(running, allocator, drive, selecting.listed, selecting.ended, FlowEvents(reactor).hear, time.time),
         Leases(leases, time.time), Rules(running, packets.datapath.rules), Tracing(running, packets.follow),
-        Decided(allocator.ledger.decisions, drive, partial(repeated, reactor), companions.ended, monotonic, time.time),
-        dns.explain, Counting(monotonic, partial(beside, packets.figures, health, reactor)),
+        Decided(running, allocator.ledger.decisions, drive, partial(repeated, reactor), companions.ended, monotonic,
+                time.time), dns.explain, Counting(monotonic, partial(beside, packets.figures, health, reactor)),
         companions.commands, packets.datapath.placed, reloader.plan, purging.reload, purging.purge, monotonic,
     )  # fmt: skip
     companions.present.look_into(insight, lambda: packets.datapath.findings, drive)

@@ -44,8 +44,14 @@ def line(value: Answer) -> Iterator[str]:
     else:
         ends = end_of(value["source"], value["source_port"]), end_of(value["destination"], value["port"])
         who = f"{value['protocol']} {' > '.join(ends)} {name}"
-    said = _came(value) if "address" in value else _carried(value) if "octets_in" in value else value["why"]
+    said = _came(value) if "address" in value else _carried(value) if "octets_in" in value else _why(value)
     yield f"{when} {number:13} {_WHAT[value['what']]:8} {who}: {said}"
+
+
+def _why(value: Answer) -> str:
+    """Why somebody was refused, or let in, and by what that is written in the configuration."""
+    by = [f"{each['key']} ({each['origin'] or 'default'})" for each in value.get("by", ())]
+    return f"{value['why']}, by {', '.join(by)}" if by else value["why"]
 
 
 def _carried(value: Answer) -> str:

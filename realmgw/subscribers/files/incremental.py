@@ -132,6 +132,16 @@ def read(source: str, text: bytes, former: Unit | None = None, by_shape: ByShape
     return pass_.unit()
 
 
+def splitting(text: bytes) -> Steps[Generator[tuple[int, bytes] | None, None, None]]:
+    """The pieces of a file, each with the number of lines before it; None in between where others may have their turn.
+
+    A file that can not be split is one piece.
+    """
+    first = len(codecs.BOM_UTF8) if text.startswith(codecs.BOM_UTF8) else 0
+    bounds = yield from _bounds(text, first)
+    return (each for each in [(0, text)]) if bounds is None else _pieces(text, first, *bounds)
+
+
 def _take_all(pass_: _Pass, pieces: Generator[tuple[int, bytes] | None, None, None]) -> Steps[None]:
     for count, found in enumerate(pieces):
         if found is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,12 @@ from realmgw.control.streaming import BEFORE, Stream
 from realmgw.errors import PlatformError, Reason
 from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, STRAY, TCP, service
 from realmgw.test.control.parts import TestGateway
+
+
+def stamp(at: float) -> str:
+    """A time as ISO 8601 has it."""
+    return datetime.fromtimestamp(at, timezone.utc).isoformat()
+
 
 ONE, TWO = service(1), service(2, TCP, 80)
 ENDED: dict[str, Any] = {
@@ -40,7 +47,7 @@ class DecidedTests(SynchronousTestCase):
         allocator = self.made.allocator
         self.log = allocator.ledger.decisions
         self.decided = Decided(
-            self.log, self.made.reloader.drive, self.repeat, self.recorded, self.made.clock.seconds,
+            self.made.running, self.log, self.made.reloader.drive, self.repeat, self.recorded, self.made.clock.seconds,
             lambda: self.made.clock.seconds() + 3600,
         )  # fmt: skip
         now, group = self.made.clock.seconds, allocator.groups.of
@@ -131,12 +138,18 @@ class DecidedTests(SynchronousTestCase):
             ({"since": "59"}, refused[1:]),
             ({"since": "58s"}, []),
             ({"since": "1h"}, [*mine, other, *refused]),
+            ({"until": "59"}, [*mine, other, refused[0]]),
+            ({"since": "60s", "until": stamp(3600.25)}, mine),
+            ({"since": stamp(3600.25), "until": stamp(3600.25)}, mine[1:]),
         ):  # fmt: skip
             self.assertEqual(self.whats(**given), told, given)
 
     def test_refuses_what_is_nothing(self) -> None:
         """With the parameter's name."""
-        for given in ({"client": "x"}, {"since": "soon"}, {"limit": "1001"}, {"since": "999999h"}):
+        for given in (
+            {"client": "x"}, {"since": "soon"}, {"limit": "1001"}, {"since": "999999h"}, {"until": "25:00"},
+            {"until": "1s", "follow": "1"},
+        ):  # fmt: skip
             error = self.assertRaises(CommandError, self.stream, **given)
             self.assertIn(next(iter(given)), str(error))
             self.assertEqual(error.status, ExitStatus.USAGE)
@@ -215,6 +228,9 @@ class DecidedTests(SynchronousTestCase):
         expected = {"since": 3630.0, "direction": "in", "named": "s1", "client": "198.51.100.0/24"}
         self.assertEqual(self.asked_for[0], expected)
         self.asked_for = None
+        self.rows(until=stamp(3601.0))
+        self.assertEqual(self.asked_for[0]["until"], 3601.0)
+        self.asked_for = None
         self.rows(refused="1")
         self.rows(resolver=OTHER)
         self.assertIsNone(self.asked_for)
@@ -236,6 +252,36 @@ class DecidedTests(SynchronousTestCase):
         self.assertEqual(self.rows(name=ONE.name, resolver=OTHER), [])
         self.assertEqual([row["what"] for row in self.rows(refused="1")], ["not_answered", "refused"])
 
+    def test_names_the_line_that_has_refused_somebody(self) -> None:
+        """Of the main file, a drop-in, the resolver's row, and a host; without a line where it is not found."""
+        folder = self.made.folder
+        (folder / "policies.d").mkdir()
+        rows = "groups:\n- {nodes: [198.51.100.0/25]}\n- {nodes: [198.51.100.128/25]}\nmax_claims: 7\n"
+        (folder / "policies.d" / "load.yaml").write_text(rows)
+        with self.made.path.open("a") as main:
+            main.write("allocation: {claim_sources: 3}\n")
+        self.made.write("a.yaml", a="192.168.0.1", b="192.168.0.2")
+        (folder / "subscribers.d" / "a.yaml").write_text(
+            "a.example.org: {address: 192.168.0.1}\n# b.example.org\nb.example.org:\n"
+            "  address: 192.168.0.2\n  max_claims: 1\n"
+        )
+        self.made.reload()
+        now = self.made.clock.seconds
+        for name, reason in (("a.example.org.", Reason.HOST_LIMIT), ("b.example.org.", Reason.HOST_LIMIT),
+                             (TWO.name, Reason.CLAIM_LIMIT), (TWO.name, Reason.POLICY)):  # fmt: skip
+            self.log.refuse_answer(now(), name, "198.51.100.200", None, reason)
+        self.log.refuse(now(), (STRAY, self.two, TCP, 1025, 80), Reason.NO_CLAIM)
+        place = folder.name
+        lines = len(self.made.path.read_text().splitlines())
+        self.assertEqual([[f"{by['key']} {by['origin']}" for by in row["by"]] for row in self.rows(since="1s")], [
+            ["max_claims subscribers.d/a.yaml:1"], ["max_claims subscribers.d/a.yaml:5"],
+            ["policy.max_claims policies.d/load.yaml:4"],
+            ["policy.system_load None", "policy.groups policies.d/load.yaml:3"],
+            [f"allocation.claim_sources {place}/realmgw.yaml:{lines}"],
+        ])  # fmt: skip
+        (folder / "subscribers.d" / "a.yaml").unlink()
+        self.assertEqual(self.rows(since="1s")[0]["by"][0]["origin"], "subscribers.d/a.yaml")
+
     def test_explains_a_flow(self) -> None:
         """By its addresses and ports as its first packet had them."""
         for source, destination, told in (
@@ -252,14 +298,15 @@ class DecidedTests(SynchronousTestCase):
     def test_is_a_line_each(self) -> None:
         """What is unknown is a dash."""
         lines = [line.partition(" ")[2] for row in self.rows() for line in shown.line(row)]
+        by = "by allocation.claim_sources (default)"
         self.assertEqual(
             lines,
             [
                 f"abd           answered {RESOLVER} asked for {ONE.name}: 192.0.2.1, used 250.0 ms later",
                 f"abd           let in   tcp 198.51.100.1:1024 > 192.0.2.1:80 {ONE.name}: claim",
                 f"abe           answered {OTHER} for 198.51.100.0/24 asked for {TWO.name}: 192.0.2.2, nobody has come",
-                f"-             refused  {OTHER} asked for {TWO.name}: policy",
-                f"-             refused  tcp 198.51.100.3:1025 > 192.0.2.2:80 {TWO.name}: no_claim",
+                f"-             refused  {OTHER} asked for {TWO.name}: policy, by policy.system_load (default)",
+                f"-             refused  tcp 198.51.100.3:1025 > 192.0.2.2:80 {TWO.name}: no_claim, {by}",
             ],
         )
         nothing = self.successResultOf(self.decided.flow("192.0.2.9:1", "192.0.2.9:2"))

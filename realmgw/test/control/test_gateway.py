@@ -89,6 +89,7 @@ def gateway_of(made: TestGateway) -> Gateway:
         rules=Rules(made.running, lambda: succeed((Classes(), {}))),
         tracing=Tracing(made.running, lambda *_: succeed(lambda: None)),
         decided=Decided(
+            made.running,
             made.allocator.ledger.decisions,
             made.reloader.drive,
             lambda *_: lambda: None,

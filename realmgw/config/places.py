@@ -1,0 +1,36 @@
+"""Where the keys of a configuration are written, for whoever tells which line has refused somebody. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from realmgw.config.document import Mapping, Node, Scalar, Sequence
+from realmgw.config.steps import Steps
+
+LISTED = frozenset(("policy.groups",))
+"""Keys of lists of which the place of each value is kept as well, as `policy.groups.0`."""
+_PASSED_OVER = frozenset(("zones",))
+"""Sections that refuse nobody, and may be long."""
+
+
+def placing(root: Mapping, source: str) -> Steps[dict[str, str]]:
+    """The file and the line of each key of a section that is written, by section and key: `allocation.linger`.
+
+    Args:
+        root: The whole document, drop-ins laid over it.
+        source: The file that the nodes without one are of.
+    """
+    found = dict[str, str]()
+    for word, (_, section) in root.pairs.items():
+        if isinstance(section, Mapping) and word not in _PASSED_OVER:
+            for key, node in _keys(word, section):
+                found[key] = f"{node.source or source}:{node.line}"
+            yield None
+    return found
+
+
+def _keys(word: str, section: Mapping) -> Iterator[tuple[str, Scalar | Node]]:
+    for inner, (key, value) in section.pairs.items():
+        yield f"{word}.{inner}", key
+        if f"{word}.{inner}" in LISTED and isinstance(value, Sequence):
+            yield from ((f"{word}.{inner}.{at}", each) for at, each in enumerate(value.items))
