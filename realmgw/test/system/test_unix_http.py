@@ -54,7 +54,7 @@ class AskingTests(SynchronousTestCase):
         """It is known who it is."""
         listening = self.listen()
         with closing(UnixConnection(self.path, 5.0)) as connection:
-            connection.connect()
+            connection.request("GET", "/")
             self.assertEqual(connection.peer, os.getpid())
             theirs, _ = listening.accept()
             theirs.sendall(b"220 ready\r\n")
