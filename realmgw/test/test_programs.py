@@ -87,3 +87,25 @@ class TallyTests(SynchronousTestCase):
         argv = [sys.executable, "-m", "testbed.measuring.tally", "--without", "part", "tally", "skipping", "part"]
         subprocess.run(argv, cwd=folder, env=environment, capture_output=True, check=False)
         self.assertEqual((folder / "tally").read_text(), "1 1 1\n")
+
+    def test_runs_share_the_modules(self) -> None:
+        """Each is run by the first that comes to it, from the beginning or from the end."""
+        folder = Path(self.mktemp()).absolute()
+        (folder / "shared").mkdir(parents=True)
+        names = ("one", "three", "two")  # in this order
+        for name in names:
+            (folder / f"{name}.py").write_text(f"{SKIPPING}        print('ran', __name__)\n")
+        environment = {**os.environ, "PYTHONPATH": f"{folder}:{CHECKOUT}"}
+        argv = [sys.executable, "-m", "testbed.measuring.tally", "--share", "shared"]
+        (folder / "shared" / "three").touch()  # by one that runs it now
+        for more, ran, tally in ((["--last-first"], ["two", "one"], "2 2 2\n"), ([], [], "0 0 0\n")):
+            done = subprocess.run(
+                [*argv, *more, "tally", *names],
+                cwd=folder,
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            self.assertEqual(re.findall(r"ran (\w+)", done.stdout), ran, done.stderr)
+            self.assertEqual((folder / "tally").read_text(), tally)

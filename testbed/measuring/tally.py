@@ -1,11 +1,13 @@
 """Runs tests as `trial` does, and writes down how many passed, failed and were skipped.
 
-    python -m testbed.measuring.tally [--without NAME] RESULT [NAME...]
+    python -m testbed.measuring.tally [--without NAME] [--share FOLDER [--last-first]] RESULT [NAME...]
 
 RESULT is a file that gets one line, `PASSED FAILED SKIPPED`; NAMEs are what `trial` takes, by default the package
-`realmgw`. `testbed/check` installs everything that the tests need and runs as root; so a test that is skipped for want
-of anything else than the kernel (its message does not begin with `ALLOWED_SKIP`) is counted as failed here, and its
-message is printed: it names the package that is missing. At the end it says in which modules the time of a check goes.
+`realmgw`. Runs that share a FOLDER share the tests: each module is run by the first of them that comes to it, and one
+that begins with the last module meets the other in the midst. `testbed/check` installs everything that the tests need
+and runs as root; so a test that is skipped for want of anything else than the kernel (its message does not begin with
+`ALLOWED_SKIP`) is counted as failed here, and its message is printed: it names the package that is missing. At the end
+it says in which modules the time of a check goes.
 """
 
 from __future__ import annotations
@@ -13,12 +15,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from time import monotonic
-from unittest import TestCase, TestSuite
+from unittest import TestCase, TestResult, TestSuite
 
-from twisted.trial import itrial, reporter, runner
+from twisted.trial import itrial, reporter, runner, unittest
 
 ALLOWED_SKIP = "not on this kernel:"
 """How the message of a skip begins that is no failure."""
@@ -63,7 +65,21 @@ class TallyingReporter(reporter.TextReporter):
         return [(test, reason) for test, reason in self.skips if not reason.startswith(ALLOWED_SKIP)]
 
 
-def chosen_from(suite: TestSuite, without: str | None) -> Iterator[TestCase | TestSuite]:
+class SharedModule(unittest.TestSuite):
+    """The tests of a module, of which the first of several runs makes a file; the others leave them to it."""
+
+    claim: Path
+
+    def run(self, result: TestResult, debug: bool = False) -> TestResult:
+        """Runs them, unless another one has begun."""
+        try:
+            self.claim.touch(exist_ok=False)
+        except FileExistsError:
+            return result
+        return super().run(result, debug)
+
+
+def chosen_from(suite: TestSuite, without: str | None) -> Iterator[TestCase]:
     """Its tests, but those of one package."""
     for test in suite:
         if isinstance(test, TestSuite):
@@ -72,16 +88,28 @@ def chosen_from(suite: TestSuite, without: str | None) -> Iterator[TestCase | Te
             yield test
 
 
-def main(result: Path, names: list[str], without: str | None = None) -> int:
+def shared(tests: Iterable[TestCase], folder: Path, *, last_first: bool) -> list[SharedModule]:
+    """The tests as modules that are claimed by a file in the folder; the order within a module stays."""
+    modules: dict[str, SharedModule] = {}
+    for test in tests:
+        name = test.id().rsplit(".", 2)[0]
+        modules.setdefault(name, SharedModule()).addTest(test)
+        modules[name].claim = folder / name
+    return list(modules.values())[:: -1 if last_first else 1]
+
+
+def main(result: Path, names: list[str], without: str | None, share: Path | None, *, last_first: bool) -> int:
     """Runs the tests of these names; the exit status is 0 when none failed."""
     loaded = runner.TestLoader().loadByNames(names, recurse=True)
-    suite = runner.TrialSuite(chosen_from(loaded, without))  # type: ignore[no-untyped-call]
+    chosen = list(chosen_from(loaded, without))
+    if not chosen:
+        sys.exit(f"there are no tests in {' '.join(names)}")
+    tests = chosen if share is None else shared(chosen, share, last_first=last_first)
+    suite = runner.TrialSuite(tests)  # type: ignore[no-untyped-call]
     trial = runner.TrialRunner(TallyingReporter, workingDirectory="_trial_temp")
     outcome = trial.run(suite)
     assert isinstance(outcome, TallyingReporter)
     tally = outcome.tally()
-    if outcome.testsRun == 0:
-        sys.exit(f"there are no tests in {' '.join(names)}")
     result.write_text(" ".join(map(str, tally)) + "\n")
     return 0 if tally[1] == 0 else 1
 
@@ -93,5 +121,8 @@ if __name__ == "__main__":
     parser.add_argument("result", metavar="RESULT", type=Path, help="the file that gets the line PASSED FAILED SKIPPED")
     parser.add_argument("names", metavar="NAME", nargs="*", default=["realmgw"], help="what trial takes [realmgw]")
     parser.add_argument("--without", metavar="NAME", help="a package of which no test is run")
-    chosen = parser.parse_args()
-    sys.exit(main(chosen.result.absolute(), chosen.names, chosen.without))
+    parser.add_argument("--share", metavar="FOLDER", type=Path, help="runs of this folder run each module once")
+    parser.add_argument("--last-first", action="store_true", help="begin with the last module")
+    chosen = parser.parse_intermixed_args()
+    share = chosen.share and chosen.share.absolute()
+    sys.exit(main(chosen.result.absolute(), chosen.names, chosen.without, share, last_first=chosen.last_first))
