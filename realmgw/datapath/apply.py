@@ -22,7 +22,7 @@ from realmgw.datapath.hosts import HostChange
 from realmgw.datapath.iptables.bypass import TOLD, Bypass
 from realmgw.datapath.iptables.prefixes import PrefixStep
 from realmgw.datapath.iptables.steps import LastStep, QueueStep
-from realmgw.datapath.leading import Lead, leads
+from realmgw.datapath.leading import Lead, Rulesets, leads
 from realmgw.datapath.machine import capabilities, interfaces, sysctls
 from realmgw.datapath.machine.capabilities import Capabilities
 from realmgw.datapath.machine.probing import Prober, review
@@ -86,7 +86,7 @@ class Kernel:
         self._own = Own(self._table, settings.state, lambda: self.nft, run_program, self._generations.ours)
         self._chains = own, own6 = self._own.chains, self._own.chains6
         self.was_installed: bool | None = None
-        self.classes, self._guard = Classes(), Guard(open_owner)
+        self.classes, self._guard, self._rules = Classes(), Guard(open_owner), Rulesets()
         self._keeper = Keeper(self, self._reader, self._generations, lambda: self._own.is_halfway)
         self._nft: Nft | None = None
         self.queue_step = QueueStep(self._table, settings.admission.queue, self._chains)
@@ -168,7 +168,7 @@ class Kernel:
         given, former = settings, attrs.evolve(self._ipv6)
         try:
             settings = self._ipv6.follow(given, self._settings, hosts.came)
-            if settings != self._settings or hosts or self._ruleset(settings) != self._ruleset(self._settings, former):
+            if hosts or settings != self._settings or self._ruleset(settings) != self._ruleset(self._settings, former):
                 self._change(settings, attrs.evolve(hosts, classes=self.classes), former)
         except RealmGatewayError:
             self._ipv6 = former
@@ -392,7 +392,7 @@ class Kernel:
     def _ruleset(self, settings: Settings, ipv6: DualStack | None = None) -> Ruleset:
         native, dnat, pinholes = self.queue_step.is_native, self.last_step.dnat, (ipv6 or self._ipv6).pinholes
         lent = self._lent if self._hashes else None
-        return Ruleset.of(settings, native_queue=native, dnat=dnat, pinholes=pinholes, lent=lent, logs=self._logs)
+        return self._rules.of(settings, native_queue=native, dnat=dnat, pinholes=pinholes, lent=lent, logs=self._logs)
 
     def place_routes(self, channel: IPRoute) -> Iterator[Callable[[], str]]:
         """What places the pool's routes, one by one: each says what it has changed, and may be refused by itself."""

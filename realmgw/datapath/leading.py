@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import attrs
 
@@ -42,6 +43,30 @@ class Leads:
     """The whole table anew."""
     back: Lead
     """The whole table as it was."""
+
+
+class Rulesets:
+    """The ruleset that settings ask for: the same object as long as nothing is different.
+
+    To make it, or what is written by it, takes as long as to change some hundred hosts.
+    """
+
+    def __init__(self) -> None:
+        self._of: tuple[object, ...] = ()
+        self._made: Ruleset
+
+    def of(self, settings: Settings, **how: Any) -> Ruleset:
+        """See `Ruleset.of`, also for what it raises.
+
+        Args:
+            settings: The gateway's settings.
+            how: Its other arguments.
+        """
+        of = settings, how
+        if of != self._of:
+            self._made = Ruleset.of(settings, **how)
+            self._of = of
+        return self._made
 
 
 def leads(

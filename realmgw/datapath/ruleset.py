@@ -253,7 +253,7 @@ def in_steps(before: Ruleset, after: Ruleset, hosts: HostChange) -> InSteps | No
     Raises:
         ConfigurationError: As `changes`.
     """
-    is_same = before == after
+    is_same = before is after or before == after
     slices = () if is_same else relisting.slices(before.stages, after.stages)
     if slices is None or not (is_same or attrs.evolve(before, stages=after.stages) == after):
         return None
@@ -276,6 +276,8 @@ def _reached(ruleset: Ruleset, hosts: HostChange) -> Iterator[Elements]:
 
 def is_replaced(before: Ruleset, after: Ruleset) -> bool:
     """Whether `changes` replaces the table."""
+    if before is after:  # as it is whenever hosts come and go
+        return False
     alike = attrs.evolve(before, pool=after.pool, pool6=after.pool6, outbound=after.outbound, stages=after.stages)
     return attrs.evolve(alike, outbound_ports=after.outbound_ports, forward=after.forward) != after
 

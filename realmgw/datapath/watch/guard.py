@@ -86,6 +86,7 @@ class Guard:
     def __init__(self, open_owner: Callable[[], Nft] | None) -> None:
         self._open = open_owner
         self._nft: Nft | None = None
+        self._for: Ruleset | None = None
         self._rules: str | None = None
         self._calls = 0  # since it was refused
         self.refusal: RealmGatewayError | None = None
@@ -108,8 +109,10 @@ class Guard:
 
         Where it was refused, that may have been for what is over by then: it is tried again, now and then.
         """
-        rules = guard_rules(ruleset)
-        if self._open is None or (self.is_installed and rules == self._rules):
+        if self._open is None or (self.is_installed and ruleset is self._for):
+            return
+        rules, self._for = guard_rules(ruleset), ruleset
+        if self.is_installed and rules == self._rules:
             return
         self._calls = 0 if self.refusal is None else self._calls + 1
         if self._calls % RETRY:
