@@ -35,7 +35,7 @@ from realmgw.dns.update.tsig import BadLengthError, Fault, Keyring, Signer, Stra
 from realmgw.dns.view import Asker
 from realmgw.dns.zones import ZoneTable
 from realmgw.errors import MalformedError, RealmGatewayError
-from realmgw.subscribers.leases.records import Record, Transaction
+from realmgw.subscribers.leases.records import ContradictionError, Record, Transaction
 
 PATIENCE = 5.0  # seconds
 """Then an update is answered, whatever became of it."""
@@ -60,11 +60,12 @@ class Book(Protocol):
     def is_leaving(self, name: str, /) -> bool:
         """Whether it is a host for a moment only, since it is registered no more."""
 
-    def refusal(self, transaction: Transaction, /) -> str | None:
-        """Why a transaction can not be; None if it can."""
-
     def change(self, transaction: Transaction, /) -> Deferred[None]:
-        """Does it; fires when it is kept and in force, fails with `RealmGatewayError` if nothing was changed."""
+        """Does it; fires when it is kept and in force.
+
+        It fails, and nothing was changed, with `ContradictionError` if what there is speaks against it, and with
+        `RealmGatewayError` if it can not be done now.
+        """
 
 
 @attrs.frozen(eq=False)
@@ -315,9 +316,6 @@ class Updates:
             return succeed(None)
         if self.book is None:
             raise RefusedError(Rcode.SERVFAIL, "nothing can be registered yet")
-        why = self.book.refusal(what)
-        if why:
-            raise RefusedError(Rcode.REFUSED, why)
         return self.book.change(what)
 
     def _done(self, _: object, task: _Task, what: Transaction) -> None:
@@ -327,11 +325,12 @@ class Updates:
         self._end(task)
 
     def _failed(self, failure: Failure, task: _Task) -> None:
-        self.counts.events[Event.FAILED] += 1
+        is_refused = failure.check(ContradictionError) is not None
+        self.counts.events[Event.FAILED] += not is_refused
         if failure.check(RealmGatewayError) is None:
             self.counts.events[Event.FAULT] += 1
             _log.failure("fault while an update is done", failure)
-        self._settle(task, Rcode.SERVFAIL, failure.getErrorMessage())
+        self._settle(task, Rcode.REFUSED if is_refused else Rcode.SERVFAIL, failure.getErrorMessage())
         self._end(task)
 
     def _late(self, task: _Task) -> None:

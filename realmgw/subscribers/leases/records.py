@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import attrs
 
+from realmgw.errors import RealmGatewayError
+
+
+class ContradictionError(RealmGatewayError):
+    """What there is speaks against a change; nothing was changed, and the same would be told as long as that is so."""
+
 
 @attrs.frozen
 class Record:

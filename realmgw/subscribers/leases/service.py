@@ -28,7 +28,8 @@ from realmgw.subscribers.leases.expiry import Expiry
 from realmgw.subscribers.leases.hosts import SOURCE, Hosts, nothing
 from realmgw.subscribers.leases.journal import Journal
 from realmgw.subscribers.leases.keeping import Keeping
-from realmgw.subscribers.leases.records import Record, Transaction
+from realmgw.subscribers.leases.records import ContradictionError, Record, Transaction
+from realmgw.subscribers.leases.turns import Turns
 from realmgw.subscribers.leases.waiting import InForce, Running, Waiting, Worker
 from realmgw.subscribers.registry import Changes
 
@@ -88,9 +89,8 @@ class LeaseService(service.Service):
         self._expiry = Expiry()
         self._expire: float | None = None
         self._timer: IDelayedCall | None = None
-        self._again: IDelayedCall | None = None
         self._waiting: list[Waiting] = []
-        self._is_due, self._unread = False, ""
+        self._turns, self._unread = Turns(clock, self._begin), ""
         self._leaving = self.hosts.leaving
         self._seen: object = None  # the directory that what waits was judged by
 
@@ -123,14 +123,15 @@ class LeaseService(service.Service):
     def startService(self) -> None:
         super().startService()
         self._worker.start()
+        self._turns.start()
         finish(self._configuring())
 
     def stopService(self) -> Deferred[None]:
         """Take nothing more; fires when what was taken is in force, or has failed."""
         super().stopService()
-        for timer in (self._timer, self._again):
-            if timer is not None and timer.active():
-                timer.cancel()
+        self._turns.stop()
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
         done: Deferred[None] = self.in_force.exclusively(self._turn)  # what leaves is not on disk any more
         return done.addErrback(_fault).addCallback(lambda _: self._close())
 
@@ -163,10 +164,6 @@ class LeaseService(service.Service):
         """Whether it is a host for a moment only, since it is registered no more."""
         return name in self._leaving
 
-    def refusal(self, transaction: Transaction) -> str | None:
-        """Why a change can not be, in a line; None if it can."""
-        return self._judged(self.book.following(transaction, now=self._wall()))
-
     def _judged(self, following: Mapping[str, Lease | None]) -> str | None:
         return self.book.refusal(following) or self.hosts.refusal(following, self._running.settings)
 
@@ -178,8 +175,9 @@ class LeaseService(service.Service):
             life: For how many seconds it counts; 0: as long as `dns.update.expire` says.
 
         Returns:
-            Fires when it is on disk and in force. It fails with `RealmGatewayError` when it can not be, which the text
-            says; then all is as it was.
+            Fires when it is on disk and in force. It fails with `ContradictionError` when it can not be beside what
+            there is, and with `RealmGatewayError` when something else is in the way; the text says what, and all is as
+            it was.
         """
         closed = self._why_closed()
         if closed:
@@ -188,7 +186,7 @@ class LeaseService(service.Service):
         why = self._judged(following)
         if why is not None:
             self.counted["refused"] += 1
-            return fail(RealmGatewayError(why))
+            return fail(ContradictionError(why))
         return self._take(Waiting(transaction, life, "", following))
 
     def _why_closed(self) -> str:
@@ -209,7 +207,7 @@ class LeaseService(service.Service):
 
     def _take(self, waiting: Waiting) -> Deferred[None]:
         self._expect(waiting)
-        self._turn_after(0.0)
+        self._turns.after(0.0)
         return waiting.done
 
     def _expect(self, waiting: Waiting) -> None:
@@ -220,28 +218,36 @@ class LeaseService(service.Service):
     # One turn: all that waits
 
     def _begin(self) -> None:
-        if self.running:  # else the stop has done it
-            self._is_due = True
-            self.in_force.exclusively(self._turn).addErrback(_fault)
+        self.in_force.exclusively(self._turn).addErrback(_fault)
 
     @inlineCallbacks
     def _turn(self) -> Generator[Deferred[Any], Any, None]:
-        self._is_due = False
+        self._turns.begun()
+        count = 0
+        try:
+            count = yield from self._all_that_waits()
+        finally:
+            self._turns.done(count)
+
+    def _all_that_waits(self) -> Generator[Deferred[Any], Any, int]:
+        """It is in force, or has failed; returns how many names have become something else by it."""
         if self._seen is not self._running.registry.directory:
             self._judge_again()
         taken, self._waiting = self._waiting, []
         names = {name: self.book.leases.get(name) for each in taken for name in each.following}
+        count = 0
         try:
             if names or self._leaving or self._keeping.astray:
-                yield from self._put(names, taken)
+                count = yield from self._put(names, taken)
         except Exception as error:  # noqa: BLE001 - whatever it is: those who wait are told
             self._undo(taken, error)
-            return
+            return count
         self._keeping.say("kernel")
         for each in taken:
             self._count(each)
             each.done.callback(None)
         self._arm()
+        return count
 
     def _judge_again(self) -> None:
         """Others have changed since what waits was judged: it may not be any more."""
@@ -253,7 +259,7 @@ class LeaseService(service.Service):
                 self._expect(each)
             else:
                 self.counted["refused"] += 1
-                each.done.errback(RealmGatewayError(why))
+                each.done.errback(ContradictionError(why))
 
     def _taken_out(self, waiting: list[Waiting]) -> list[Waiting]:
         """Nothing waits any more; all of these are out of the book."""
@@ -263,8 +269,8 @@ class LeaseService(service.Service):
         self.hosts.expect_nothing()
         return waiting
 
-    def _put(self, names: Mapping[str, Lease | None], taken: list[Waiting]) -> Generator[Deferred[Any], Any, None]:
-        """Names are on disk, and then in force; or all is as it was."""
+    def _put(self, names: Mapping[str, Lease | None], taken: list[Waiting]) -> Generator[Deferred[Any], Any, int]:
+        """Names are on disk, and then in force; or all is as it was. Returns of how many that is true."""
         at_once = {name for each in taken if each.word for name in each.following}
         settings, now = self._running.settings, self._clock.seconds()
         different, leaving = self.hosts.different(names, at_once, settings, now=now)
@@ -286,22 +292,14 @@ class LeaseService(service.Service):
             self._leaving.pop(name, None)
             self._leaving[name] = self._clock.seconds() + GRACE
         if self._leaving:
-            self._turn_after(max(0.0, next(iter(self._leaving.values())) - self._clock.seconds()))
+            self._turns.after(next(iter(self._leaving.values())) - self._clock.seconds())
         for name, lease in names.items():
             self.hosts.put(name, lease, settings)
             self._expiry.put(name, self._end_of(lease, 0.0))
         self.hosts.expect_nothing()
         for each in self._waiting:
             self.hosts.expect(self.hosts.wanted(each.following, self._running.settings))
-
-    def _turn_after(self, seconds: float) -> None:
-        """There is a turn then, or sooner: one for all that ask for it before it begins, however long others take."""
-        if not self.running or self._is_due:
-            return
-        if self._again is None or not self._again.active():
-            self._again = self._clock.callLater(seconds, self._begin)
-        elif self._again.getTime() > self._clock.seconds() + seconds:
-            self._again.reset(seconds)
+        return len({*names, *different})
 
     def _undo(self, taken: list[Waiting], error: Exception) -> None:
         """A change that failed, and all after it, which may rest upon it. Who was to leave stays till the next one."""
@@ -313,9 +311,9 @@ class LeaseService(service.Service):
             more = f" and {len(late) - 1} more" if len(late) > 1 else ""
             self._keeping.say("kernel", f"{late[0]}{more} can not be removed, and is tried again: {error}")
         if self._leaving:
-            self._turn_after(GRACE if late else next(iter(self._leaving.values())) - self._clock.seconds())
+            self._turns.after(GRACE if late else next(iter(self._leaving.values())) - self._clock.seconds())
         elif self._keeping.astray:
-            self._turn_after(AGAIN)
+            self._turns.after(AGAIN)
         for each in self._taken_out([*taken, *self._waiting]):
             each.done.errback(Failure(error))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from ipaddress import ip_address, ip_network
+from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import deferLater
@@ -12,8 +13,9 @@ from realmgw.control.apply import Status
 from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.subscribers.leases.hosts import SOURCE
 from realmgw.subscribers.leases.journal import Journal
-from realmgw.subscribers.leases.records import Record
+from realmgw.subscribers.leases.records import ContradictionError, Record
 from realmgw.subscribers.leases.service import GRACE
+from realmgw.subscribers.leases.turns import PAUSE
 from realmgw.subscribers.reach import Around
 from realmgw.test.control.parts import RecordingParts, only
 from realmgw.test.control.registering import NAMES, LeaseTestCase, adding, address
@@ -44,6 +46,33 @@ class RegisteredTests(LeaseTestCase):
         self.assertEqual([call[0] for call in self.calls], ["kernel", "names"])
         self.assertEqual(len(self.gateway.running.registry.directory.hosts), 1002)
         self.assertEqual((self.leases.counts()["registered"], self.leases.counts()["refused"]), (1000, 2))
+
+    def test_many_a_second_share_a_change_of_the_kernel(self) -> None:
+        """400 in a second, one each 2.5 ms, of a kernel that takes 10: a change of it each 30. Each is judged once."""
+        self.change(adding(address("h", "192.168.0.9")))
+        judged, turns, done = list[int](), list[int](), list[Deferred[None]]()
+        judge = self.leases.hosts.refusal
+
+        def judging(*of: Any) -> str | None:
+            judged.append(1)
+            return judge(*of)
+
+        def change(_: object, _gone: object, came: Collection[object]) -> Deferred[None]:
+            turns.append(len(came))
+            return deferLater(self.clock, 0.01)
+
+        self.patch(self.leases.hosts, "refusal", judging)
+        self.patch(self.gateway.parts, "change", change)
+        for number in range(400):
+            host = address(f"h{number}", f"192.168.{number // 250 + 1}.{number % 250 + 1}")
+            done.append(self.leases.change(adding(host)))
+            self.gateway.pass_time(0.0025)
+        for _ in range(3):
+            self.gateway.pass_time(PAUSE)
+        for each in done:
+            self.successResultOf(each)
+        self.assertEqual((len(judged), sum(turns)), (400, 400))
+        self.assertLessEqual(len(turns), 36)
 
     def test_another_address_ends_the_flows_of_the_former_one(self) -> None:
         """And a host that goes loses its name and its flows; its index is kept while it moves."""
@@ -134,9 +163,8 @@ class RegisteredTests(LeaseTestCase):
             ((Record("h.example.org.", 1, 60, b"\xc0"),), "can not have 1 octets"),
             (tuple(Record("h.example.org.", 16, 60, b"%c" % n) for n in range(33)), "a name may have 32 records"),
         ):
-            transaction = adding(*records)
-            self.assertIn(said, str(self.leases.refusal(transaction)))
-            [text] = self.change(transaction)
+            self.failureResultOf(self.leases.change(adding(*records)), ContradictionError)
+            [text] = self.change(adding(*records))
             self.assertIn(said, text)
         self.assertEqual((self.gateway.names, self.leases.book.leases), (NAMES, {}))
 
@@ -210,6 +238,7 @@ class ReloadTests(LeaseTestCase):
         self.assertEqual(only(self.gateway.reload()).status, Status.UNCHANGED)
         self.assertEqual(len(self.gateway.names), 102)
         self.change(*(adding(removed=each.added) for each in many))
+        self.gateway.pass_time(PAUSE)
         self.gateway.pass_time(GRACE)
         self.assertEqual(only(self.gateway.reload()).status, Status.UNCHANGED)
         self.assertEqual((self.gateway.names, self.gateway.reloader.troubles), (NAMES, ()))

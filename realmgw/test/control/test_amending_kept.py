@@ -11,6 +11,7 @@ from realmgw.control.apply import Status
 from realmgw.errors import PlatformError
 from realmgw.subscribers.leases.journal import Journal
 from realmgw.subscribers.leases.service import AGAIN, GRACE, LeaseService
+from realmgw.subscribers.leases.turns import PAUSE
 from realmgw.test.control.parts import TestGateway, only
 from realmgw.test.control.registering import NAMES, LeaseTestCase, adding, address
 
@@ -96,6 +97,7 @@ class ExpiryTests(LeaseTestCase):
         steps = self.leases._configuring()
         for _ in range(50):
             next(steps)
+        self.gateway.pass_time(PAUSE)
         self.assertEqual(self.change(adding(removed=(address("h99", "192.168.1.100"),))), [""])
         self.assertEqual(sum(1 for _ in steps), 50)
         self.gateway.pass_time(99.0)

@@ -14,7 +14,7 @@ import dns.tsig
 import dns.update
 from dns.rdataclass import ANY
 from dns.rdtypes.ANY.TSIG import TSIG
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IUDPTransport
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -27,7 +27,7 @@ from realmgw.dns.port import DnsDatagrams
 from realmgw.dns.update.server import UpdateServer
 from realmgw.dns.update.updater import Updates
 from realmgw.dns.zones import compile_table
-from realmgw.subscribers.leases.records import Record, Transaction
+from realmgw.subscribers.leases.records import ContradictionError, Record, Transaction
 from realmgw.test.dns import realm
 from realmgw.test.dns.transports import MemoryDatagramPort
 
@@ -72,13 +72,10 @@ class MemoryBook:
         """Whether it is one of those."""
         return name in self.leaving
 
-    def refusal(self, transaction: Transaction) -> str | None:
-        """Why a transaction can not be."""
-        del transaction
-        return self.refused or None
-
     def change(self, transaction: Transaction) -> Deferred[None]:
-        """Does it."""
+        """Does it, unless everything is refused."""
+        if self.refused:
+            return fail(ContradictionError(self.refused))
         if self.late is not None:
             self.late.append((transaction, Deferred()))
             return self.late[-1][1]
