@@ -59,10 +59,8 @@ class Signature:
     """The signature, or the beginning of it."""
     original_id: int
     """The ID that was signed."""
-    other: bytes = b""
+    other: bytes
     """Other data."""
-    error: int = 0
-    """What is wrong with the message that it answers; 0 in whatever is no answer."""
 
 
 @attrs.frozen
