@@ -58,13 +58,14 @@ def problem(how: Webproxy) -> str | None:
 
 def _too_few_files(how: Webproxy) -> str | None:
     """What is said where HAProxy can not open a file for either side of all connections, which it refuses to begin."""
-    each, (_, most) = 2 * how.taken // how.connections, resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = each * how.connections + _OTHERS
+    others, (_, most) = 2 * how.health.most + _OTHERS, resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * how.taken + _OTHERS
+    each = (wanted - others) // how.connections
     if most in (resource.RLIM_INFINITY, -1) or wanted <= most or _may_raise_limits():
         return None
     return (
         f"webproxy.connections: {how.connections} connections need {wanted} open files, and this process may open"
-        f" {most}: write at most {(most - _OTHERS) // each}, or raise its limit (LimitNOFILE= of a unit, ulimit -Hn)"
+        f" {most}: write at most {(most - others) // each}, or raise its limit (LimitNOFILE= of a unit, ulimit -Hn)"
     )
 
 

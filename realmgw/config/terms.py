@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+
 import attrs
 
 from realmgw.config.labels import Label
@@ -10,8 +12,10 @@ from realmgw.config.protocols import protocol
 from realmgw.config.validators import (
     Section,
     boolean,
+    choice,
     integer,
     key,
+    matching,
     number,
     parsed,
     plain_text,
@@ -27,6 +31,15 @@ USUAL_GROUPS = ("prepaid-1",)
 """The groups of hosts that are registered, unless something else is said."""
 MOST_CLAIMS = 1_000_000
 """The most claims that may be pending on a host."""
+
+
+class Look(enum.Enum):
+    """How the reverse proxy finds out whether a host is well."""
+
+    CONNECT = "connect"
+    """It accepts a connection."""
+    REQUEST = "request"
+    """It answers a request."""
 
 
 @attrs.frozen
@@ -49,6 +62,12 @@ class Terms:
     """The same: the host is told who the client is by the PROXY protocol, version 2, before anything else."""
     tls_termination: bool = key(boolean, False)
     """The same: TLS ends at the proxy, which has the certificate; the host is asked by HTTP."""
+    http_health: Look | None = key(choice(Look), None)
+    """The same: how it is found out whether the host is well at `http_port`; None: it is not."""
+    https_health: Look | None = key(choice(Look), None)
+    """The same at `https_port`; if TLS ends at the proxy, nobody gets there."""
+    health_path: str = key(matching(r"/[A-Za-z0-9/._~%?&=+:@-]{0,255}", "a path, like /health"), "/")
+    """What is requested for that."""
     carriergrade: bool = key(boolean, False)
     """The host is a realm gateway itself."""
     loose_packet: int = key(integer(-1, 1_000_000), 0)

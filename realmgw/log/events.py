@@ -120,6 +120,8 @@ EVENTS: Mapping[str, Mapping[str, str]] = {
         "what subscriber files said last is not known: {error}": "last-good-unread",
     },
     "webproxy.service": {
+        "{count} names get no clients, as their hosts are not well: {names}": "webproxy-hosts-ill",
+        "{count} names whose hosts were not well get clients again, or are gone: {names}": "webproxy-hosts-well",
         "the web proxy is started anew: the service pool has other addresses": "webproxy-started-anew",
         "the web proxy runs, with {count} names": "webproxy-started",
     },

@@ -102,6 +102,11 @@ AROUND = (
         at("webproxy.uncertified"),
     ),
     gauge(
+        "webproxy_hosts",
+        "Names of the web proxy whose hosts are looked at, or are to be, by how they are.",
+        *by("state", "webproxy", "well", "ill", "unchecked"),
+    ),
+    gauge(
         "webproxy_certificates",
         "Certificates of the web proxy, by whether they can be used.",
         *by("state", "webproxy", used="certificates", faulty="certificate_faults"),

@@ -15,10 +15,11 @@ from realmgw.test.checkout import CHECKOUT, PACKAGE
 
 NO_WORLD = {
     "__future__", "_ruamel_yaml", "abc", "attrs", "automat", "base64", "bisect", "codecs", "collections", "contextlib",
-    "difflib", "dns.name", "dns.rdataclass", "dns.rdatatype", "dns.rdtypes", "dns.tsig", "enum", "errno", "functools",
-    "hashlib", "heapq", "hmac", "html", "http.HTTPStatus", "io.BytesIO", "io.SEEK_END", "ipaddress", "itertools",
-    "json", "marshal", "math", "operator", "pathlib.PurePath", "re", "realmgw", "ruamel.yaml", "shlex", "siphashc",
-    "stat", "string", "struct", "sys.maxsize", "textwrap", "typing", "urllib.parse", "zlib", "zope.interface",
+    "csv", "difflib", "dns.name", "dns.rdataclass", "dns.rdatatype", "dns.rdtypes", "dns.tsig", "enum", "errno",
+    "functools", "hashlib", "heapq", "hmac", "html", "http.HTTPStatus", "io.BytesIO", "io.SEEK_END", "ipaddress",
+    "itertools", "json", "marshal", "math", "operator", "pathlib.PurePath", "re", "realmgw", "ruamel.yaml", "shlex",
+    "siphashc", "stat", "string", "struct", "sys.maxsize", "textwrap", "typing", "urllib.parse", "zlib",
+    "zope.interface",
 }  # fmt: skip
 """What every module may import. All else is taken for the world: time, chance, whatever reads, writes or waits."""
 WORLDLY = {"__import__", "breakpoint", "eval", "exec", "input", "open", "print"}

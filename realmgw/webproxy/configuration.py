@@ -17,6 +17,8 @@ import attrs
 
 from realmgw.config.certificates import Bundle
 from realmgw.config.settings import Address, Webproxy
+from realmgw.config.terms import Look
+from realmgw.config.webproxy import Health
 from realmgw.webproxy import names
 
 SEPARATOR = names.SEPARATOR
@@ -26,6 +28,8 @@ HTTP, TLS, ENDED = "http", "tls", "https"
 """Where clients come in; and where those come in again whose TLS ends here."""
 HTTP_HOSTS, TLS_HOSTS = ("http-hosts", "http-hosts-told"), ("tls-hosts", "tls-hosts-told")
 """Where they go: as they are, and with the PROXY protocol before it."""
+CHECKED = {(way, look): f"{way}-hosts-{look.value}" for way in (HTTP, TLS) for look in Look}
+"""Where those go whose host is looked at, by how they come and how that is done."""
 HTTP_UNKNOWN, TLS_UNKNOWN, TLS_NAMELESS = "http-unknown", "tls-unknown", "tls-nameless"
 """Where those end whose name is none of ours, and those who say none."""
 REFUSAL = "refusal.sock"
@@ -38,6 +42,7 @@ CHALLENGES = "/.well-known/acme-challenge/"
 """What a host's certificate may depend on, by HTTP (RFC 8555, 8.3)."""
 TOLD_BY_PROXIES = "^(forwarded|x[-_]forwarded[-_].*|x[-_]real[-_]ip)$"
 """Header fields that hosts believe of a proxy, in small letters. To CGI and its like an underscore is a hyphen."""
+_BEFORE_TAG = ":"
 _PAGE = "<!DOCTYPE html><html lang=en><meta charset=utf-8><title>{0}</title><h1>{0}</h1><p>{1}"
 _HTML = 'content-type "text/html; charset=utf-8"'
 PAGE = _PAGE.format("Not here", "There is no web site of this name at this address.")
@@ -110,6 +115,7 @@ def text(how: Webproxy, addresses: Iterable[Address], place: Place) -> str:
         f"backend {HTTP_UNKNOWN}": _http_unknown(),
         f"frontend {TLS}": _tls(how, listen, place),
         **{f"backend {name}": _tls_hosts(is_told=bool(told)) for told, name in enumerate(TLS_HOSTS)},
+        **{f"backend {name}": _checked(how.health, way, look, place) for (way, look), name in CHECKED.items()},
         **{f"backend {name}": _tls_refused() for name in (TLS_UNKNOWN, TLS_NAMELESS)},
         f"backend {TLS_ENDING}": iter([f"server ending unix@/{ENDING} send-proxy-v2"]),
         f"frontend {ENDED}": _ended(how, place),
@@ -121,8 +127,8 @@ def text(how: Webproxy, addresses: Iterable[Address], place: Place) -> str:
 
 
 def map_text(routes: Mapping[str, str]) -> str:
-    """The file of the map."""
-    return "".join(f"{name} {route}\n" for name, route in routes.items())
+    """The file of the map. At first no host is looked at: what HAProxy needs for that can not be in its files."""
+    return "".join(f"{name} {names.plain(route)}\n" for name, route in routes.items())
 
 
 def certificate_line(bundle: Bundle, place: Place) -> str:
@@ -137,6 +143,7 @@ def _global(how: Webproxy, place: Place) -> Iterator[str]:
     yield f"chroot {place.root}"
     yield f"stats socket unix@{place.socket} mode 600 level admin"
     yield f"maxconn {how.taken}"
+    yield "spread-checks 20"
 
 
 def _defaults(how: Webproxy) -> Iterator[str]:
@@ -191,14 +198,36 @@ def _passed_on(scheme: str, *first: str) -> Iterator[str]:
     yield "http-request set-header X-Forwarded-For %[src]"
     yield f"http-request set-header X-Forwarded-Proto {scheme}"
     yield from first
-    yield from _leading(HTTP_UNKNOWN, *HTTP_HOSTS)
+    yield from _leading(HTTP, HTTP_UNKNOWN, *HTTP_HOSTS)
 
 
 def _http_hosts(*, is_told: bool) -> Iterator[str]:
+    yield from _http_pages()
+    yield from _leads("http-request", names.HTTP, is_told=is_told)
+
+
+def _http_pages() -> Iterator[str]:
     yield "mode http"
     for status, page, seconds in DOWN:
         yield f'http-error status {status} {_HTML} string "{page}" hdr Retry-After {seconds} hdr Cache-Control no-store'
-    yield from _leads("http-request", names.HTTP, is_told=is_told)
+
+
+def _checked(how: Health, way: str, look: Look, place: Place) -> Iterator[str]:
+    """Hosts that are looked at. Their servers are brought later, and are called by their name and the route's tag."""
+    if way == HTTP:
+        yield from _http_pages()
+    yield "balance roundrobin"  # of servers that have no weight: nobody is led to one that is not his
+    yield f"timeout check {_time(how.timeout)}"
+    if look is Look.REQUEST:
+        name = f"srv_name,field(1,{_BEFORE_TAG})"
+        path = f"{name},map_str({place.map}),field({names.PATH},{SEPARATOR},0)"
+        yield "option httpchk"
+        yield f"http-check send meth GET uri-lf %[{path}] ver HTTP/1.1 hdr Host %[{name}] hdr User-Agent realmgw"
+        yield f"http-check expect status {how.status}"
+    rule = "http-request" if way == HTTP else "tcp-request content"
+    # In a variable: what `use-server` makes of several parts is not what they say, in 2.6.
+    yield f"{rule} set-var-fmt(txn.server) %[var(txn.name)]{_BEFORE_TAG}%[{_field(names.TAG)}]"
+    yield "use-server %[var(txn.server)] if TRUE"
 
 
 def _http_unknown() -> Iterator[str]:
@@ -216,7 +245,7 @@ def _tls(how: Webproxy, listen: Iterable[Address], place: Place) -> Iterator[str
     yield f"tcp-request content set-var(txn.route) var(txn.name),map_str({place.map})"
     yield f"use_backend {TLS_NAMELESS} if {{ var(txn.nameless) -m found }}"
     yield f"use_backend {TLS_ENDING} if {_is_yes(names.ENDS_TLS)}"
-    yield from _leading(TLS_UNKNOWN, *TLS_HOSTS)
+    yield from _leading(TLS, TLS_UNKNOWN, *TLS_HOSTS)
 
 
 def _tls_hosts(*, is_told: bool) -> Iterator[str]:
@@ -227,8 +256,10 @@ def _tls_refused() -> Iterator[str]:
     yield f"server refusal unix@/{REFUSAL}"
 
 
-def _leading(unknown: str, plain: str, told: str) -> Iterator[str]:
+def _leading(way: str, unknown: str, plain: str, told: str) -> Iterator[str]:
     yield f"use_backend {unknown} if !{{ var(txn.route) -m found }}"
+    health = _field(names.HTTP_HEALTH if way == HTTP else names.HTTPS_HEALTH)
+    yield from (f"use_backend {CHECKED[way, look]} if {{ {health} {look.value} }}" for look in Look)
     yield f"use_backend {told} if {_is_yes(names.PROXY_PROTOCOL)}"
     yield f"default_backend {plain}"
 

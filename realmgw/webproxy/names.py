@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+import zlib
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from ipaddress import ip_address
 
@@ -17,8 +18,9 @@ from realmgw.subscribers.model import Service
 
 SEPARATOR = "/"
 """Between the fields of a route; in none of them."""
-ADDRESS, HTTP, HTTPS, REDIRECT, PROXY_PROTOCOL, ENDS_TLS = range(1, 7)
-"""The fields of a route, counted as HAProxy does."""
+ADDRESS, HTTP, HTTPS, REDIRECT, PROXY_PROTOCOL, ENDS_TLS, HTTP_HEALTH, HTTPS_HEALTH, TAG, PATH = range(1, 11)
+"""The fields of a route, counted as HAProxy does. The last four are there where the host is looked at: how, at its two
+ports, a tag that another route does not have, and what is requested; that may have the separator in it."""
 YES, NO = "yes", "no"
 _SPELLING = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 """Names that a client can ask for by HTTP or TLS (RFC 952, and underscores, which some have)."""
@@ -38,10 +40,17 @@ class Names:
     """What there are certificates for; `*` may be a first label."""
     uncertified: set[str] = attrs.Factory(set)
     """The names whose TLS ends at the proxy, and that there is none for."""
+    most: int = 0
+    """The hosts of so many names are looked at."""
+    checked: set[str] = attrs.Factory(set)
+    """The names whose hosts are looked at."""
+    unchecked: dict[str, str] = attrs.Factory(dict)
+    """Those beyond that, with the routes that they have as soon as there is room."""
 
     def put(self, service: Service) -> None:
-        """A service is there, or is different."""
+        """A service is there, or is different. Its host is looked at as soon as `advance` says so."""
         name = service.name[:-1]
+        was_checked = name in self.checked
         self.drop(service.name)
         if not service.terms.proxy_required or _SPELLING.fullmatch(name) is None:
             return
@@ -49,7 +58,11 @@ class Names:
         if asks_for_sender(profile.firewall) or not self.asking.isdisjoint(profile.groups):
             self.withheld.add(name)
             return
-        self.routes[name] = route(service)
+        self.routes[name] = found = route(service)
+        if plain(found) != found and was_checked:
+            self.checked.add(name)
+        elif plain(found) != found:
+            self.routes[name], self.unchecked[name] = plain(found), found
         if service.terms.tls_termination and not covered(self.certified, name):
             self.uncertified.add(name)
 
@@ -58,6 +71,18 @@ class Names:
         self.routes.pop(fqdn[:-1], None)
         self.withheld.discard(fqdn[:-1])
         self.uncertified.discard(fqdn[:-1])
+        self.checked.discard(fqdn[:-1])
+        self.unchecked.pop(fqdn[:-1], None)
+
+    def advance(self) -> list[str]:
+        """While there is room, hosts are looked at that are to be; gives their names, which have another route now."""
+        found = list[str]()
+        while self.unchecked and len(self.checked) < self.most:
+            name = next(iter(self.unchecked))
+            self.routes[name] = self.unchecked.pop(name)
+            self.checked.add(name)
+            found.append(name)
+        return found
 
 
 def route(service: Service) -> str:
@@ -71,7 +96,17 @@ def route(service: Service) -> str:
         YES if terms.proxy_protocol else NO,
         YES if terms.tls_termination else NO,
     )
-    return SEPARATOR.join(fields)
+    https_health = None if terms.tls_termination else terms.https_health
+    looks = [NO if each is None else each.value for each in (terms.http_health, https_health)]
+    if looks == [NO, NO]:
+        return SEPARATOR.join(fields)
+    tag = f"{zlib.crc32(SEPARATOR.join((*fields, *looks)).encode()):08x}"
+    return SEPARATOR.join((*fields, *looks, tag, terms.health_path))
+
+
+def plain(route: str) -> str:
+    """The same route, of a host that is not looked at."""
+    return SEPARATOR.join(route.split(SEPARATOR)[:ENDS_TLS])
 
 
 def covered(names: frozenset[str], name: str) -> bool:
@@ -95,6 +130,8 @@ def _ask(rules: Iterable[Rule]) -> bool:
     return any(each.src is not None or any(ports.word == "sport" for ports in each.ports) for each in meant)
 
 
-def differences(told: dict[str, str], wanted: dict[str, str], names: Iterable[str]) -> list[tuple[str, str | None]]:
+def differences(
+    told: Mapping[str, str], wanted: Mapping[str, str | None], names: Iterable[str]
+) -> list[tuple[str, str | None]]:
     """What has to be said of some names: each with its route, or None if it has none any more."""
     return [(name, wanted.get(name)) for name in names if told.get(name) != wanted.get(name)]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from realmgw.errors import MalformedError
 from realmgw.webproxy import configuration
@@ -23,9 +24,10 @@ MANY = 100
 that it takes to add them, 18 ms of 100 000."""
 MOST_WORK = 200_000
 """So many entries HAProxy goes through for a line, which is not to keep it from its clients for long."""
-FIGURES = b"show stat"
-"""Asks for everything that HAProxy counts."""
+FIGURES = b"show stat -1 3 -1"
+"""Asks for everything that HAProxy counts, but of each server."""
 _VERSION = re.compile(rb"New version created: ([0-9]+)")
+T = TypeVar("T")
 Changes = Sequence[tuple[str, str | None]]
 """Names with their routes; None: it has none any more."""
 
@@ -35,7 +37,9 @@ def listing(map_name: str) -> bytes:
     return f"show map {map_name}".encode()
 
 
-def changing(map_name: str, told: Mapping[str, str], changes: Changes) -> Iterator[tuple[bytes, Changes]]:
+def changing(
+    map_name: str, told: Mapping[str, str], changes: Changes
+) -> Iterator[tuple[bytes, list[tuple[str, str | None]]]]:
     """The lines that change entries, each with those that it changes.
 
     Args:
@@ -44,28 +48,32 @@ def changing(map_name: str, told: Mapping[str, str], changes: Changes) -> Iterat
         changes: What is different.
     """
     at_once = max(1, MOST_WORK // max(1, len(told)))
-    for portion in _portions(changes, len(map_name) + len("set map   ;"), at_once):
-        yield b";".join(_change(map_name, told, *each) for each in portion), portion
+    return lines(((each, _change(map_name, told, *each)) for each in changes), at_once)
 
 
-def _change(map_name: str, told: Mapping[str, str], name: str, route: str | None) -> bytes:
+def _change(map_name: str, told: Mapping[str, str], name: str, route: str | None) -> str:
     if route is None:
-        return f"del map {map_name} {name}".encode()
-    return f"{'set' if name in told else 'add'} map {map_name} {name} {route}".encode()
+        return f"del map {map_name} {name}"
+    return f"{'set' if name in told else 'add'} map {map_name} {name} {route}"
 
 
-def _portions(changes: Changes, more: int, at_once: int = MOST_LINE) -> Iterator[Changes]:
-    """As many at once as a line holds, and no more than is said."""
-    portion, size = list[tuple[str, str | None]](), 0
-    for name, route in changes:
-        length = len(name) + len(route or "") + more
-        if portion and (size + length > MOST_LINE or len(portion) >= at_once):
-            yield portion
-            portion, size = [], 0
-        portion.append((name, route))
-        size += length
+def lines(commands: Iterable[tuple[T, str]], at_once: int = MOST_LINE) -> Iterator[tuple[bytes, list[T]]]:
+    """Lines of commands: as many in each as it holds, and no more than is said.
+
+    Args:
+        commands: Each with what it is about.
+        at_once: So many commands at most are in a line.
+    """
+    about, portion, size = list[T](), list[str](), 0
+    for each, command in commands:
+        if portion and (size + len(command) > MOST_LINE or len(portion) >= at_once):
+            yield ";".join(portion).encode(), about
+            about, portion, size = [], [], 0
+        about.append(each)
+        portion.append(command)
+        size += len(command) + 1
     if portion:
-        yield portion
+        yield ";".join(portion).encode(), about
 
 
 def preparing(map_name: str) -> bytes:
@@ -81,14 +89,14 @@ def version(answer: bytes) -> int:
     """
     found = _VERSION.search(answer)
     if found is None:
-        raise MalformedError(f"HAProxy begins no new version of the map: {_words(answer)}")
+        raise MalformedError(f"HAProxy begins no new version of the map: {words(answer)}")
     return int(found[1])
 
 
 def adding(map_name: str, number: int, routes: Iterable[tuple[str, str]]) -> Iterator[bytes]:
     """The lines that fill a version."""
-    for portion in _portions(tuple(routes), len(map_name) + len(f"add map @{number}   ;")):
-        yield b";".join(f"add map @{number} {map_name} {name} {route}".encode() for name, route in portion)
+    for line, _ in lines((name, f"add map @{number} {map_name} {name} {route}") for name, route in routes):
+        yield line
 
 
 def committing(map_name: str, number: int) -> bytes:
@@ -103,7 +111,7 @@ def succeeded(answer: bytes) -> None:
         MalformedError: One of them was refused.
     """
     if answer.strip():
-        raise MalformedError(f"HAProxy refuses a change of its map: {_words(answer)}")
+        raise MalformedError(f"HAProxy refuses a change: {words(answer)}")
 
 
 class Listing:
@@ -132,10 +140,10 @@ class Listing:
 
     def _take(self, line: bytes) -> None:
         """A line: where the entry is in HAProxy's memory, name, route."""
-        words = line.split()
-        if len(words) != 3 or not words[0].startswith(b"0x"):
-            raise MalformedError(f"HAProxy's map can not be read: {_words(line)}")
-        self.entries[words[1].decode("ascii", "replace")] = words[2].decode("ascii", "replace")
+        entry = line.split()
+        if len(entry) != 3 or not entry[0].startswith(b"0x"):
+            raise MalformedError(f"HAProxy's map can not be read: {words(line)}")
+        self.entries[entry[1].decode("ascii", "replace")] = entry[2].decode("ascii", "replace")
 
 
 def certificates(list_name: str) -> bytes:
@@ -151,7 +159,7 @@ def listed(answer: bytes) -> frozenset[str]:
     """
     head, *lines = answer.decode("ascii", "replace").splitlines() or [""]
     if not head.startswith("# "):
-        raise MalformedError(f"HAProxy's certificates can not be read: {_words(answer)}")
+        raise MalformedError(f"HAProxy's certificates can not be read: {words(answer)}")
     return frozenset(line.split()[0] for line in lines if line.strip())
 
 
@@ -177,7 +185,7 @@ def taken(answer: bytes) -> None:
         MalformedError: It was refused.
     """
     if b"Success!" not in answer and b"deleted" not in answer:
-        raise MalformedError(f"HAProxy does not take a certificate: {_words(answer)}")
+        raise MalformedError(f"HAProxy does not take a certificate: {words(answer)}")
 
 
 _COUNTS: Mapping[str, Sequence[tuple[str, str, str]]] = {
@@ -194,7 +202,8 @@ _COUNTS: Mapping[str, Sequence[tuple[str, str, str]]] = {
     "tls_malformed": [(configuration.TLS, "FRONTEND", "dreq")],
     "too_many": [(configuration.HTTP, "FRONTEND", "dcon"), (configuration.TLS, "FRONTEND", "dcon")],
     "hosts_unreachable": [
-        (each, "BACKEND", "econ") for each in (*configuration.HTTP_HOSTS, *configuration.TLS_HOSTS)
+        (each, "BACKEND", "econ")
+        for each in (*configuration.HTTP_HOSTS, *configuration.TLS_HOSTS, *configuration.CHECKED.values())
     ],
     "octets_in": [(configuration.HTTP, "FRONTEND", "bin"), (configuration.TLS, "FRONTEND", "bin")],
     "octets_out": [(configuration.HTTP, "FRONTEND", "bout"), (configuration.TLS, "FRONTEND", "bout")],
@@ -212,7 +221,7 @@ def figures(answer: bytes) -> Mapping[str, int]:
     """
     head, *lines = answer.decode("ascii", "replace").strip().splitlines() or [""]
     if not head.startswith("# pxname,svname,"):
-        raise MalformedError(f"HAProxy's figures can not be read: {_words(answer)}")
+        raise MalformedError(f"HAProxy's figures can not be read: {words(answer)}")
     columns = head[2:].split(",")
     rows = {tuple(cells[:2]): dict(zip(columns, cells, strict=False)) for cells in (each.split(",") for each in lines)}
     try:
@@ -221,9 +230,9 @@ def figures(answer: bytes) -> Mapping[str, int]:
             for word, summed in _COUNTS.items()
         }
     except ValueError:
-        raise MalformedError(f"HAProxy's figures can not be read: {_words(answer)}") from None
+        raise MalformedError(f"HAProxy's figures can not be read: {words(answer)}") from None
 
 
-def _words(answer: bytes) -> str:
-    """What it says, in few words."""
+def words(answer: bytes) -> str:
+    """What HAProxy says, in few words."""
     return " ".join(answer[:200].decode("ascii", "replace").split()) or "it says nothing"

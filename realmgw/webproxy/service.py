@@ -23,6 +23,7 @@ from realmgw.subscribers.registry import Changes
 from realmgw.webproxy import port, runtime
 from realmgw.webproxy.certifying import Certificates
 from realmgw.webproxy.configuration import Place, map_text
+from realmgw.webproxy.health import Hosts
 from realmgw.webproxy.names import Names, asking_groups
 from realmgw.webproxy.telling import Counts, Telling, reason
 
@@ -85,7 +86,8 @@ class WebproxyService(Service):
         self._directory, self._folder = directory, path.parent
         self._place = Place(path.name, *(settings.webproxy.runs_as or (0, 0)))
         self._reactor, self._elsewhere, self._tell = reactor, elsewhere, tell
-        self._names = Names(asking=asking_groups(settings.policy.pipeline.groups))
+        self._names = Names(asking=asking_groups(settings.policy.pipeline.groups), most=self._how.health.most)
+        self._hosts = Hosts()
         self._certificates = Certificates(self._how, self._folder, self._place, elsewhere)
         self._counts, self._figures, self._silent = Counts(), runtime.NO_FIGURES, ""
         self._state, self._since, self._error = State.OFF, 0.0, ""
@@ -203,7 +205,9 @@ class WebproxyService(Service):
         self._counts.starts += 1
         self._to(State.STARTING)
         path = self._folder / self._place.socket
-        self._telling = Telling(self._names, self._place.map, path, self._reactor, self._counts, self._heard)
+        self._telling = Telling(
+            self._names, self._how.health, self._place.map, path, self._reactor, self._counts, self._heard
+        )
         if addresses != self._addresses:  # they have changed meanwhile
             child.end()
 
@@ -216,7 +220,7 @@ class WebproxyService(Service):
             self._telling = None
         if self._now() - self._began >= STEADY:
             self._wait = FIRST_WAIT
-        self._figures, self._silent = runtime.NO_FIGURES, ""
+        self._figures, self._silent, self._hosts = runtime.NO_FIGURES, "", Hosts()
         if self._may_run() and child.is_ending:
             self._to(State.STARTING)
             self._retry()
@@ -277,8 +281,9 @@ class WebproxyService(Service):
                 yield None
 
     def _change(self, names: Iterable[str]) -> None:
+        advanced = self._names.advance()
         if self._telling is not None:
-            self._telling.change(name[:-1] for name in names)
+            self._telling.change((*(name[:-1] for name in names), *advanced))
 
     # How it is
 
@@ -291,6 +296,7 @@ class WebproxyService(Service):
             self._put_all().addErrback(self._fault)
         if self._telling is not None and self._state is not State.STARTING:
             yield self._certificates.tell(self._telling)
+            self._telling.change()
         yield self._look()
 
     @inlineCallbacks
@@ -301,13 +307,24 @@ class WebproxyService(Service):
             return
         try:
             figures = runtime.figures((yield telling.answer(runtime.FIGURES)))
+            states = yield telling.states()
         except Exception as error:  # noqa: BLE001 - whatever it is: it is told
-            figures, silent = self._figures, f"HAProxy does not tell its figures: {reason(error)}"
-        else:
-            silent = ""
+            if telling is self._telling:
+                self._silent = f"HAProxy does not tell its figures: {reason(error)}"
+                self._tell(self._wrong())
+            return
         if telling is self._telling:
-            self._figures, self._silent = figures, silent
+            self._figures, self._silent = figures, ""
+            self._log_health(*self._hosts.heard(states))
             self._tell(self._wrong())
+
+    def _log_health(self, ill: list[str], well: list[str]) -> None:
+        if ill:
+            _log.warn("{count} names get no clients, as their hosts are not well: {names}", count=len(ill),
+                      names=", ".join(ill[:FEW]))  # fmt: skip
+        if well:
+            _log.info("{count} names whose hosts were not well get clients again, or are gone: {names}",
+                      count=len(well), names=", ".join(well[:FEW]))  # fmt: skip
 
     def _to(self, state: State, why: str = "") -> None:
         if (state, why) == (self._state, self._error):
@@ -320,16 +337,18 @@ class WebproxyService(Service):
     def _wrong(self) -> tuple[str, ...]:
         names = ", ".join(nsmallest(FEW, self._names.uncertified))
         bare = f"{len(self._names.uncertified)} names have no certificate, among them {names}" if names else ""
-        return tuple(
-            f"web proxy: {each}" for each in (self._error, self._silent, bare, *self._certificates.wrong) if each
-        )
+        more = len(self._names.unchecked)
+        beyond = f"{more} names are not looked at: webproxy.health.most is {self._names.most}" if more else ""
+        said = (self._error, self._silent, bare, beyond, *self._certificates.wrong)
+        return tuple(f"web proxy: {each}" for each in said if each)
 
     def counts(self) -> dict[str, object]:
         """What was counted, HAProxy's own figures since it was started last among it; empty where there is none."""
         if not self._how.enabled:
             return {}
         return {"names": len(self._names.routes), "withheld": len(self._names.withheld),
-                "uncertified": len(self._names.uncertified), **self._certificates.counts(),
+                "uncertified": len(self._names.uncertified), "well": self._hosts.well, "ill": len(self._hosts.ill),
+                "unchecked": len(self._names.unchecked), **self._certificates.counts(),
                 **attrs.asdict(self._counts), **self._figures}  # fmt: skip
 
     def show(self) -> Deferred[dict[str, object]]:
@@ -347,6 +366,7 @@ class WebproxyService(Service):
             "https_port": self._how.https_port,
             "withheld": sorted(self._names.withheld)[:NAMED],
             "uncertified": nsmallest(NAMED, self._names.uncertified),
+            "ill": self._hosts.shown(NAMED),
             "certificates": self._certificates.shown(),
             "wrong": self._certificates.wrong,
             "counts": self.counts(),

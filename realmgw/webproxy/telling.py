@@ -8,7 +8,7 @@ Edge: the reactor.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,10 @@ from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.task import deferLater
 
 from realmgw.config.steps import portions
-from realmgw.webproxy import port, runtime
+from realmgw.config.webproxy import Health
+from realmgw.webproxy import checked, port, runtime
 from realmgw.webproxy.names import Names, differences
+from realmgw.webproxy.servers import Servers
 
 BATCH = 0.02  # seconds
 """What changes within so long a time is told in one go."""
@@ -49,6 +51,7 @@ class Telling:
 
     Args:
         names: What it shall know; whoever changes them says so by `change`.
+        health: How hosts are looked at.
         map_name: The map's name.
         path: The socket of its runtime API.
         reactor: Twisted's.
@@ -59,6 +62,7 @@ class Telling:
     def __init__(
         self,
         names: Names,
+        health: Health,
         map_name: str,
         path: Path,
         reactor: Any,
@@ -67,6 +71,7 @@ class Telling:
     ) -> None:
         self._names, self._map, self._path = names, map_name, path
         self._reactor, self._counts, self._report = reactor, counts, report
+        self._servers = Servers(health, self.answer)
         self._told = dict[str, str]()
         self._changed = dict[str, None]()
         self._is_busy, self._is_over = True, False
@@ -77,10 +82,10 @@ class Telling:
         """It does not run any more: nothing is told or reported from now on."""
         self._is_over = True
 
-    def change(self, names: Iterable[str]) -> None:
-        """These may have another route, or none, or one for the first time."""
+    def change(self, names: Iterable[str] = ()) -> None:
+        """These may have another route, or none, or one for the first time; and what still is to go may go now."""
         self._changed.update(dict.fromkeys(names))
-        if not self._is_busy and self._changed:
+        if not self._is_busy and (self._changed or self._servers.leaving):
             self._is_busy = True
             self._reactor.callLater(BATCH, self._pass_on)
 
@@ -90,6 +95,19 @@ class Telling:
         said = list[bytes]()
         yield port.ask(self._reactor, self._path, line, said.append)
         return b"".join(said)
+
+    @inlineCallbacks
+    def states(self) -> Generator[Deferred[Any], Any, Mapping[str, checked.State]]:
+        """How the hosts are that are looked at, by what HAProxy knows their servers by; fails as `port.ask` does."""
+        if not self._servers.watched:
+            return {}
+        listing = yield from self._all_servers()
+        return {each: state for each, state in listing.states.items() if each in self._servers.watched}
+
+    def _all_servers(self) -> Generator[Deferred[Any], Any, checked.Listing]:
+        listing = checked.Listing()
+        yield port.ask(self._reactor, self._path, checked.LISTING, listing.receive)
+        return listing
 
     @inlineCallbacks
     def _knock(self) -> Generator[Deferred[Any], Any, None]:
@@ -121,22 +139,33 @@ class Telling:
         """It has what it says; whatever is not as it shall be is due from now on."""
         listing = runtime.Listing()
         yield port.ask(self._reactor, self._path, runtime.listing(self._map), listing.receive)
+        self._servers.listed((yield from self._all_servers()).states)
         self._counts.looks += 1
         self._told = listing.entries
         for table, other in ((self._told, self._names.routes), (self._names.routes, self._told)):
             for portion in portions(tuple(table)):
                 self._changed.update((name, None) for name in portion if table.get(name) != other.get(name))
                 yield deferLater(self._reactor, 0)
+        for portion in portions((*self._names.checked, *self._servers.names())):
+            amiss = [name for name in portion if self._servers.is_amiss(name, self._names.routes.get(name))]
+            self._changed.update(dict.fromkeys(amiss))
+            yield deferLater(self._reactor, 0)
 
     @inlineCallbacks
     def _pass_on(self) -> Generator[Deferred[Any], Any, None]:
         """Tell it what has changed, until nothing has."""
         try:
-            while self._changed and not self._is_over:
+            is_swept = False
+            while (self._changed or not is_swept) and not self._is_over:
                 changed, self._changed = self._changed, {}
-                changes = differences(self._told, self._names.routes, changed)
-                yield from self._renew() if len(changes) >= runtime.MANY else self._change(changes)
+                routes = {name: self._names.routes.get(name) for name in changed}
+                yield from self._servers.bring(routes)
+                changes = differences(self._told, routes, routes)
+                yield from self._renew(changes) if len(changes) >= runtime.MANY else self._change(changes)
                 self._counts.changes += len(changes)
+                yield from self._servers.settle(routes)
+                yield from self._servers.sweep()
+                is_swept = True
         except Exception as error:  # noqa: BLE001 - whatever it is, the map is not what we took it for
             self._lost(f"HAProxy can not be told of names: {reason(error)}")
             return
@@ -160,9 +189,11 @@ class Telling:
                 else:
                     self._told[name] = route
 
-    def _renew(self) -> Generator[Deferred[Any], Any, None]:
-        """All of the map, beside the one that is in force meanwhile."""
-        routes = dict(self._names.routes)
+    def _renew(self, changes: runtime.Changes) -> Generator[Deferred[Any], Any, None]:
+        """All of the map, beside the one that is in force meanwhile. Whatever has changed since is told afterwards."""
+        changed = dict(changes)
+        routes = {name: route for name, route in self._told.items() if name not in changed}
+        routes.update({name: route for name, route in changed.items() if route is not None})
         number = runtime.version((yield self.answer(runtime.preparing(self._map))))
         for line in runtime.adding(self._map, number, routes.items()):
             runtime.succeeded((yield self.answer(line)))

@@ -41,6 +41,12 @@ def web_proxy(answer: Mapping[str, Any]) -> Iterator[str]:
         if answer[which]:
             more = answer["counts"][which] - len(answer[which])
             yield f"  {why}: {', '.join(answer[which])}{f' and {more} more' if more else ''}"
+    for each in answer["ill"]:
+        why = f": {each['reason']}" if each["reason"] else ""
+        yield f"  down for {duration(each['since'])}: {each['name']}, by {each['by'].upper()}{why}"
+    names = len({each["name"] for each in answer["ill"]})
+    if names and (more := answer["counts"]["ill"] - names):
+        yield f"  and {more} more names are down"
     for each in answer["certificates"]:
         yield f"  certificate {each['file']} until {each['ends']}: {', '.join(each['names'])}"
     yield from (f"  {name}: {count}" for name, count in answer["counts"].items())

@@ -87,13 +87,13 @@ def _echo(connection: socket.socket) -> None:
 
 
 def _proxied(connection: socket.socket) -> str:
-    """Whom the PROXY protocol names; `-` if it is not spoken."""
+    """Whom the PROXY protocol names; `-` if it is not spoken, or names nobody."""
     if not connection.recv(1, socket.MSG_PEEK).startswith(PREAMBLE[:1]):
         return "-"
     head = connection.recv(16, socket.MSG_WAITALL)
     assert head.startswith(PREAMBLE)
     addresses = connection.recv(int.from_bytes(head[14:16], "big"), socket.MSG_WAITALL)
-    return socket.inet_ntoa(addresses[:4])
+    return socket.inet_ntoa(addresses[:4]) if addresses else "-"  # the proxy itself, for a look
 
 
 def request(host: str, target: str = "/", *more: str) -> bytes:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from realmgw.config.ipv6 import Ipv6Mode
 from realmgw.config.settings import NameServer, Zone
+from realmgw.config.terms import Look
 from realmgw.subscribers.entry import Entry, Offer
 from realmgw.subscribers.firewall import Direction, Rule, Target, firewall
 from realmgw.subscribers.model import Identity, Profile, Terms
@@ -44,6 +45,9 @@ TERMS = st.builds(
     https_redirect=st.booleans(),
     proxy_protocol=st.booleans(),
     tls_termination=st.booleans(),
+    http_health=st.sampled_from([None, *Look]),
+    https_health=st.sampled_from([None, *Look]),
+    health_path=st.sampled_from(["/", "/health?of=all"]),
     carriergrade=st.booleans(),
     loose_packet=st.integers(-1, 9),
     autobind=st.booleans(),

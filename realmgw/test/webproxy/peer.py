@@ -26,6 +26,9 @@ tls-unknown,BACKEND,0,1,,,,0,,8,0,900,1900,
 tls-nameless,BACKEND,0,1,,,,0,,9,0,900,1900,
 """
 """What it has counted."""
+SERVERS = "# pxname,svname,status,lastchg,check_status,check_code,last_chk,check_desc,\n"
+UP, DOWN = "UP,7,L4OK,,,Layer4 check passed", 'DOWN,12,L7STS,503,"Try, later",Layer7 wrong status'
+"""What it says of servers, and of one."""
 
 
 def service(name: str, host: Host | None = None, **terms: Any) -> Service:
@@ -43,6 +46,11 @@ class MemoryHaproxy:
         pems: Its certificates, by their files.
         listed: Those of them that clients get.
         is_silent: It takes connections, and says nothing.
+        servers: Those that it was brought, by backend and name, each with what it was told of it.
+        enabled: Those of them that get clients.
+        watched: Those that it looks at.
+        busy: Those that can not be removed, as they have connections.
+        states: What it says of them: `UP` where nothing else is said.
     """
 
     def __init__(self, entries: dict[str, str] | None = None) -> None:
@@ -53,13 +61,55 @@ class MemoryHaproxy:
         self._next: dict[str, str] = {}
         self.pems: dict[str, str] = {}
         self.listed: set[str] = set()
+        self.servers: dict[str, str] = {}
+        self.enabled: set[str] = set()
+        self.watched: set[str] = set()
+        self.busy: set[str] = set()
+        self.states: dict[str, str] = {}
 
     def receive(self, line: str) -> str:
         """Its answer to a line."""
         self.lines.append(line)
+        self.assert_led()
         if " ssl " in line:
             return f"{self._certify(*line.split(maxsplit=3))}\n"
         return "".join(f"{self._do(*command.split())}\n" for command in line.split(";"))
+
+    def _show(self, words: tuple[str, ...]) -> str:
+        if words[0] == "map":
+            return "".join(f"0x1 {key} {value}\n" for key, value in self.entries.items())
+        if words[2] == "3":
+            return STAT
+        rows = (f"{each.replace('/', ',')},{self.states.get(each, UP)},\n" for each in self.servers)
+        return f"{SERVERS}http-hosts,host,no check,9,,,,,\n{''.join(rows)}\n"
+
+    def _serve(self, verb: str, what: str, name: str, words: str) -> str:
+        """With servers, of which only one that is there can be used, and only one that nobody uses can go."""
+        if verb == "add":
+            assert name not in self.servers, "it is there"
+            self.servers[name] = words
+            return "New server registered.\n"
+        if name not in self.servers:
+            return "No such server.\n"
+        if verb == "enable":
+            (self.enabled if what == "server" else self.watched).add(name)
+        elif verb == "set":
+            assert words == "state maint"
+            self.enabled.discard(name)
+        elif name in self.enabled or name in self.busy:
+            return "Server still has connections attached to it, cannot remove it.\n"
+        else:
+            del self.servers[name]
+            self.watched.discard(name)
+            return "Server deleted.\n"
+        return ""
+
+    def assert_led(self) -> None:
+        """Whatever its map leads to by a server of its own is there, and gets clients."""
+        for name, route in self.entries.items():
+            fields = route.split("/")
+            for way, look in zip(("http", "tls"), fields[6:8], strict=False):
+                assert look == "no" or f"{way}-hosts-{look}/{name}:{fields[8]}" in self.enabled, name
 
     def _certify(self, verb: str, _: str, what: str, rest: str) -> str:
         """With certificates, of which only one that was brought whole can be listed."""
@@ -82,11 +132,11 @@ class MemoryHaproxy:
 
     def _do(self, verb: str, *words: str) -> str:
         if verb == "show":
-            return (
-                STAT if words == ("stat",) else "".join(f"0x1 {key} {value}\n" for key, value in self.entries.items())
-            )
+            return self._show(words)
         if self.refusal:
             return self.refusal
+        if words[0] in ("server", "health"):
+            return self._serve(verb, words[0], words[1], " ".join(words[2:]))
         if verb == "prepare":
             self._next = {}
             return "New version created: 7\n"

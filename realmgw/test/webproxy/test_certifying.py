@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 
 from realmgw.config.settings import Webproxy
 from realmgw.config.steps import Blocking
+from realmgw.config.webproxy import Health
 from realmgw.errors import PlatformError
 from realmgw.test.config.test_certificates import FolderTestCase
 from realmgw.test.webproxy.peer import PATH, MemoryHaproxy, MemoryMachine
@@ -30,7 +31,7 @@ class CertificatesTests(FolderTestCase):
         self.write("a.pem", self.content())
         self.machine = MemoryMachine()
         self.machine.haproxy = self.haproxy = MemoryHaproxy()
-        self.telling = Telling(Names(), "web.map", PATH, self.machine, Counts(), lambda *_: None)
+        self.telling = Telling(Names(), Health(), "web.map", PATH, self.machine, Counts(), lambda *_: None)
         self.certificates = self.make()
         self.machine.after(0.1)
 

@@ -10,6 +10,7 @@ import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.settings import Webproxy
+from realmgw.config.webproxy import Health
 from realmgw.webproxy.configuration import Place, map_text, text
 
 GOLDEN = Path(__file__).with_name("golden.cfg")
@@ -30,13 +31,16 @@ class ConfigurationTests(SynchronousTestCase):
         others: dict[str, Any] = {
             "http_port": 8080, "https_port": 8443, "connections": 7, "connections_per_client": 7,
             "request_timeout": 7.0, "connect_timeout": 7.0, "idle_timeout": 7.0, "tunnel_timeout": 7.0,
-            "certificates": PurePath("certificates"),
+            "certificates": PurePath("certificates"), "health": Health(timeout=7.0),
         }  # fmt: skip
         for name, value in others.items():
             changed = attrs.evolve(usual, **{name: value})
             self.assertNotEqual(text(changed, ADDRESSES, PLACE), text(usual, ADDRESSES, PLACE), name)
         elsewhere = {"enabled", "program", "user", "runs_as"}
         self.assertEqual({each.name for each in attrs.fields(Webproxy)}, {*others, *elsewhere})
+        for health in (Health(timeout=7.0), Health(status="204"), Health(most=7)):  # the others are of each server
+            changed = attrs.evolve(usual, health=health)
+            self.assertNotEqual(text(changed, ADDRESSES, PLACE), text(usual, ADDRESSES, PLACE), health)
 
     def test_a_redirect_names_the_port_unless_it_is_the_usual_one(self) -> None:
         """Browsers would not find it."""

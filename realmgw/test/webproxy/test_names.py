@@ -7,12 +7,14 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.document import Problems, parse
+from realmgw.config.terms import Look
 from realmgw.subscribers import firewall
 from realmgw.subscribers.model import Host, Profile
 from realmgw.test.datapath.pipeline.test_stages import staged
 from realmgw.test.webproxy.peer import ADDRESS, service
-from realmgw.webproxy.names import Names, asking_groups, asks_for_sender, differences
+from realmgw.webproxy.names import Names, asking_groups, asks_for_sender, differences, plain, route
 
+PLAIN = "192.0.2.1/80/443/no/no/no"
 ADDRESS6 = bytes.fromhex("20010db8000000000000000000000005")
 
 
@@ -46,6 +48,33 @@ class NamesTests(SynchronousTestCase):
         self.assertEqual(self.route(https_redirect=True), "192.0.2.1/80/443/yes/no/no")
         self.assertEqual(self.route(proxy_protocol=True), "192.0.2.1/80/443/no/yes/no")
         self.assertEqual(self.route(tls_termination=True), "192.0.2.1/80/443/no/no/yes")
+
+    def test_a_host_that_is_looked_at_has_more_in_its_route(self) -> None:
+        """How, a tag of its own, and what is requested; in one whose TLS ends here nobody gets to the other port."""
+        self.names.most = 1
+        looked = service("www.example.org.", http_health=Look.REQUEST, https_health=Look.CONNECT, health_path="/a/b?c")
+        self.names.put(looked)
+        self.assertEqual((self.names.routes, len(self.names.unchecked)), ({"www.example.org": PLAIN}, 1))
+        self.assertEqual(self.names.advance(), ["www.example.org"])
+        found = self.names.routes["www.example.org"]
+        self.assertEqual((plain(found), found.split("/")[6:8]), (PLAIN, ["request", "connect"]))
+        self.assertTrue(found.endswith("//a/b?c"))
+        self.assertNotEqual(found.split("/")[8], route(service("www.example.org.", http_health=Look.REQUEST)))
+        self.assertEqual(self.route(tls_termination=True, https_health=Look.CONNECT), "192.0.2.1/80/443/no/no/yes")
+
+    def test_no_more_hosts_are_looked_at_than_is_said(self) -> None:
+        """The others are served without it, until there is room; who has it keeps it when it changes."""
+        self.names.most = 2
+        for name in "abcd":
+            self.names.put(service(f"{name}.example.org.", http_health=Look.CONNECT))
+        self.assertEqual(self.names.advance(), ["a.example.org", "b.example.org"])
+        self.names.put(service("a.example.org.", http_health=Look.REQUEST))
+        self.assertEqual((self.names.advance(), "request" in self.names.routes["a.example.org"]), ([], True))
+        self.assertEqual((self.names.routes["c.example.org"], len(self.names.unchecked)), (PLAIN, 2))
+        self.names.drop("c.example.org.")
+        self.names.put(service("a.example.org."))
+        self.assertEqual((self.names.advance(), self.names.unchecked), (["d.example.org"], {}))
+        self.assertEqual(self.names.checked, {"b.example.org", "d.example.org"})
 
     def test_names_whose_tls_ends_without_a_certificate_are_known(self) -> None:
         """A wildcard stands for one label; who passes TLS on needs none."""

@@ -69,7 +69,7 @@ class AnswerTests(SynchronousTestCase):
     def test_anything_else_is_not(self) -> None:
         """It is told, and not all of it."""
         error = self.assertRaises(MalformedError, runtime.succeeded, b"\nentry not found.\n\n")
-        self.assertEqual(str(error), "HAProxy refuses a change of its map: entry not found.")
+        self.assertEqual(str(error), "HAProxy refuses a change: entry not found.")
         error = self.assertRaises(MalformedError, runtime.version, b"x" * 100_000)
         self.assertLess(len(str(error)), 300)
 

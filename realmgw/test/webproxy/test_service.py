@@ -11,13 +11,15 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.settings import Settings, Webproxy
 from realmgw.config.steps import Blocking, finish
+from realmgw.config.terms import Look
+from realmgw.config.webproxy import Health
 from realmgw.errors import PlatformError
 from realmgw.subscribers.model import Directory, Host, Profile
 from realmgw.subscribers.registry import Changes
 from realmgw.test.datapath.pipeline.test_stages import staged
 from realmgw.test.datapath.test_ruleset import SETTINGS
 from realmgw.test.webproxy.peer import ADDRESS as SERVICE_ADDRESS
-from realmgw.test.webproxy.peer import PATH, MemoryHaproxy, MemoryMachine, service
+from realmgw.test.webproxy.peer import DOWN, PATH, MemoryHaproxy, MemoryMachine, service
 from realmgw.webproxy.service import FIRST_WAIT, LONGEST_WAIT, LOOK, STEADY, WebproxyService
 
 ADDRESS, OTHER = ip_address("192.0.2.130"), ip_address("192.0.2.131")
@@ -197,6 +199,31 @@ class ServiceTests(SynchronousTestCase):
             self.assertEqual("www.group.example.org" in haproxy.entries, is_routed)
             self.assertIn("www.example.org", haproxy.entries)
         self.assertEqual(self.machine.started[0].signals, [])
+
+    def test_hosts_that_are_not_well_are_shown(self) -> None:
+        """With the reason, and for how long; also those beyond the most that are looked at."""
+        self.proxy = self.make(settings(health=Health(most=2)))
+        for name in ("a.example.org.", "b.example.org.", "c.example.org."):
+            self.services[name] = service(name, http_health=Look.REQUEST)
+        self.start()
+        haproxy = self.machine.haproxy
+        assert haproxy is not None
+        [haproxy.states] = [{each: DOWN} for each in haproxy.servers if "a.example.org" in each]
+        shown = self.shown()
+        self.assertEqual(
+            shown["ill"],
+            [{"name": "a.example.org", "by": "http", "since": 12.0, "reason": "Layer7 wrong status, 503, Try, later"}],
+        )
+        self.assertEqual([shown["counts"][each] for each in ("well", "ill", "unchecked")], [1, 1, 1])
+        self.assertEqual(self.troubles, ("web proxy: 1 names are not looked at: webproxy.health.most is 2",))
+        self.note(gone=("a.example.org.",))
+        self.machine.after(LOOK + 0.3)
+        self.assertEqual([self.proxy.counts()[each] for each in ("well", "ill", "unchecked")], [2, 0, 0])
+        self.assertEqual(len(haproxy.servers), 2)
+        self.end(1)
+        self.assertEqual(self.proxy.counts()["well"], 0)
+        self.machine.after(FIRST_WAIT + 0.5)
+        self.assertEqual(self.shown()["counts"]["well"], 2)
 
     def test_one_that_does_not_tell_its_figures_is_told(self) -> None:
         """Until it does."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.config.webproxy import Health
 from realmgw.test.webproxy.peer import PATH, MemoryHaproxy, MemoryMachine, service
 from realmgw.webproxy import runtime
 from realmgw.webproxy.names import Names
@@ -11,6 +12,7 @@ from realmgw.webproxy.port import PATIENCE
 from realmgw.webproxy.telling import AGAIN, Counts, Telling
 
 MAP = "web.map"
+HEALTH = Health()
 
 
 class TellingTests(SynchronousTestCase):
@@ -26,7 +28,7 @@ class TellingTests(SynchronousTestCase):
 
     def begin(self) -> Telling:
         """It has just been started."""
-        return Telling(self.names, MAP, PATH, self.machine, self.counts, lambda *heard: self.heard.append(heard))
+        return Telling(self.names, HEALTH, MAP, PATH, self.machine, self.counts, lambda *told: self.heard.append(told))
 
     def put(self, telling: Telling, *names: str) -> None:
         """Services come, or are different."""

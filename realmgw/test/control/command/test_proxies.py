@@ -10,7 +10,7 @@ from realmgw.control.command.proxies import web_proxy
 
 SHOWN: dict[str, Any] = {
     "state": "in step", "since": 124.0, "error": "", "pid": 4711, "listens": ["192.0.2.130"], "http_port": 80,
-    "https_port": 443, "withheld": [], "uncertified": [], "certificates": [], "wrong": [],
+    "https_port": 443, "withheld": [], "uncertified": [], "ill": [], "certificates": [], "wrong": [],
     "counts": {"names": 2, "withheld": 0},
 }  # fmt: skip
 
@@ -40,6 +40,16 @@ class WebProxyTests(SynchronousTestCase):
             "  at no address: HTTP port 80, TLS port 443",
             "  HAProxy has ended",
             "  not served, as rules of their hosts ask who sends: a.example.org and 7 more",
+        ])  # fmt: skip
+
+    def test_says_which_hosts_are_down(self) -> None:
+        """Since when, by which way, and why; of many, some."""
+        ill = {"name": "a.example.org", "by": "http", "since": 42.0, "reason": "Layer4 timeout"}
+        lines = self.lines(ill=[ill, {**ill, "by": "tls", "reason": ""}], counts={"ill": 8})
+        self.assertEqual(lines[2:5], [
+            "  down for 42 s: a.example.org, by HTTP: Layer4 timeout",
+            "  down for 42 s: a.example.org, by TLS",
+            "  and 7 more names are down",
         ])  # fmt: skip
 
     def test_says_that_there_is_none(self) -> None:
