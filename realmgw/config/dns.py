@@ -188,6 +188,15 @@ class NameList:
     """Members of these groups of subscribers, too; neither: it holds for everybody."""
 
 
+class ForwardProcess(enum.Enum):
+    """Where the LAN's UDP sockets are read, and other people's names answered."""
+
+    OWN = "own"
+    """In a process of its own, beside the gateway's."""
+    GATEWAY = "gateway"
+    """In the gateway's."""
+
+
 @attrs.frozen
 class Forwarding:
     """Where the LAN's questions about other people's names go."""
@@ -221,6 +230,8 @@ class Forwarding:
     """How many queries of one host a second may be such that resolvers have to be asked."""
     lists: tuple[NameList, ...] = key(sequence(Section(NameList), at_most=MOST_LISTS), ())
     """Names that are not to be had; the first list that has a name decides."""
+    process: ForwardProcess = key(choice(ForwardProcess), ForwardProcess.GATEWAY)
+    """Where this is done."""
 
 
 @attrs.frozen

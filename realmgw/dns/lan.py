@@ -9,6 +9,8 @@ from realmgw.dns.guests import GuestNames, Guests
 from realmgw.dns.view import Configured, Fast, Part, View, nothing_usual
 from realmgw.dns.zones import ZoneTable
 
+_OURS = frozenset(Outcome) - {Outcome.ELSEWHERE, Outcome.BAD_NAME}
+
 
 def lan_view(
     settings: settings.Settings,
@@ -17,6 +19,7 @@ def lan_view(
     forward: Part | None = None,
     fast: Fast = nothing_usual,
     guests: Guests | None = None,
+    own: Part | None = None,
 ) -> View:
     """The LAN's view.
 
@@ -27,6 +30,7 @@ def lan_view(
         forward: Answers questions that lie in no zone of ours; None: they are refused.
         fast: Its fast path.
         guests: Who has a name and is no subscriber; None: nobody.
+        own: Answers questions that lie in our zones, whatever there is; None: that is answered from the table.
     """
     decisions = Decisions(_addresses)
     parts: dict[Outcome, Part] = {} if forward is None else {Outcome.ELSEWHERE: forward}
@@ -35,6 +39,8 @@ def lan_view(
         others = GuestNames(guests, decisions)
         parts[Outcome.NXDOMAIN] = parts[Outcome.NODATA] = others.answer
         configured = (decisions, others)
+    if own is not None:
+        parts |= dict.fromkeys(_OURS, own)
     view = View(decisions, parts=parts, counts=counts or Counts(), fast=fast, configured=configured)
     view.configure(settings, table)
     return view

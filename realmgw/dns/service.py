@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -28,8 +28,9 @@ from realmgw.dns.codec.message import MAX_MESSAGE
 from realmgw.dns.codec.wire import Type
 from realmgw.dns.counts import Counts
 from realmgw.dns.explain import NameExplanation, Question, explain_name
-from realmgw.dns.forward.policy import HostAt
+from realmgw.dns.forward.policy import HostAt, NameSet
 from realmgw.dns.forward.service import NO_FILES, Files, Forwarding, reading
+from realmgw.dns.forward.telling import together
 from realmgw.dns.guests import Guests
 from realmgw.dns.lan import lan_view
 from realmgw.dns.mitigation.defences import Defences
@@ -66,6 +67,26 @@ class Prepared:
     """What is read for the forwarder."""
 
 
+def _nobody_cares() -> None:
+    """There is nothing but the gateway."""
+
+
+@attrs.define(eq=False)
+class Shared:
+    """What a forwarder in a process of its own has to know (`realmgw.dns.forward.keeping`), and what it tells."""
+
+    settings: Settings
+    """Those in force."""
+    lists: tuple[NameSet, ...]
+    """Names that are not to be had."""
+    sockets: list[tuple[Any, DnsDatagrams]] = attrs.field(factory=list)
+    """The LAN's by UDP, each with its protocol, while they are bound."""
+    changed: Callable[[], object] = _nobody_cares
+    """Is called when the former are others."""
+    counts: Callable[[], Mapping[str, Any]] = dict[str, Any]
+    """What it has counted, by the names that it has in the counts of the gateway."""
+
+
 def _nobody(address: bytes) -> None:
     """There are no subscribers."""
     del address
@@ -80,6 +101,7 @@ class DnsService(service.Service):
         local: That of the gateway's own processes: as the LAN's, and nothing is forwarded.
         update: Takes dynamic updates.
         updates: What becomes of them; its `book` is to be set where they shall be taken.
+        shared: What the forwarder in a process of its own has to know.
     """
 
     name = "dns"
@@ -119,7 +141,7 @@ class DnsService(service.Service):
         self._defences = Defences.of(settings, os.urandom, time.time, now=monotonic())
         self._defences.configure(settings, secrets.cookies, now=monotonic())
         self._forwarding = Forwarding(clock, monotonic, host_at)
-        self._forwarding.configure(settings, table, finish(reading(settings)))
+        self._forwarding.configure(settings, table, files := finish(reading(settings)))
         forward, counts = self._forwarding.answer, Counts()
         repeated, fast = self._forwarding.repeated(counts)
         wan = wan_view(settings, table, allocator, self._defences, self._later, monotonic, forward, guests)
@@ -131,10 +153,10 @@ class DnsService(service.Service):
         self.updates.configure(settings, table, secrets.keys)
         self.update = UpdateServer(self.updates, lan_view(settings, table), settings.dns.update, clock, monotonic)
         self._ports: list[IListeningPort] = []
-        self._lan_networks = lan_networks
+        self.shared = Shared(settings, files.lists)
+        self._lan_networks, self._unseen = lan_networks, False
         self._looking = LoopingCall(self._look_around)
         self._looking.clock = clock
-        self._unseen = False
 
     def _server(self, view: View, limits: DnsView) -> ViewServer:
         return ViewServer(view, limits, self._clock, self._monotonic)
@@ -194,6 +216,8 @@ class DnsService(service.Service):
             server.view.configure(settings, prepared.table)
             server.limits = limits
         self._settings = settings
+        self.shared.settings, self.shared.lists = settings, prepared.files.lists
+        self.shared.changed()
         self._look_around()
 
     def explain(
@@ -215,10 +239,11 @@ class DnsService(service.Service):
         return explain_name(self.wan.view, Question(name, resolver, kind, proof), self._monotonic())
 
     def counts(self) -> dict[str, object]:
-        """What the views have counted since the start, and the forwarder."""
+        """What the views have counted since the start, and the forwarder, also in a process of its own."""
         sides = zip(("wan", "lan", "local", "update"), self._servers, strict=True)
-        views = {name: side.counts() for name, side in sides}
-        return {**views, **self._forwarding.counts(), "updates": self.updates.told()}
+        here = {**{name: side.counts() for name, side in sides}, **self._forwarding.counts()}
+        apart = {name: counts for name, counts in self.shared.counts().items() if name in here}
+        return {**together(here, apart), "updates": self.updates.told()}
 
     @property
     def _servers(self) -> tuple[ViewServer, ...]:
@@ -269,11 +294,13 @@ class DnsService(service.Service):
             turn = {self.wan: UDP_TURN, self.update: UDP_TURN_UPDATES}.get(server, UDP_TURN_BESIDE)
             datagrams = DnsDatagrams(server, self._clock, turn)
             self._ports.append(self._clock.listenUDP(port, datagrams, interface=address, maxPacketSize=longest))
+            if server is self.lan:
+                self.shared.sockets.append((self._ports[-1], datagrams))
         with explained("TCP", endpoint):
             self._ports.append(self._clock.listenTCP(port, server, backlog=BACKLOG, interface=address))
 
     def _unbind(self) -> defer.Deferred[None]:
-        ports, self._ports = self._ports, []
+        ports, self._ports, self.shared.sockets = self._ports, [], []
         done = defer.gatherResults([defer.maybeDeferred(port.stopListening) for port in ports], consumeErrors=True)
         return done.addErrback(lambda failure: self._log.failure("closing a DNS socket", failure)).addCallback(_nothing)
 

@@ -69,6 +69,10 @@ EVENTS: Mapping[str, Mapping[str, str]] = {
         "datapath: not everything was removed: {error}": "datapath-not-removed",
         "datapath: stray senders are not taken at present, the next ones are tried again: {error}": "strays-not-taken",
     },
+    "dns.forward.keeping": {
+        "{why}: begun anew in {wait} s": "forwarder-begun-anew",
+        "{what}, {count} times wrong: {said}": "forwarder-faulty",
+    },
     "dns.forward.service": {
         "the resolver {resolver} does not answer: {why}": "resolver-silent",
         "the resolver {resolver} answers again": "resolver-again",

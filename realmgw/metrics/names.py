@@ -126,6 +126,13 @@ NAMES = (
     ),
     gauge("forwarder_listed_names", "Names on lists of names that are not to be had.", at("dns.list *.names")),
     counter("forwarder_listed", "Queries that such lists decided.", at("dns.list *.decided")),
+    counter("forwarder_processes", "Times that the forwarder's own process was begun.", at("forwarder.begun")),
+    counter(
+        "forwarder_returned",
+        "Queries of the LAN that this process left to the gateway, and those that were lost on the way.",
+        *by("result", "forwarder", taken="returned", lost="unreturned"),
+    ),
+    gauge("forwarder_apart", "1 while it reads the LAN's queries, 0 while the gateway does.", at("forwarder.apart")),
     counter(
         "update_events",
         "What became of messages at the update face, by event.",

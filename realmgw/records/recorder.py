@@ -25,11 +25,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from realmgw.daemon.frames import Frames
 from realmgw.datapath.netlink import accounted
 from realmgw.datapath.netlink.accounted import Ended
 from realmgw.errors import RealmGatewayError
 from realmgw.records.exporting import Collector, Exporting
-from realmgw.records.frames import CHANNEL, HOSTS, OPENED, Frames
+from realmgw.records.frames import CHANNEL, HOSTS, OPENED
 from realmgw.records.known import Known, Subscriber
 from realmgw.records.lasting import Counted, Lasting
 from realmgw.records.looking import Looking

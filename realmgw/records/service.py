@@ -24,14 +24,15 @@ from twisted.logger import Logger
 from realmgw.config.flow_records import Ipfix, Transport
 from realmgw.config.settings import Settings
 from realmgw.config.steps import Blocking, Steps, portions
+from realmgw.daemon.child import Child
+from realmgw.daemon.frames import frame
 from realmgw.datapath.netlink import accounted
 from realmgw.datapath.netlink.client import open_socket
 from realmgw.errors import PlatformError
 from realmgw.records import totals
-from realmgw.records.frames import HOSTS, OPENED, frame
+from realmgw.records.frames import CHANNEL, HOSTS, OPENED
 from realmgw.records.history import History
 from realmgw.records.known import Flow, Opening
-from realmgw.records.process import Child
 from realmgw.records.tables import GROUP, HOST
 from realmgw.subscribers.model import Host
 from realmgw.subscribers.reach import Around
@@ -46,6 +47,8 @@ PAUSE = 0.05  # seconds
 """While it does not listen, it is tried so much later."""
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds
 """How soon a recorder that has ended is begun anew."""
+RECORDER = "realmgw.records.recorder"
+"""What it runs."""
 BUFFER = 1 << 26  # octets
 """So much may wait in the kernel, some 50 000 ends, also while there is no recorder."""
 DEAF = "net.netfilter.nf_conntrack_events is 0, so conntrack tells of no flow that ends (1 or 2 would be right)"
@@ -162,9 +165,11 @@ class RecordsService(Service):
             "database": str(self._history.path) if how.database else "", "dropped": self._dropped,
         }  # fmt: skip
         inside = [str(each) for each in (*around.links, *around.reached)]
-        self._child = Child(self._reactor, self._reported, self._ended)
+        self._child = Child("the recorder", RECORDER, self._reactor, self._reported, self._ended)
         try:
-            self._child.begin(frame(todo, inside, [each.packed for each in around.own]), self._channel.fileno())
+            self._child.begin(
+                frame(todo, inside, [each.packed for each in around.own]), {CHANNEL: self._channel.fileno()}
+            )
         except OSError as error:
             self._ended(self._child, f"the recorder can not be started: {error.strerror}")
             return

@@ -30,6 +30,8 @@ from realmgw.dashboard.service import DashboardService
 from realmgw.datapath.neighbours.answering import Answers
 from realmgw.datapath.neighbours.service import NeighboursService
 from realmgw.datapath.service import DatapathService
+from realmgw.dns.forward.keeping import ForwarderService
+from realmgw.dns.service import DnsService
 from realmgw.metrics.gateway import GATEWAY
 from realmgw.metrics.service import MetricsService, built
 from realmgw.portal.service import PortalService
@@ -49,6 +51,7 @@ class Companions:
         allocator: The pool.
         conntrack: Which flows there are.
         datapath: What stands in the kernel.
+        dns: Names.
 
     Attributes:
         portal: Has to be told of addresses that are guests' no more.
@@ -60,7 +63,9 @@ class Companions:
         after_dns: Those that start after it, since nobody waits for them.
     """
 
-    def __init__(self, ground: Ground, allocator: Allocator, conntrack: Conntrack, datapath: DatapathService) -> None:
+    def __init__(
+        self, ground: Ground, allocator: Allocator, conntrack: Conntrack, datapath: DatapathService, dns: DnsService
+    ) -> None:
         self.portal = _portal(ground)
         self.proxy = webproxy = _webproxy(ground)
         records = _records(ground, allocator, conntrack)
@@ -72,7 +77,8 @@ class Companions:
         metrics = MetricsService(ground.settings.metrics, GATEWAY, self.present.read, ground.reactor, ground.present)
         self.dashboard = _dashboard(ground)
         self.before_dns = (synproxy, _neighbours(ground, allocator), webproxy, records)
-        self.after_dns = (alerts, self.portal, metrics, self.dashboard)
+        forwarder = ForwarderService(dns.shared, ground.reactor, ground.telling("forwarder"))
+        self.after_dns = (forwarder, alerts, self.portal, metrics, self.dashboard)
         self.commands: Mapping[str, Callable[..., Any]] = {
             "synproxy/show": lambda: {"proxies": synproxy.show()},
             "webproxy/show": webproxy.show,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import time
 from collections.abc import Iterable
@@ -35,6 +34,7 @@ from realmgw.control.saying import Says
 from realmgw.control.server import ControlService
 from realmgw.control.service import ReloadService, beside, repeated, trouble_began, trouble_ended
 from realmgw.control.tracing import Tracing
+from realmgw.daemon import collecting
 from realmgw.daemon.ordered import OrderedService
 from realmgw.daemon.service import ProcessService, the_reactor
 from realmgw.datapath import selecting
@@ -49,11 +49,6 @@ from realmgw.tap.options import Options
 from realmgw.tap.parts import Packets, allocator_of, dns_of
 from realmgw.tap.probing import looking
 
-GC_THRESHOLDS = 500_000, 20, 100
-"""Claims live for seconds, and leave no cycles behind: at any rate that a core can serve, the collector finds nothing
-among them, and only makes everybody wait (10 ms for each 50 000 objects). What it is for, connections and failures that
-refer to each other, is rare enough to come to half a million objects once in a long while."""
-
 
 def compose(running: Running, options: Options, secrets: config.Secrets = config.NO_SECRETS) -> OrderedService:
     """Put the gateway together: who starts later tells nobody what those before could not honour."""
@@ -64,7 +59,7 @@ def compose(running: Running, options: Options, secrets: config.Secrets = config
     leases, book = kept.leases(ground), Book(allocator.askers)  # first: hosts that are kept come to the kernel at once
     packets = Packets(ground, allocator, conntrack, lendable, purging=bool(options["purge"]))
     dns, reputations = dns_of(ground, allocator, secrets, leases.hosts.guests), kept.reputations(ground, book)
-    companions = Companions(ground, allocator, conntrack, packets.datapath)
+    companions = Companions(ground, allocator, conntrack, packets.datapath, dns)
     parts = Parts(
         packets.datapath, allocator, dns, partial(_configure, log, packets, reputations, companions),
         partial(kept.keep, ground), loading, ground.tell_written, ground.elsewhere, ground.tell_kept,
@@ -132,10 +127,7 @@ def _configure(
 
 def _report(ground: Ground, says: Says, process: ProcessService) -> None:
     """All services run."""
-    # What was loaded stays for good: the collector need not walk through it again and again.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
+    collecting.settle()
     says.started()
     says.datapath.settle()
     kept.keep_first(ground)

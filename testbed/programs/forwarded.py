@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import gc
 import multiprocessing
 import re
 import select
@@ -35,9 +34,9 @@ import dns.query
 from realmgw.allocation.allocator import Allocator
 from realmgw.config import settings
 from realmgw.config.values import Resolver
+from realmgw.daemon import collecting
 from realmgw.dns.service import DnsService
 from realmgw.subscribers.model import Directory
-from realmgw.tap.composition import GC_THRESHOLDS
 
 HOST = "127.0.0.1"
 PATIENCE = 60.0  # seconds
@@ -101,8 +100,7 @@ def gateway(*resolvers: int) -> None:
     )
     pool = Allocator(made.allocation, [ip_network("192.0.2.0/24")], now=time.monotonic())
     DnsService(made, Directory({}, {}), pool, reactor, time.monotonic).startService()
-    gc.freeze()  # as the whole gateway has it
-    gc.set_threshold(*GC_THRESHOLDS)
+    collecting.settle()  # as the whole gateway has it
     reactor.run()
 
 

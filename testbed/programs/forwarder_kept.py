@@ -25,11 +25,11 @@ from realmgw.config import lists
 from realmgw.config.dns import Forwarding, NameList
 from realmgw.config.settings import Dns, DnsView, Interfaces, Pools, Settings
 from realmgw.config.steps import Blocking, Steps
+from realmgw.daemon import collecting
 from realmgw.dns.codec import names
 from realmgw.dns.forward.answers import read
 from realmgw.dns.forward.cache import Cache, pack
 from realmgw.dns.forward.policy import NameSet, compiling
-from realmgw.tap.composition import GC_THRESHOLDS
 
 T = TypeVar("T")
 
@@ -70,8 +70,7 @@ def list_of_names(path: Path) -> str:
     path.write_text("".join(f"0.0.0.0 a{number}.ads.example.net\n" for number in range(NAMES)))
     made = Dns(DnsView(), DnsView(), forward=Forwarding(lists=(NameList("ads", path),)))
     settings = Settings("gateway", (), Interfaces("wan", ("lan",)), Pools(()), made)
-    gc.freeze()  # as the whole gateway has it
-    gc.set_threshold(*GC_THRESHOLDS)
+    collecting.settle()  # as the whole gateway has it
     before = resident()
     [found], steps = reading(settings)
     grown = resident() - before

@@ -148,11 +148,16 @@ class Forwarder:
             self._begin(key, _Pending(question))
         return self._form(entry.packed, asked, age), min(entry.until, entry.since + age + 1)
 
+    @property
+    def outstanding(self) -> int:
+        """How many questions are under way."""
+        return len(self._pending)
+
     def counts(self) -> dict[str, object]:
         """What was counted, and what there is."""
         return {
             **{each.name.lower(): self._events[each] for each in Event},
-            "outstanding": len(self._pending), "kept": len(self.cache), "octets": self.cache.octets,
+            "outstanding": self.outstanding, "kept": len(self.cache), "octets": self.cache.octets,
         }  # fmt: skip
 
     def _form(self, packed: Packed, asked: Asked, age: int, options: tuple[tuple[int, bytes], ...] = ()) -> bytes:

@@ -94,10 +94,10 @@ class NamePolicy:
     """Answers questions for names that are not to be had.
 
     Args:
-        host_at: Finds out who asks.
+        host_at: Finds out who asks; None: that is not known here, and what depends on it is for those who are careful.
     """
 
-    def __init__(self, host_at: HostAt) -> None:
+    def __init__(self, host_at: HostAt | None) -> None:
         self._host_at = host_at
         self._lists: tuple[NameSet, ...] = ()
 
@@ -142,6 +142,8 @@ class NamePolicy:
             if verdict is None:
                 continue
             if not each.is_for_all:
+                if self._host_at is None:
+                    return None, True
                 host = host if is_personal else self._host_at(_packed(address))
                 is_personal = True
                 if not each.holds_for(host):

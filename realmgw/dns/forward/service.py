@@ -49,13 +49,16 @@ class Forwarding:
     Args:
         reactor: The reactor.
         present: The present, in monotonic seconds.
-        host_at: Finds out which subscriber asks.
+        host_at: Finds out which subscriber asks; None: that is not known here.
+        careful: Answers questions where it depends on who asks whether there is an answer; None: the forwarder does.
 
     Attributes:
         answer: Answers questions (a `view.Part`).
     """
 
-    def __init__(self, reactor: Any, present: Callable[[], float], host_at: HostAt) -> None:
+    def __init__(
+        self, reactor: Any, present: Callable[[], float], host_at: HostAt | None, careful: Part | None = None
+    ) -> None:
         self._reactor = reactor
         self._streams = Streams(reactor)
         self._events = [0] * len(Event)
@@ -65,12 +68,13 @@ class Forwarding:
         means = Means(self._upstreams, self._sockets, self._waits.later, present, os.urandom, self._events)
         self._forwarder = Forwarder(means)
         self._policy = NamePolicy(host_at)
-        self.answer = self._policy.before(self._forwarder.forward, self._forwarder.forward)
+        self._careful = careful or self._forwarder.forward
+        self.answer = self._policy.before(self._forwarder.forward, self._careful)
 
     def repeated(self, counts: Counts) -> tuple[Part, Fast]:
         """What answers questions of a view that counts there, and its fast path."""
         repeated = Repeated(self._forwarder, counts, self._events)
-        return self._policy.before(repeated.forward, self._forwarder.forward), repeated.answer
+        return self._policy.before(repeated.forward, self._careful), repeated.answer
 
     def configure(self, settings: Settings, table: ZoneTable, files: Files) -> None:
         """From the next query on, go by these."""
@@ -83,6 +87,11 @@ class Forwarding:
         resolvers = {f"resolver {text}": each for text, each in self._upstreams.counts().items()}
         forward = {**self._forwarder.counts(), "seconds": self._upstreams.latencies.counts()}
         return {"forward": forward, **resolvers, **self._policy.counts()}
+
+    @property
+    def outstanding(self) -> int:
+        """How many questions are under way."""
+        return self._forwarder.outstanding
 
     def close(self) -> None:
         """Ends all questions and connections."""

@@ -5,9 +5,12 @@ These tests need root. They build the testbed's namespaces under names of their 
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,12 +19,14 @@ import dns.message
 import dns.query
 import dns.rcode
 
+from realmgw.control.command.client import ask
 from realmgw.test.kernel.realm_case import FIRST, RealmTestCase
 
 if TYPE_CHECKING:
     from testbed.realm.gateway import Gateway
     from testbed.realm.topology import Testbed
 
+PATIENCE = 60.0  # seconds
 LAN, WAN, RESOLVER = "192.168.0.1", "100.64.1.130", "100.64.3.10"
 SERVER = """
 import socket, sys
@@ -99,6 +104,8 @@ class ForwarderTests(RealmTestCase):
 class ListTests(ForwarderTests):
     """A LAN on which some names are not to be had."""
 
+    more: ClassVar[Mapping[str, Any]] = {}
+
     def build(self) -> tuple[Testbed, Gateway]:
         """With a list for everybody, and one for a subscriber."""
         folder = Path(self.mktemp()).absolute()
@@ -110,7 +117,7 @@ class ListTests(ForwarderTests):
             {"name": "one", "file": str(folder / "games.rpz"), "form": "rpz", "subscribers": ["one.gwa.demo"]},
         ]
         dns = ForwarderTests.settings["dns"]
-        type(self).settings = {"dns": {**dns, "forward": {**dns["forward"], "lists": lists}}}
+        type(self).settings = {"dns": {**dns, "forward": {**dns["forward"], **self.more, "lists": lists}}}
         return super().build()
 
     def test_names_are_not_to_be_had(self) -> None:
@@ -124,3 +131,38 @@ class ListTests(ForwarderTests):
         self.assertEqual(self.tell("ads.example.net.", namespace="gwa").rcode(), dns.rcode.NXDOMAIN)
         self.assertEqual(self.tell("a.games.example.net.", namespace="gwa").rcode(), dns.rcode.NOERROR)
         self.assertEqual(self.tell("a.games.example.net.").rcode(), dns.rcode.NXDOMAIN)
+
+
+class ApartTests(ListTests):
+    """The same, with a process beside the gateway that answers the LAN."""
+
+    more: ClassVar[Mapping[str, Any]] = {"process": "own"}
+
+    def build(self) -> tuple[Testbed, Gateway]:
+        """It is waited for."""
+        testbed, gateway = super().build()
+        try:
+            self.wait(gateway, lambda counts: counts["apart"])
+        except BaseException:
+            gateway.stop()
+            testbed.close()
+            raise
+        return testbed, gateway
+
+    def wait(self, gateway: Gateway, holds: Callable[[dict[str, int]], object]) -> None:
+        """Until that holds of what is counted."""
+        end = time.monotonic() + PATIENCE
+        while not holds(ask(gateway.control, "status")["counts"]["forwarder"]):
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.1)
+
+    def test_it_is_killed(self) -> None:
+        """The gateway answers at once, and another one is begun."""
+        self.resolver()
+        begun = ask(self.gateway.control, "status")["counts"]["forwarder"]["begun"]
+        children = (task / "children" for task in Path(f"/proc/{self.gateway.pid}/task").iterdir())
+        [pid] = (int(each) for text in children for each in text.read_text().split())
+        os.kill(pid, signal.SIGKILL)
+        self.assertEqual(self.tell("one.gwa.demo.").answer[0][0].address, FIRST)
+        self.assertEqual(self.tell("fourth.example.net.").answer[0][0].address, "198.51.100.7")
+        self.wait(self.gateway, lambda counts: counts["begun"] > begun and counts["apart"])

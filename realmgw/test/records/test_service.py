@@ -18,13 +18,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.config.flow_records import Ipfix, Transport
 from realmgw.config.settings import Endpoint, FlowRecords, Interfaces, Pools, Settings
 from realmgw.config.steps import Blocking, finish
+from realmgw.daemon import child as process
+from realmgw.daemon.child import DEATH, FAREWELL
+from realmgw.daemon.frames import Frames
 from realmgw.errors import PlatformError
-from realmgw.records import process
 from realmgw.records import service as module
 from realmgw.records.exporting import Collector
-from realmgw.records.frames import HOSTS, OPENED, Frames
+from realmgw.records.frames import HOSTS, OPENED
 from realmgw.records.known import Flow
-from realmgw.records.process import DEATH, FAREWELL
 from realmgw.records.service import EVERY, FIRST_WAIT, RecordsService, Sources
 from realmgw.subscribers.model import Host, Profile
 from realmgw.subscribers.reach import NOWHERE

@@ -1,20 +1,24 @@
-"""The recorder as the gateway has it: begun, told, listened to, ended. Edge: processes, the reactor."""
+"""A process beside the gateway, as this has it: begun, told, listened to, ended.
+
+It is the same interpreter with the same packages, and nothing that the environment or the folder says. It is told news
+(`realmgw.daemon.frames`) by its standard input, and reports by its standard output, in JSON, a line each.
+
+Edge: processes, the reactor.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
-from realmgw.records.frames import CHANNEL
-
 FAREWELL = 5.0  # seconds
-"""How long it may take to write what it has heard."""
+"""How long it may take to end what it has begun."""
 DEATH = 1.0  # seconds
 """How long it may take to die, once it was killed."""
 MOST_UNREAD = 1 << 26  # octets
@@ -23,13 +27,15 @@ MOST_SAID = 4000  # octets
 """So much is kept of what it says when something is wrong with it."""
 LONGEST = 65_536  # octets
 """Of a report."""
-_CODE = "import sys; sys.path[:] = {path!r}; from realmgw.records.recorder import main; main()"
+_CODE = "import sys; sys.path[:] = {path!r}; from {module} import main; main()"
 
 
 class Child(ProcessProtocol):
-    """A recorder, as long as it runs.
+    """One, as long as it runs.
 
     Args:
+        what: What people call it.
+        module: Whose `main` it runs.
         reactor: Twisted's.
         report: Told of each report.
         ended: Called once, when it does not run any more, with why, in a line.
@@ -40,8 +46,14 @@ class Child(ProcessProtocol):
     """
 
     def __init__(
-        self, reactor: Any, report: Callable[[dict[str, Any]], object], ended: Callable[[Child, str], object]
+        self,
+        what: str,
+        module: str,
+        reactor: Any,
+        report: Callable[[dict[str, Any]], object],
+        ended: Callable[[Child, str], object],
     ) -> None:
+        self._what, self._module = what, module
         self._reactor = reactor
         self._report = report
         self._ended = ended
@@ -51,17 +63,15 @@ class Child(ProcessProtocol):
         self._kill: Any = None
         self.pid, self.has_room, self._unread = 0, True, 0
 
-    def begin(self, first: bytes, channel: int) -> None:
+    def begin(self, first: bytes, given: Mapping[int, int]) -> None:
         """Start it, and tell it what to do; raises `OSError` if that is refused.
-
-        It is the same interpreter with the same packages, and nothing that the environment or the folder says.
 
         Args:
             first: That.
-            channel: The file of the socket at which ends are told.
+            given: Files that it has as well: ours, by the numbers that they have there.
         """
-        files = {0: "w", 1: "r", 2: "r", CHANNEL: channel}
-        command = [sys.executable, "-I", "-c", _CODE.format(path=sys.path)]
+        files = {0: "w", 1: "r", 2: "r", **given}
+        command = [sys.executable, "-I", "-c", _CODE.format(path=sys.path, module=self._module)]
         self.pid = self._reactor.spawnProcess(self, command[0], command, env={}, childFDs=files).pid
         self._transport.registerProducer(self, streaming=True)
         self.tell(first)
@@ -73,11 +83,16 @@ class Child(ProcessProtocol):
         self._transport.write(news)
         if not self.has_room:
             self._unread += len(news)
-            if self._unread > MOST_UNREAD and self._kill is None:
-                self._signal()
+            if self._unread > MOST_UNREAD:
+                self.kill()
+
+    def kill(self) -> None:
+        """End it at once; nothing where that was begun."""
+        if not self._is_over and self._kill is None:
+            self._signal()
 
     def end(self) -> Deferred[None]:
-        """Have it end when it has written what it has heard; fires when it does not run any more.
+        """Have it end when it has done what it has begun; fires when it does not run any more.
 
         One that waits for a disk which does not answer can not even be killed: it is waited for no longer.
         """
@@ -138,5 +153,5 @@ class Child(ProcessProtocol):
         how: Any = reason.value
         by = f"by signal {how.signal}" if how.signal else f"with status {how.exitCode}"
         last = self._said.decode(errors="replace").strip().rpartition("\n")[2]
-        self._ended(self, f"the recorder has ended {by}" + (f": {last}" if last else ""))
+        self._ended(self, f"{self._what} has ended {by}" + (f": {last}" if last else ""))
         self._is_gone()

@@ -1,4 +1,4 @@
-"""What a recorder is told, in whatever pieces it comes."""
+"""What a process beside is told, in whatever pieces it comes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.records.frames import Frames, frame
+from realmgw.daemon.frames import Frames, frame
 
 NEWS: tuple[Any, ...] = (
     ("hosts", 1.5, [(b"\xc0\xa8\0\1", "one.example.org.", ("gold",)), (b"\0", None, ())]),
