@@ -18,6 +18,7 @@ _ESCAPE = re.compile(rb"\\([0-9]{3}|[^0-9])", re.DOTALL)
 _LABEL = re.compile(rb"((?:[^.\\]|\\.)*)\.", re.DOTALL)
 _LENGTHS = {length: bytes((length,)) for length in range(1, MAX_LABEL + 1)}
 _SPECIAL = frozenset(b'.\\"();@$')
+_PLAIN = bytes(octet for octet in range(0x21, 0x7F) if octet not in _SPECIAL)
 
 
 class BadNameError(MalformedError):
@@ -97,6 +98,8 @@ def to_text(wire: bytes) -> str:
 
 
 def _label_text(label: bytes) -> str:
+    if not label.translate(None, _PLAIN):  # as nearly always
+        return label.decode()
     return "".join([_octet_text(octet) for octet in label])
 
 

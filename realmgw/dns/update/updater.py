@@ -248,15 +248,15 @@ class Updates:
             return self._answer(asked, Rcode.SERVFAIL, f"{OUTSTANDING} updates are under way")
         self.counts.events[Event.UPDATES] += 1
         query = asked.message.query
-        asking = Asking(query, (), (), None if signer is None else signer.key)
-        task = _Task(asking, once, signer, str(asked.asker.address[0]), set())
+        key = None if signer is None else signer.key
+        task = _Task(Asking(query, (), (), key), once, signer, str(asked.asker.address[0]), set())
         try:
             refuse_zone(query, self._contents, self._aliases)
             prerequisites, updates = asked.message.entries()
         except (RefusedError, MalformedError) as error:
             self._settle(task, error.rcode if isinstance(error, RefusedError) else Rcode.FORMERR, str(error))
             return self._join(task, asked)
-        task.asking = attrs.evolve(asking, prerequisites=prerequisites, updates=updates)
+        task.asking = Asking(query, prerequisites, updates, key)
         task.touched = task.asking.touched
         self._queue(task)
         return self._join(task, asked)

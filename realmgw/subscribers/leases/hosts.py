@@ -29,7 +29,6 @@ USUAL = (
 )
 """By what a registered host is reached, unless the configuration says; those with a proxy where there is one."""
 
-_terms = lru_cache(64)(Terms)
 _profile = lru_cache(64)(Profile)
 
 
@@ -60,7 +59,7 @@ def _entry(name: str, addresses: Iterable[IPv4Address | IPv6Address], settings: 
     usual = settings.dns.update.defaults
     services = USUAL if usual.services is None else usual.services
     is_proxied = usual.services is not None or bool(settings.pools.service)
-    offers = tuple(_offer(name, each) for each in services if is_proxied or not each.proxy_required)
+    offers = tuple([Offer(before + name, terms) for before, terms in _offered(services, is_proxied=is_proxied)])
     by_version = {each.version: each for each in addresses}
     address, address6 = by_version.get(4), by_version.get(6)
     assert address is None or isinstance(address, IPv4Address)
@@ -69,9 +68,15 @@ def _entry(name: str, addresses: Iterable[IPv4Address | IPv6Address], settings: 
     return Entry(name, address, offers, profile, address6=address6)
 
 
-def _offer(name: str, service: DefaultService) -> Offer:
-    terms = _terms(**{field.name: getattr(service, field.name) for field in attrs.fields(Terms)})
-    return Offer(name if service.label is None else f"{service.label}.{name}", terms)
+@lru_cache(8)
+def _offered(services: tuple[DefaultService, ...], *, is_proxied: bool) -> tuple[tuple[str, Terms], ...]:
+    """What stands before the host's name in that of each service, and its terms, which all hosts share."""
+    keys = [field.name for field in attrs.fields(Terms)]
+    return tuple(
+        ("" if each.label is None else f"{each.label}.", Terms(**{key: getattr(each, key) for key in keys}))
+        for each in services
+        if is_proxied or not each.proxy_required
+    )
 
 
 class Hosts:
