@@ -8,7 +8,7 @@ from operator import itemgetter
 
 import attrs
 
-from realmgw.config import rulenames
+from realmgw.config import identifiers
 from realmgw.config.addresses import prefix6
 from realmgw.config.labels import Label
 from realmgw.config.validators import Section, choice, integer, key, number, parsed, remembered, sequence
@@ -67,7 +67,7 @@ class PrefixMode:
 class Outbound6:
     """How IPv6 flows of a LAN leave."""
 
-    lan: str = key(parsed(rulenames.interface_name))
+    lan: str = key(parsed(identifiers.interface_name))
     """Name of its interface."""
     leave: Leave6 = key(choice(Leave6))
     """How."""

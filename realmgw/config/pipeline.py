@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-from realmgw.config import rulenames
+from realmgw.config import identifiers
 from realmgw.config.addresses import network
 from realmgw.config.document import Node, Problems
 from realmgw.config.labels import Label
@@ -119,7 +119,7 @@ def _origin() -> str:
     return value
 
 
-_interface = remembered(Label.STAGE_INTERFACE, parsed(rulenames.interface_name))
+_interface = remembered(Label.STAGE_INTERFACE, parsed(identifiers.interface_name))
 _networks = sequence(parsed(network), at_most=MOST_WRITTEN)
 _rate = integer(1, MOST_RATE)
 _rules = stage_rules(_interface, MOST_RULES)
@@ -314,7 +314,7 @@ class Segment:
 class Pipeline:
     """The stages."""
 
-    tunnels: tuple[str, ...] = key(sequence(remembered(Label.TUNNEL, parsed(rulenames.interface_name))), ())
+    tunnels: tuple[str, ...] = key(sequence(remembered(Label.TUNNEL, parsed(identifiers.interface_name))), ())
     """Interfaces of neither side that stages may be about."""
     marking: bool = key(boolean, False)
     """Whether packets are marked by where they come from and go to."""

@@ -13,7 +13,7 @@ from pathlib import PurePath
 
 import attrs
 
-from realmgw.config import rulenames
+from realmgw.config import identifiers
 from realmgw.config.addresses import AddressRange, PortRange, host, ipv4_range, port_range, prefixes, url
 from realmgw.config.alerts import ALERTS
 from realmgw.config.alerts import Alerts as Alerts
@@ -88,7 +88,7 @@ from realmgw.config.values import Resolver as Resolver
 from realmgw.config.webproxy import Webproxy as Webproxy
 
 FOLDERS = sequence(parsed(PurePath), at_most=MOST_FOLDERS)
-interface = parsed(rulenames.interface_name)
+interface = parsed(identifiers.interface_name)
 
 
 class Attachment(enum.Enum):
@@ -311,7 +311,7 @@ class Forward:
 class Datapath:
     """The kernel's rules."""
 
-    table: str = key(parsed(rulenames.table_name), "realmgw")
+    table: str = key(parsed(identifiers.table_name), "realmgw")
     """Name of our nftables table (family inet)."""
     reject_rate: int = key(integer(1, 1_000_000), 1000)
     """Refusals told to senders per second; beyond it they are dropped in silence."""

@@ -12,7 +12,7 @@ from typing import Any
 from realmgw import config
 from realmgw.config import certificates
 from realmgw.config.disk import is_public
-from realmgw.config.named import reading_secrets
+from realmgw.config.references import reading_secrets
 from realmgw.config.settings import DashboardTls, PortalTls, Settings
 from realmgw.config.steps import Blocking, finish
 from realmgw.config.tls import tls_options

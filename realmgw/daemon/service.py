@@ -30,7 +30,7 @@ from twisted.python.usage import Options
 from zope.interface import implementer
 
 from realmgw.config.disk import read
-from realmgw.config.service import Helper
+from realmgw.config.readers import Helper
 from realmgw.daemon.manager import Look, Manager
 from realmgw.errors import RealmGatewayError
 

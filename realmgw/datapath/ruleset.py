@@ -15,7 +15,7 @@ from itertools import chain
 
 import attrs
 
-from realmgw.config import rulenames
+from realmgw.config import identifiers
 from realmgw.config.ipv6 import Ipv6, Ipv6Mode
 from realmgw.config.pipeline import Refused
 from realmgw.config.settings import Address, Dnat, Forward, Network, Nflog, Settings
@@ -99,8 +99,8 @@ class Ruleset:
 
     def __attrs_post_init__(self) -> None:
         """Refuse names that nft's grammar would read as something else."""
-        interfaces = (rulenames.problem(rulenames.interface_name, name) for name in (self.wan, *self.lan))
-        problems = tuple(filter(None, (rulenames.problem(rulenames.table_name, self.table), *interfaces)))
+        interfaces = (identifiers.problem(identifiers.interface_name, name) for name in (self.wan, *self.lan))
+        problems = tuple(filter(None, (identifiers.problem(identifiers.table_name, self.table), *interfaces)))
         if problems:
             raise ConfigurationError(problems)
 

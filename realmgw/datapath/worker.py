@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 
-from realmgw.config.service import Helper
+from realmgw.config.readers import Helper
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")

@@ -8,7 +8,7 @@ from pathlib import PurePath
 
 import attrs
 
-from realmgw.config import rulenames
+from realmgw.config import identifiers
 from realmgw.config.addresses import endpoint, network
 from realmgw.config.external import SYNPROXY_PORT, Logging
 from realmgw.config.metrics import THIS_MACHINE, Metrics
@@ -98,7 +98,7 @@ class NodeSettings:
     """What is answered to whom no entry is for."""
     timestamps: bool = key(boolean, True)
     """Clients are offered timestamps; without them the kernel's SYN proxy knows neither SACK nor a window scale."""
-    table: str = key(parsed(rulenames.table_name), "realmgw_synproxy")
+    table: str = key(parsed(identifiers.table_name), "realmgw_synproxy")
     """Name of the nftables table (family inet)."""
     state: PurePath = key(parsed(PurePath), PurePath("/var/lib/realmgw-synproxy"))
     """Where it is kept what a purge has to put back."""
@@ -127,7 +127,7 @@ def _is_in(address: Address, prefixes: tuple[Network, ...]) -> bool:
     return any(address in each for each in prefixes if each.version == address.version)
 
 
-_interfaces = sequence(parsed(rulenames.interface_name), at_least=1, at_most=MOST_INTERFACES)
+_interfaces = sequence(parsed(identifiers.interface_name), at_least=1, at_most=MOST_INTERFACES)
 NODE = Section(
     NodeSettings,
     {

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 from twisted.internet.defer import Deferred
 
-from realmgw.config.service import Readers
+from realmgw.config.readers import Readers
 from realmgw.config.settings import Settings
 from realmgw.config.steps import Blocking
 from realmgw.control.health import Health, tell_kept, tell_written

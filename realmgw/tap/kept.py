@@ -17,7 +17,7 @@ from realmgw.allocation.reputation.disk import ReputationFile
 from realmgw.allocation.reputation.records import Book
 from realmgw.allocation.service import ReputationService
 from realmgw.config.disk import Hold
-from realmgw.config.service import Readers
+from realmgw.config.readers import Readers
 from realmgw.config.settings import Settings
 from realmgw.config.steps import Blocking
 from realmgw.control.apply import Reloader

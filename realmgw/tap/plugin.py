@@ -14,7 +14,7 @@ from twisted.logger import Logger
 
 from realmgw import config
 from realmgw.config.haproxy import with_user
-from realmgw.config.service import Readers
+from realmgw.config.readers import Readers
 from realmgw.config.settings import Settings
 from realmgw.config.steps import Blocking, now
 from realmgw.control.examination import around, refuse

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from realmgw import config
-from realmgw.config.service import Readers
+from realmgw.config.readers import Readers
 from realmgw.config.settings import Settings
 from realmgw.config.values import Resolver
 from realmgw.control import findings

@@ -16,7 +16,7 @@ from realmgw.config import disk, names
 from realmgw.config.addresses import url as canonical
 from realmgw.config.disk import read
 from realmgw.config.external import Repository
-from realmgw.config.service import Readers
+from realmgw.config.readers import Readers
 from realmgw.config.settings import Settings
 from realmgw.config.steps import Blocking, finish
 from realmgw.config.writing import one_or_each

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePath
 
 from realmgw import config
-from realmgw.config import rulenames
+from realmgw.config import identifiers
 from realmgw.config.disk import HeldError
 from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.control.instance import Place
@@ -55,7 +55,7 @@ def _of(main_file: Path, table: str | None) -> tuple[str, PurePath]:
     if table is None:
         settings = config.load_or_last_good(main_file).settings
         return settings.datapath.table, settings.state
-    problem = rulenames.problem(rulenames.table_name, table)
+    problem = identifiers.problem(identifiers.table_name, table)
     if problem:
         raise CommandError(ExitStatus.USAGE, f"--table: {problem}")
     return table, config.state_folder(main_file)

@@ -11,7 +11,7 @@ import attrs
 
 from realmgw.config import disk, layers
 from realmgw.config.document import Problems
-from realmgw.config.service import Readers
+from realmgw.config.readers import Readers
 from realmgw.config.settings import Settings
 from realmgw.config.steps import Blocking
 from realmgw.datapath import includes, membership

@@ -14,7 +14,7 @@ from siphashc import siphash
 
 from realmgw.config import settings
 from realmgw.config.addresses import plain_address
-from realmgw.config.named import SECRET_LENGTH
+from realmgw.config.references import SECRET_LENGTH
 
 CLIENT_LENGTH = 8  # octets
 LENGTH = 24  # octets

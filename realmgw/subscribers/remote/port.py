@@ -32,7 +32,7 @@ from zope.interface import implementer
 
 from realmgw import __version__
 from realmgw.config.disk import read
-from realmgw.config.service import Readers
+from realmgw.config.readers import Readers
 from realmgw.config.settings import Repository as Settings
 from realmgw.config.steps import Blocking
 from realmgw.errors import PlatformError, RealmGatewayError

@@ -9,7 +9,7 @@ import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw import config
-from realmgw.config.named import Written, loading_all
+from realmgw.config.references import Written, loading_all
 from realmgw.config.steps import Blocking, Steps, finish
 from realmgw.control.apply import PATIENCE, Outcome, Status
 from realmgw.control.health import State

@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, fail, maybeDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.service import NO_THREAD
+from realmgw.config.readers import NO_THREAD
 from realmgw.config.steps import Blocking
 from realmgw.control.apply import Status
 from realmgw.subscribers.registry import Changes

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config import rulenames
+from realmgw.config import identifiers
 from realmgw.config.settings import Attachment, Interfaces, PoolPrefix, Pools, Settings
 from realmgw.datapath import ruleset
 from realmgw.datapath.client import open_nft
@@ -39,10 +39,10 @@ delete table inet {0}
 
 def candidates() -> list[str]:
     """Every word that nft's library has in it."""
-    words = set(rulenames.WORDS)
+    words = set(identifiers.WORDS)
     for library in Path("/usr/lib").rglob("libnftables.so.1"):
         words |= {word.decode() for word in re.findall(rb"(?<![\w.-])[a-z][a-z0-9_]+(?=\0)", library.read_bytes())}
-    return sorted(word for word in words if len(word) <= rulenames.TABLE_NAME)
+    return sorted(word for word in words if len(word) <= identifiers.TABLE_NAME)
 
 
 class NameTestCase(SynchronousTestCase):
@@ -69,12 +69,12 @@ class TableNameTests(NameTestCase):
             self.addCleanup(nft.close)
             refused = [word for word in candidates() if not self.accepts(nft, COMMANDS.format(word))]
         self.assertGreater(len(refused), 100)
-        self.assertEqual(set(refused) - rulenames.WORDS, set())
+        self.assertEqual(set(refused) - identifiers.WORDS, set())
 
     def test_whole_ruleset_stands_under_the_longest_name(self) -> None:
         """With everything that is put behind it."""
         name = "Z" + "z_" * 10 + "9"
-        self.assertEqual(len(rulenames.table_name(name)), rulenames.TABLE_NAME)
+        self.assertEqual(len(identifiers.table_name(name)), identifiers.TABLE_NAME)
         rules = Ruleset.of(SETTINGS, native_queue=False)
         with fresh_namespace():
             nft = open_nft()
@@ -97,7 +97,7 @@ class InterfaceNameTests(NameTestCase):
 
     def test_every_name_that_does_is_one_for_nft_iptables_and_the_kernel(self) -> None:
         """It is made, has its kernel settings, and stands in a rule that means it alone."""
-        good = [name for name in self.names() if rulenames.problem(rulenames.interface_name, name) is None]
+        good = [name for name in self.names() if identifiers.problem(identifiers.interface_name, name) is None]
         self.assertGreater(len(good), 200)
         with fresh_namespace():
             nft = open_nft()

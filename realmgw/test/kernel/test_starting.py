@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from unittest import skipIf
 
-from realmgw.config.service import DEADLINE, NO_THREAD
+from realmgw.config.readers import DEADLINE, NO_THREAD
 from realmgw.control.commands import CommandError
 from realmgw.test.kernel.starting_case import LAN, PATIENCE, SETTINGS, WAN, StartingTestCase
 from realmgw.test.kernel.watch_case import SOON

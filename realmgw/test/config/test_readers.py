@@ -1,4 +1,4 @@
-"""Tests for `realmgw.config.service`."""
+"""Tests for `realmgw.config.readers`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import inlineCallbacks
 from twisted.trial.unittest import TestCase
 
-from realmgw.config.service import NO_THREAD, Helper, Readers
+from realmgw.config.readers import NO_THREAD, Helper, Readers
 from realmgw.config.steps import Blocking
 
 

@@ -1,10 +1,10 @@
-"""Tests for `realmgw.config.rulenames`; whether nft and the kernel agree is asked in realmgw.test.kernel."""
+"""Tests for `realmgw.config.identifiers`; whether nft and the kernel agree is asked in realmgw.test.kernel."""
 
 from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config import rulenames
+from realmgw.config import identifiers
 from realmgw.test.config.test_schema import MINIMAL, refusals, settings
 
 
@@ -21,8 +21,8 @@ class TableNameTests(SynchronousTestCase):
 
     def test_usual_names_of_others_do(self) -> None:
         """Whether somebody has a table of that name is found out at the start."""
-        for name in ("filter", "nat", "realmgw", "gateway", "t", "a" * rulenames.TABLE_NAME, "Realm_2"):
-            self.assertEqual(rulenames.table_name(name), name)
+        for name in ("filter", "nat", "realmgw", "gateway", "t", "a" * identifiers.TABLE_NAME, "Realm_2"):
+            self.assertEqual(identifiers.table_name(name), name)
 
     def test_what_iptables_would_misread_is_refused(self) -> None:
         """A chain of ours has the table's name: a target's can not be one, nor what is too long for it."""
@@ -31,14 +31,14 @@ class TableNameTests(SynchronousTestCase):
             "DNAT",
             "PREROUTING",
             "G1",
-            "a" * (rulenames.TABLE_NAME + 1),
+            "a" * (identifiers.TABLE_NAME + 1),
             "1st",
             "a-b",
             "a b",
             "ä",
             "",
         ):
-            self.assertRaises(ValueError, rulenames.table_name, name)
+            self.assertRaises(ValueError, identifiers.table_name, name)
 
 
 class InterfaceNameTests(SynchronousTestCase):
@@ -71,4 +71,4 @@ class InterfaceNameTests(SynchronousTestCase):
     def test_usual_names_do(self) -> None:
         """VLANs, bridges, tunnels, and what udev makes."""
         for name in ("eth0.7", "enp0s31f6", "br-4f2c", "wg0", "ens18np0@if2", "veth_1", "a" * 15, "+a", "a+b"):
-            self.assertEqual(rulenames.interface_name(name), name)
+            self.assertEqual(identifiers.interface_name(name), name)

@@ -1,4 +1,4 @@
-"""Tests for `realmgw.config.named`."""
+"""Tests for `realmgw.config.references`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.files import load
-from realmgw.config.named import lists, loading_all, parse_secrets
 from realmgw.config.namelists import Verdict
+from realmgw.config.references import lists, loading_all, parse_secrets
 from realmgw.config.steps import Blocking, finish
 from realmgw.errors import ConfigurationError, MalformedError
 from realmgw.test.config.test_schema import MINIMAL
