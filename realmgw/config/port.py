@@ -29,6 +29,8 @@ from realmgw.errors import PlatformError
 
 BACKLOG = 50
 """So many connections may wait to be taken, of operators, monitoring systems, or gateways."""
+LONGEST_PATH = 107  # octets
+"""Of a unix socket (sun_path, without the zero octet at its end)."""
 MODE = 0o660
 """Who may connect to a unix socket: its user and its group."""
 
@@ -105,6 +107,13 @@ def group_number(name: str | None, key: str = "control.group") -> int:
         return -1 if name is None else grp.getgrnam(name).gr_gid
     except KeyError:
         raise PlatformError(f"{key}: there is no group {name}: make it, or name another") from None
+
+
+def unfit(path: Path) -> str:
+    """Why no unix socket can be made at a path, whatever its folder is like; empty if one can."""
+    if (length := len(os.fsencode(path))) > LONGEST_PATH:
+        return f"{path} has {length} octets: write one of at most {LONGEST_PATH}"
+    return f"{path} is no socket: remove it, or write another path" if path.exists() and not path.is_socket() else ""
 
 
 class HeldSocket:

@@ -35,8 +35,6 @@ from realmgw.subscribers.reach import NOWHERE, Around
 
 OURS = "chmod and chown it, or name a folder that is not there yet"
 """What is to be done about a folder that others may write in."""
-LONGEST_SOCKET = 107  # octets
-"""Of a unix socket's path (sun_path, without the zero octet at its end)."""
 
 
 def examine(settings: Settings, do: Callable[[Blocking], Any], *, starting: bool = False) -> Examined:
@@ -186,11 +184,8 @@ def _look_at_alert_file(path: Path, found: Examined) -> None:
 
 
 def _look_at_socket(key: str, path: Path, group: str | None, found: Examined, *, starting: bool) -> None:
-    length = len(bytes(path))
-    if length > LONGEST_SOCKET:
-        found.refused.append(f"{key}: {path} has {length} octets: write one of at most {LONGEST_SOCKET}")
-    elif path.exists() and not path.is_socket():
-        found.refused.append(f"{key}: {path} is no socket: remove it, or write another path")
+    if why := port.unfit(path):
+        found.refused.append(f"{key}: {why}")
     _look_at_folder(_numbers_of(group), found, key, path.parent, found.refused, starting=starting)
 
 

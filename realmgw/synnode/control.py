@@ -23,7 +23,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from realmgw.config.http import PROBLEM, OperatorsSite, say
-from realmgw.config.port import HeldSocket, group_number
+from realmgw.config.port import HeldSocket, group_number, unfit
 from realmgw.errors import PlatformError
 from realmgw.synnode.settings import Operators
 from realmgw.system.unix_http import PREFIX
@@ -32,9 +32,6 @@ CONNECTIONS = 16
 """So many operators and programs at once."""
 FOLDER_MODE = 0o750
 """Of the socket's folder, when it is made here."""
-
-LONGEST = 107
-"""So many octets the path of a unix socket has at most."""
 
 Questions = Mapping[str, Callable[[], Any]]
 """What can be asked for, by path: gives a value for JSON, or a Deferred of one."""
@@ -121,17 +118,15 @@ def problems(settings: Operators, key: str = "control.socket") -> Iterator[str]:
         settings: Where, and who may.
         key: Where that is written.
     """
-    path, name = Path(settings.socket), f"{key}:"
+    path = Path(settings.socket)
     try:
         group_number(settings.group, f"{key.partition('.')[0]}.group")
     except PlatformError as error:
         yield str(error)
-    if len(os.fsencode(path)) > LONGEST:
-        yield f"{name} {path} is too long for a unix socket: write a path of at most {LONGEST} octets"
     there = next(each for each in (path.parent, *path.absolute().parents) if each.exists())
     if not there.is_dir():
-        yield f"{name} {there} is no folder: write another path"
+        yield f"{key}: {there} is no folder: write another path"
     elif not os.access(there, os.W_OK | os.X_OK):
-        yield f"{name} {there} can not be written: be root, or write another path"
-    elif path.exists() and not path.is_socket():
-        yield f"{name} {path} is no socket: remove it, or write another path"
+        yield f"{key}: {there} can not be written: be root, or write another path"
+    elif why := unfit(path):
+        yield f"{key}: {why}"

@@ -107,7 +107,7 @@ class ControlTests(TestCase):
             refused = ControlService(Operators(PurePath(path)), {}, reactor)
             self.assertRaises(PlatformError, refused.startService)
         [problem] = problems(Operators(PurePath(file.with_name("x" * 108))))
-        self.assertIn("is too long", problem)
+        self.assertIn("octets: write one of at most 107", problem)
         self.assertEqual(len(list(problems(Operators(PurePath(self.path), "no-such-group")))), 1)
 
     def test_a_second_node_does_not_take_the_socket(self) -> None:
