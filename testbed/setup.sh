@@ -10,9 +10,10 @@
 CHECKOUT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 VENV=$CHECKOUT/.venv
 PYTHON=$VENV/bin/python
+PROMETHEUS=$CHECKOUT/testbed/build/prometheus
 
-# Whoever starts us may have no environment at all, or one without the administrator's programs.
-export PATH=${PATH:+$PATH:}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=${HOME:-/root}
+# Whoever starts us may have no environment at all, or one without the administrator's programs. The last one is of need_promtool.
+export PATH=${PATH:+$PATH:}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$PROMETHEUS/usr/bin HOME=${HOME:-/root}
 
 source "$CHECKOUT/testbed/help.sh"
 
@@ -30,7 +31,7 @@ KMOD_PACKAGES=(
 
 # What the tests need besides: each of these shells completes our commands, the manual is read by mandoc, the log by
 # systemd's journal, hosts configure themselves by what radvd advertises, DHCP servers tell the gateway of theirs, HAProxy
-# is the reverse proxy, tshark reads what was captured, and nfdump collects flow records.
+# is the reverse proxy, tshark reads what was captured, and nfdump collects flow records. need_promtool has one more.
 TEST_PACKAGES=(
     haproxy
     fish zsh mandoc systemd radvd iputils-ping knot-dnsutils
@@ -95,8 +96,12 @@ need_resolvers() {
             (need_apt "$package") || say "MISSING: $package can not be installed"
         done
     fi
-    [ -e "$unpacked/lib/systemd/systemd-resolved" ] || [ -e "$unpacked/usr/lib/systemd/systemd-resolved" ] ||
-        (unpack_package systemd-resolved "$unpacked") || say "MISSING: systemd-resolved can not be downloaded"
+    (unpack_package systemd-resolved "$unpacked") || say "MISSING: systemd-resolved can not be downloaded"
+}
+
+# need_promtool: Prometheus' own program to look at rules and metrics. Its package brings a service, and is only unpacked.
+need_promtool() {
+    (unpack_package prometheus "$PROMETHEUS") || say "MISSING: promtool can not be downloaded"
 }
 
 # without_services COMMAND...: used by need_apt only, in a shell of its own. What the command installs is not started, and not
@@ -118,12 +123,14 @@ without_services() {
     return $status
 }
 
-# unpack_package PACKAGE FOLDER: downloads a Debian package and unpacks its files, without installing it.
+# unpack_package PACKAGE FOLDER: downloads a Debian package and unpacks its files, without installing it, unless the folder is there.
 unpack_package() {
     local work status
+    [ ! -d "$2" ] || return 0
     say "unpacking the Debian package $1 below testbed/build"
     work=$(mktemp -d) && chmod 755 "$work" && cd "$work" || return 1
-    apt-get -o Acquire::Retries=3 -o APT::Sandbox::User=root download "$1" </dev/null && mkdir -p "$2" && dpkg -x "$1"_*.deb "$2"
+    apt-get -o Acquire::Retries=3 -o APT::Sandbox::User=root download "$1" </dev/null && rm -rf "$2.part" && mkdir -p "$2.part" &&
+        dpkg -x "$1"_*.deb "$2.part" && mv -T "$2.part" "$2" # whole, or not there
     status=$?
     rm -rf "$work"
     return $status

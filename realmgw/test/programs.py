@@ -32,6 +32,7 @@ PACKAGES = {
     "nfdump": "nfdump",
     "nsupdate": "bind9-dnsutils",
     "ping": "iputils-ping",
+    "promtool": "prometheus",
     "radvd": "radvd",
     "setpriv": "util-linux",
     "tshark": "tshark",

@@ -15,6 +15,7 @@ from realmgw.control.command.client import follow
 from realmgw.metrics.gateway import GATEWAY
 from realmgw.metrics.text import OPENMETRICS
 from realmgw.test.kernel.realm_case import FIRST, SECOND, RealmTestCase
+from realmgw.test.metrics import promtool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,6 +100,17 @@ class MetricsTests(RealmTestCase):
         self.assertIn("realmgw_reactor_lag_seconds_count{}", after)
         self.assertGreater(after["process_resident_memory_bytes{}"], 1e7)
         self.assertLess(after["realmgw_metrics_longest_slice_seconds{}"], 0.1)
+
+    def test_promtool_has_nothing_to_say(self) -> None:
+        """Of how metrics are named and told, flows included; it has something to say of one that is named badly."""
+        if reason := promtool.missing():
+            self.skipTest(reason)
+        self.assertEqual(self.public(client.fetch(self.ask("one.gwa.demo"))), FIRST)
+        text = self.scrape()[1]
+        self.assertEqual(promtool.found_in(text), (0, ""))
+        status, said = promtool.found_in(text.replace("realmgw_claims_total", "realmgw_claims"))
+        self.assertIn('realmgw_claims counter metrics should have "_total" suffix', said)
+        self.assertNotEqual(status, 0)
 
     def test_openmetrics_is_told_as_well(self) -> None:
         """To whoever asks for it; every metric is one that is declared, and nothing has a name or an address."""

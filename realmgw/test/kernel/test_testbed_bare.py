@@ -135,6 +135,24 @@ need_apt unbound radvd; cat /usr/sbin/said; ls /usr/sbin"""
         ]
         self.assertEqual(done.stdout.splitlines()[1:], [*disabled, "said"])
 
+    def test_package_is_unpacked_whole_or_not_at_all(self) -> None:
+        """Once; one that has come by halves leaves nothing that would pass for it."""
+        folder = Path(self.mktemp()).absolute()
+        (folder / "made" / "DEBIAN").mkdir(parents=True)
+        (folder / "made" / "program").touch()
+        (folder / "made" / "DEBIAN" / "control").write_text(
+            "Package: some\nVersion: 1\nArchitecture: all\nMaintainer: A <a@example.org>\nDescription: some\n"
+        )
+        script = """apt-get() { echo asked; dpkg-deb --build "$A/made" some_1_all.deb >/dev/null; $B; }
+for _ in 1 2; do unpack_package some "$A/there"; echo $?; done; [ ! -d "$A/there" ] || ls "$A/there" """
+        done = run(script, A=str(folder), B="truncate --size 100 some_1_all.deb")
+        told = [line for line in done.stdout.splitlines() if not line.startswith("==>")]
+        self.assertEqual(told[0::2], ["asked", "asked"], done.stderr)
+        self.assertNotIn("0", told)
+        done = run(script, A=str(folder), B="true")
+        told = [line for line in done.stdout.splitlines() if not line.startswith("==>")]
+        self.assertEqual(told, ["asked", "0", "0", "program"], done.stderr)
+
 
 class CageTests(SynchronousTestCase):
     """Mounts and processes of its own."""

@@ -16,6 +16,7 @@ from realmgw.metrics.gateway import GATEWAY
 from realmgw.test.checkout import CHECKOUT, NO_CHECKOUT
 
 RULES = CHECKOUT / "conf" / "prometheus" / "realmgw.rules.yaml"
+TRIED = CHECKOUT / "conf" / "prometheus" / "realmgw.rules.test.yaml"
 DASHBOARD = CHECKOUT / "conf" / "grafana" / "realmgw.json"
 ADDED = {"instance", "job", "le"}
 """Labels that Prometheus adds, and that of bounds."""
@@ -41,14 +42,20 @@ def rules() -> list[dict[str, Any]]:
     return list(group["rules"])
 
 
+def tries() -> list[dict[str, Any]]:
+    """What promtool tries of the alerts."""
+    return list(YAML(typ="safe").load(TRIED.read_text())["tests"])
+
+
 def panels() -> list[dict[str, Any]]:
     """What the dashboard shows."""
     return [each for each in json.loads(DASHBOARD.read_text())["panels"] if each["type"] != "row"]
 
 
 def expressions() -> Iterator[str]:
-    """All that is asked for in either."""
+    """All that is asked for in either, and what alerts are tried with."""
     yield from (each["expr"] for each in rules())
+    yield from (each["series"] for case in tries() for each in case["input_series"])
     yield from (target["expr"] for panel in panels() for target in panel["targets"])
     yield from (
         each["definition"] for each in json.loads(DASHBOARD.read_text())["templating"]["list"] if "definition" in each
@@ -83,7 +90,7 @@ def wrong(expression: str) -> Iterator[str]:
 
 
 class ConfTests(SynchronousTestCase):
-    """Both files."""
+    """All of them."""
 
     skip = NO_CHECKOUT
 

@@ -9,12 +9,15 @@ from twisted.internet.defer import succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.settings import Metrics
+from realmgw.config.steps import finish
 from realmgw.metrics.declared import Metric, Tree
 from realmgw.metrics.others import NODE, REPOSITORY
 from realmgw.metrics.service import MetricsService
+from realmgw.metrics.text import chosen, writing
 from realmgw.repository import tap as repository
 from realmgw.synnode import tap as node
 from realmgw.synnode.insight import Insight
+from realmgw.test.metrics import promtool
 from realmgw.test.metrics.telling import covered, leaves
 from realmgw.test.synnode.test_files import LEAST
 from realmgw.test.tap.test_composition_counters import reachable
@@ -34,8 +37,8 @@ class OthersTests(SynchronousTestCase):
         self.assertEqual([".".join(place) for place, _ in leaves(tree) if place not in told], [])
         self.assertEqual({each.name for each in metrics if not list(each.values(tree))}, later)
 
-    def test_nodes(self) -> None:
-        """What gateways said, what the kernel took, and how the table is."""
+    def node(self) -> Tree:
+        """What a node has counted."""
         path = Path(self.mktemp())
         path.write_text(f"{LEAST}control: {{socket: sock}}\nmetrics: {{listen: ['127.0.0.1:9101']}}\n")
         options = node.Options()
@@ -44,10 +47,10 @@ class OthersTests(SynchronousTestCase):
         insight = next(each for each in reachable(service) if isinstance(each, Insight))
         insight._server.counts.refused["unreadable"] += 1
         self.patch(node, "deferToThreadPool", lambda *_: succeed({"presented": 3}))
-        self.assert_told(NODE, self.successResultOf(service._read()), set())
+        return self.successResultOf(service._read())
 
-    def test_repositories(self) -> None:
-        """Connections by what became of them, and documents by kind."""
+    def repository(self) -> Tree:
+        """What a repository has counted."""
         options = repository.Options()
         options.parseOptions(
             ["--database", str(Path(self.mktemp()) / "db"), "--listen", "/run/x", "--metrics", "127.0.0.1"]
@@ -55,7 +58,22 @@ class OthersTests(SynchronousTestCase):
         service = self.service(repository.make_service(options))
         documents = next(each for each in reachable(service) if type(each).__name__ == "StoreService")
         documents.read = lambda function: succeed({"subscribers": 2, "policies": 0})  # type: ignore[attr-defined]  # it is one
-        self.assert_told(REPOSITORY, self.successResultOf(service._read()), set())
+        return self.successResultOf(service._read())
+
+    def test_nodes(self) -> None:
+        """What gateways said, what the kernel took, and how the table is."""
+        self.assert_told(NODE, self.node(), set())
+
+    def test_repositories(self) -> None:
+        """Connections by what became of them, and documents by kind."""
+        self.assert_told(REPOSITORY, self.repository(), set())
+
+    def test_promtool_has_nothing_to_say(self) -> None:
+        """Of how they are named and told."""
+        if reason := promtool.missing():
+            self.skipTest(reason)
+        for metrics, tree in ((NODE, self.node()), (REPOSITORY, self.repository())):
+            self.assertEqual(promtool.found_in(finish(writing(metrics, tree, chosen("")))), (0, ""))
 
     def test_what_a_repository_is_not_told_together(self) -> None:
         """Who may ask, and not where; or where it listens itself."""
