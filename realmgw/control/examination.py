@@ -167,6 +167,11 @@ def _look_at_folders(settings: Settings, do: Callable[[Blocking], Any], found: E
     if alerts is not None and alerts.file is not None:
         look = partial(answered, do, alerts.file, partial(_look_at_alert_file, Path(alerts.file), found))
         attempt(found.wrong, look, "alerts.file: ")
+    records = settings.flow_records
+    if records.enabled and records.file is not None:
+        of, lines = "flow_records.file", found.wrong
+        look = partial(_look_at_folder, (), found, of, records.file.parent, lines, starting=starting)
+        attempt(found.wrong, partial(answered, do, records.file.parent, look), f"{of}: ")
     for section, group in {(section, group) for section, _, _, group in sockets}:
         attempt(found.refused, partial(port.group_number, group, f"{section}.group"))
     for section, key, path, group in sockets:

@@ -124,6 +124,7 @@ class Writing:
             if now < self._again:
                 raise PlatformError(self.problem)
             self._again = now + TRY_AGAIN
+            self._kept.path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
             bounds: Any = self._kept
             self._file = RotatingFile(self._kept.path, bounds, "flow records:", "write another flow_records.file")
             self.cut += bool(self._file.end_line())

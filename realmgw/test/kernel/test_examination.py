@@ -176,6 +176,15 @@ class AgreementTests(StartingTestCase):
         self.assertIn("eve.json is not there", "\n".join(examine(config.load(self.main), now).wrong))
         self.start()
 
+    def test_records_that_can_not_be_written(self) -> None:
+        """A gateway starts without them, and says so; `check` does before."""
+        (self.folder / "taken").write_text("")
+        for file, said in (("taken/flows.jsonl", "taken is no folder"), ("/proc/flows.jsonl", "no files can be made")):
+            self.write({"flow_records": {"enabled": True, "file": file}})
+            found = examine(config.load(self.main), now)
+            self.assertEqual(found.refused, [])
+            self.assertRegex("\n".join(found.wrong), rf"flow_records\.file: .*{said}")
+
     def test_packet_queue_that_another_program_has(self) -> None:
         """A start finds it before it touches the kernel; a gateway's own queue is nobody else's."""
         before = self.rules()

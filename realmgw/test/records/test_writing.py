@@ -41,6 +41,14 @@ class WritingTests(SynchronousTestCase):
             self.assertEqual(self.writing().cut, bool(half))
             self.assertEqual(self.path.read_bytes(), whole)
 
+    def test_a_folder_that_is_missing_is_made(self) -> None:
+        """As the state folder is; one that can not be is told."""
+        self.kept = attrs.evolve(self.kept, path=self.folder / "a" / "b" / "flows.jsonl")
+        self.writing().write([LINE])
+        self.assertEqual(self.kept.path.read_bytes(), LINE)
+        self.kept = attrs.evolve(self.kept, path=self.kept.path / "flows.jsonl")
+        self.assertIn("flows.jsonl: File exists", self.writing().problem)
+
     def test_a_full_disk_loses_whole_lines_and_is_told(self) -> None:
         """When there is room again, the file says how many are missing."""
         full = Writing(attrs.evolve(self.kept, path=Path("/dev/full")), lambda: self.now)
