@@ -60,7 +60,7 @@ MAX_HOSTS = 150
 """The private hosts are 192.168.0.100 to .249."""
 MAX_CLIENTS = 230
 """The clients are 100.64.3.10 to .239."""
-PATIENCE = 10.0 * float(os.environ.get("TESTBED_PATIENCE", "1"))  # seconds
+PATIENCE = 20.0 * float(os.environ.get("TESTBED_PATIENCE", "1"))  # seconds
 """How long a program may take to start, to end or to stop. TESTBED_PATIENCE makes it longer on a slow machine."""
 
 QUIET = {
@@ -254,16 +254,14 @@ class Testbed:
         Raises:
             subprocess.TimeoutExpired: It took longer, and was killed.
         """
-        with self.inside(namespace):
-            return subprocess.run(
-                list(argv),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=timeout,
-                env=environment(),
-                check=False,
-            )
+        files = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with self.inside(namespace), start_process(list(argv), **files, env=environment()) as process:
+            try:
+                output, errors = process.communicate(timeout=timeout)
+            except BaseException:
+                process.kill()
+                raise
+        return subprocess.CompletedProcess(list(argv), process.returncode, output.decode(), errors.decode())
 
     def _build(self) -> None:
         """Makes everything, in the order in which it depends on each other."""

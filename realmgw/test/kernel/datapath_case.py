@@ -52,7 +52,7 @@ queue.bind(1, decide)
 print("bound", flush=True)
 queue.run()
 """
-PATIENCE = 5.0  # seconds
+PATIENCE = 30.0  # seconds
 
 
 def settings(*, stray_rate: int, reject_rate: int, dnat: config.Dnat, state: Path) -> config.Settings:
@@ -159,7 +159,7 @@ class DatapathTestCase(SynchronousTestCase):
         with self.testbed.inside(namespace):
             made = socket.socket(self.family, kind, protocol)
         self.addCleanup(made.close)
-        made.settimeout(PATIENCE)
+        made.settimeout(5.0)
         if address or port:
             made.bind((address, port))
         return made

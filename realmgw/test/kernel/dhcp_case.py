@@ -34,7 +34,7 @@ with contextlib.suppress(ImportError):  # installed without the testbed: then th
     from testbed.realm.gateway import Gateway
     from testbed.realm.leased import LeasedTestbed, Machine, copied
 
-PATIENCE = 15.0  # seconds
+PATIENCE = 30.0  # seconds
 """For what a server or a client does by itself."""
 ANOTHER = "192.168.0.60", "192.168.0.61"
 """Addresses that a host may ask for when it has had one of its own."""

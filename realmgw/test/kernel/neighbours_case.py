@@ -17,7 +17,7 @@ from realmgw.test.kernel import requirements
 from realmgw.test.kernel.namespace import enter, fresh_namespace
 
 WAN = "wan0"
-PATIENCE = 10.0  # seconds
+PATIENCE = 30.0  # seconds
 
 
 class ReadingClock(Clock):

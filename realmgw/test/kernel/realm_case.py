@@ -116,5 +116,5 @@ class RealmTestCase(SynchronousTestCase):
         path = f"/download?bytes={size}&rate=1000000"
         doing = client.download(address, 80, path, timeout=20.0, progress=progress)
         running = pool.submit(self.public, doing)
-        begun.result(5.0)
+        begun.result(20.0)
         return running

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from realmgw.test.kernel.datapath_case import must, until
 from realmgw.test.kernel.realm_case import FIRST
-from realmgw.test.kernel.watch_case import SOON, WatchTestCase
+from realmgw.test.kernel.watch_case import WatchTestCase
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
     from testbed.realm.topology import GATEWAY, ON_LINK
@@ -69,7 +69,7 @@ class ClosedTests(WatchTestCase):
             for _ in range(self.FLUSHES):
                 before = self.repairs()
                 self.shell("nft flush ruleset")
-                self.wait(lambda before=before: self.repairs() > before, 3 * SOON, "a flush")  # type: ignore[misc]
+                self.wait(lambda before=before: self.repairs() > before, "a flush")  # type: ignore[misc]
         self.assertGreater(sent[0], 1000)
         for listening in (private, own):
             self.assertRaises(BlockingIOError, listening.recv, 99)

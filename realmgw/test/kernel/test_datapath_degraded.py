@@ -9,7 +9,7 @@ import time
 from realmgw.control.command.client import ask
 from realmgw.test.kernel.datapath_case import must
 from realmgw.test.kernel.realm_case import FIRST
-from realmgw.test.kernel.watch_case import LOOKED, SOON, WatchTestCase
+from realmgw.test.kernel.watch_case import WatchTestCase
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
     from testbed.realm.topology import GATEWAY, GATEWAY_LAN, ON_LINK, ROUTER_WAN
@@ -25,7 +25,7 @@ class DegradedTests(WatchTestCase):
         unused = self.unused()
         self.shell(broken)
         try:
-            self.wait(lambda: told in str(self.status()["troubles"]), LOOKED, broken)
+            self.wait(lambda: told in str(self.status()["troubles"]), broken)
             self.assertEqual(self.status()["state"], "degraded")
             if asked:
                 with self.assertRaisesRegex(Exception, "SERVFAIL"):
@@ -37,7 +37,7 @@ class DegradedTests(WatchTestCase):
             time.sleep(2.2)  # the claim is over
         finally:
             self.shell(well)
-        self.wait(lambda: self.status()["state"] == "healthy", LOOKED, well)
+        self.wait(lambda: self.status()["state"] == "healthy", well)
         self.assertEqual(self.fetch(), FIRST)
         logged = self.log()  # of texts that come again within a minute, the first one only
         self.assertRegex(logged, f"error .*datapath: .*{re.escape(told)}")
@@ -58,20 +58,20 @@ class DegradedTests(WatchTestCase):
             for _ in range(3):
                 with contextlib.suppress(Exception):
                     self.fetch()
-            self.wait(lambda: self.status()["state"] == "degraded", LOOKED, "packets go past")
+            self.wait(lambda: self.status()["state"] == "degraded", "packets go past")
             self.assertIn("packets for the pool go past the packet queue", str(self.status()["troubles"]))
         finally:
             self.shell("iptables -t mangle -D PREROUTING -j ACCEPT")
-        self.wait(lambda: self.status()["state"] == "healthy", LOOKED, "packets are queued")
+        self.wait(lambda: self.status()["state"] == "healthy", "packets are queued")
         self.assertEqual(self.fetch(), FIRST)
 
     def test_lan_without_carrier(self) -> None:
         """Its cable is pulled."""
         must(self.testbed, "test_gwa", ["ip", "link", "set", "eth0", "down"])
-        self.wait(lambda: self.status()["state"] == "degraded", LOOKED, "no carrier")
+        self.wait(lambda: self.status()["state"] == "degraded", "no carrier")
         self.assertIn("interface lan0 is without carrier", str(self.status()["troubles"]))
         self.testbed.run("test_gwa", ["sh", "-c", f"ip link set eth0 up; ip route add default via {GATEWAY_LAN}"])
-        self.wait(lambda: self.status()["state"] == "healthy", LOOKED, "carrier")
+        self.wait(lambda: self.status()["state"] == "healthy", "carrier")
 
     def test_lan_of_another_name(self) -> None:
         """It is gone, as far as the rules are concerned; with its name it is back."""
@@ -125,11 +125,11 @@ class DegradedTests(WatchTestCase):
             self.shell(broken)
             try:
                 self.shell("nft flush ruleset")
-                self.wait(self.is_closed, SOON, broken)
-                self.wait(lambda: self.status()["state"] == "degraded", LOOKED, broken)
+                self.wait(self.is_closed, broken)
+                self.wait(lambda: self.status()["state"] == "degraded", broken)
             finally:
                 self.shell(well)
-            self.wait(lambda: self.status()["state"] == "healthy", LOOKED, well)
+            self.wait(lambda: self.status()["state"] == "healthy", well)
 
     def is_closed(self) -> bool:
         """Whether our table is there."""

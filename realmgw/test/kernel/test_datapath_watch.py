@@ -6,7 +6,7 @@ import time
 
 from realmgw.control.command.client import ask
 from realmgw.test.kernel.realm_case import FIRST, SECOND
-from realmgw.test.kernel.watch_case import LOOKED, SOON, WatchTestCase
+from realmgw.test.kernel.watch_case import WatchTestCase
 
 SAVED = "saved.nft"
 
@@ -14,11 +14,11 @@ SAVED = "saved.nft"
 class PutBackTests(WatchTestCase):
     """What is ours to put back."""
 
-    def damage(self, commands: str, told: str, seconds: float = SOON) -> str:
-        """Somebody does that; it is put back in time, told once, and flows come through; what was logged."""
+    def damage(self, commands: str, told: str) -> str:
+        """Somebody does that; it is put back, told once, and flows come through; what was logged."""
         before, unused = self.repairs(), self.unused()
         self.shell(commands)
-        self.wait(lambda: self.repairs() > before, seconds, commands)
+        self.wait(lambda: self.repairs() > before, commands)
         self.assertEqual(self.fetch(), FIRST)
         logged = self.log()  # of texts that come again within a minute, the first one only
         self.assertIn(told, logged)
@@ -38,25 +38,25 @@ class PutBackTests(WatchTestCase):
         taken, other = "100.64.1.131", "100.64.2.0/28"
         self.shell(f"ip route replace local {taken} dev lo table local proto 2; ip route flush {other} proto 82")
         found = lambda: self.testbed.run("gwa", ["ip", "route", "show", other, "proto", "82"]).stdout  # noqa: E731
-        self.wait(lambda: "unreachable" in found(), SOON, other)
-        self.wait(lambda: self.status()["state"] == "degraded", SOON, taken)
+        self.wait(lambda: "unreachable" in found(), other)
+        self.wait(lambda: self.status()["state"] == "degraded", taken)
         self.assertIn(f"route local {taken}/32 is gone", str(self.status()["troubles"]))
         self.shell(f"ip route delete local {taken} dev lo table local proto 2")
-        self.wait(lambda: self.status()["state"] == "healthy", LOOKED, taken)
+        self.wait(lambda: self.status()["state"] == "healthy", taken)
 
     def test_somebody_elses_route_in_the_place_of_ours_is_told_and_not_taken_over(self) -> None:
         """With how to find it, and no address is lent; when it has gone, ours is put back, of either kind."""
         for theirs, prefix in (("local 100.64.1.131 dev lo table local proto static", "100.64.1.131"),
                                ("100.64.2.0/28 via 100.64.1.129 proto static", "100.64.2.0/28")):  # fmt: skip
             self.shell(f"ip route replace {theirs}")
-            self.wait(lambda: self.status()["state"] == "degraded", SOON, theirs)
+            self.wait(lambda: self.status()["state"] == "degraded", theirs)
             troubles = str(self.status()["troubles"])
             self.assertIn("was refused (File exists): is there another for that prefix", troubles)
             self.assertIn(f"(ip route show table all {prefix}", troubles)
             stands = self.testbed.run("gwa", ["ip", "route", "show", "table", "all", prefix]).stdout
             self.assertIn("static", stands)
             self.shell(f"ip route delete {theirs}")
-            self.wait(lambda: self.status()["state"] == "healthy", LOOKED, theirs)
+            self.wait(lambda: self.status()["state"] == "healthy", theirs)
             self.assertEqual(self.fetch(), FIRST)
 
     def test_a_route_of_ours_too_many(self) -> None:
@@ -73,7 +73,7 @@ class PutBackTests(WatchTestCase):
     def test_settings_that_the_kernel_does_not_tell_of(self) -> None:
         """They are looked at every two seconds."""
         key = "net.netfilter.nf_conntrack_tcp_loose"
-        self.damage(f"sysctl -qw {key}=1", f"{key} is 1, not 0", LOOKED)
+        self.damage(f"sysctl -qw {key}=1", f"{key} is 1, not 0")
 
     def test_queue_step(self) -> None:
         """Its chain, and the jump to it alone; where the kernel has the step in our table, that is all there is."""
@@ -163,7 +163,7 @@ class SavedTests(WatchTestCase):
         self.assertEqual(ask(self.gateway.control, "reload")["status"], "applied")
         before = self.repairs()
         self.shell(f"(echo delete table inet realmgw; cat {self.testbed.folder}/{SAVED}) | nft -f -")
-        self.wait(lambda: self.repairs() > before, SOON, "the copy")
+        self.wait(lambda: self.repairs() > before, "the copy")
         self.assertEqual([self.fetch("one.gwa.demo"), self.fetch("two.gwa.demo")] * 3, [SECOND, FIRST] * 3)
 
     def test_copy_loaded_on_top_is_undone_too(self) -> None:
@@ -171,7 +171,7 @@ class SavedTests(WatchTestCase):
         self.shell(f"nft list table inet realmgw > {self.testbed.folder}/{SAVED}")
         before = self.repairs()
         self.testbed.run("gwa", ["nft", "-f", f"{self.testbed.folder}/{SAVED}"])
-        self.wait(lambda: self.repairs() > before, SOON, "the copy")
+        self.wait(lambda: self.repairs() > before, "the copy")
         listed = self.testbed.run("gwa", ["nft", "list", "chain", "inet", "realmgw", "forwarding"]).stdout
         self.assertEqual(listed.count("forward_invalid"), 1)
 

@@ -24,7 +24,7 @@ SAID, ANSWER = 100, 40
 """What client and host say to each other, in octets."""
 FIELDS = ("sa", "sp", "da", "dp", "pr", "nsa", "nsp", "nda", "ndp", "ipkt", "ibyt", "opkt", "obyt")
 """What nfdump is asked for: source, destination, protocol, both after the translation, packets and octets both ways."""
-PATIENCE = 5.0  # seconds
+PATIENCE = 30.0  # seconds
 
 
 class IpfixTests(RealmTestCase):

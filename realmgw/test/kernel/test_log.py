@@ -18,7 +18,7 @@ with contextlib.suppress(ImportError):  # installed without the testbed: then th
     from testbed.realm import client
     from testbed.realm.gateway import Gateway, Subscriber
 
-PATIENCE = 5.0  # seconds
+PATIENCE = 30.0  # seconds
 
 
 def operator(gateway: Gateway, *words: str) -> subprocess.CompletedProcess[str]:

@@ -146,7 +146,7 @@ class OnlineTests(PurgeTestCase):
             self.purge()
             self.assertNotEqual(self.placed(), before)
             reload()
-            deadline = 50
+            deadline = 300
             while self.status()["state"] != "healthy" and deadline:
                 deadline -= 1
                 self.testbed.run("gwa", ["sleep", "0.1"])

@@ -28,7 +28,7 @@ with contextlib.suppress(ImportError):  # installed without the testbed: then th
     from testbed.programs import answers
     from testbed.realm.topology import Testbed
 
-PATIENCE = 10.0  # seconds
+PATIENCE = 30.0  # seconds
 """No run here takes nearly so long."""
 
 Said = str | dns.rcode.Rcode | None

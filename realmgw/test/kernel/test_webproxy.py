@@ -248,9 +248,7 @@ class WebproxyTests(WebTestCase):
             with self.connect(443) as connection:
                 connection.sendall(said)
                 self.assertEqual(connection.recv(7), wanted)
-        self.until(
-            lambda: self.counts("tls_unknown", "tls_nameless", "tls_malformed") == [each + 1 for each in before], 15
-        )
+        self.until(lambda: self.counts("tls_unknown", "tls_nameless", "tls_malformed") == [each + 1 for each in before])
 
     def test_a_client_hello_may_come_in_any_pieces(self) -> None:
         """Cut in two at each octet; upper case."""
@@ -334,7 +332,7 @@ class WebproxyTests(WebTestCase):
         """With all names; when the gateway is killed, the next one ends what it has left."""
         pid = self.shown()["pid"]
         os.kill(pid, signal.SIGKILL)
-        self.until(lambda: self.shown()["pid"] not in (None, pid) and self.shown()["state"] == "in step", 2.0)
+        self.until(lambda: self.shown()["pid"] not in (None, pid) and self.shown()["state"] == "in step")
         self.assertEqual(self.get(NAME)[0], 200)
         left = self.shown()["pid"]
         self.gateway.kill()

@@ -18,7 +18,7 @@ from realmgw.test.kernel.realm_case import RealmTestCase
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
     from testbed.realm.topology import GATEWAY
 
-PATIENCE = 5.0  # seconds
+PATIENCE = 60.0  # seconds
 UPGRADE = "/.well-known/acme-challenge/upgrade"
 """Asked for this, a web server speaks another protocol from then on: an echo."""
 PREAMBLE = b"\r\n\r\n\0\r\nQUIT\n"
@@ -137,9 +137,9 @@ class WebTestCase(RealmTestCase):
         """How the proxy is."""
         return ask(self.gateway.control, "webproxy/show")
 
-    def until(self, happens: Callable[[], object], seconds: float = PATIENCE) -> None:
+    def until(self, happens: Callable[[], object]) -> None:
         """Waits."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + PATIENCE
         while not happens():
             self.assertLess(time.monotonic(), end, "it does not happen")
             time.sleep(0.02)

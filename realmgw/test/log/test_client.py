@@ -9,6 +9,7 @@ import os
 import pty
 import select
 import shutil
+import signal
 import socket
 import tempfile
 import time
@@ -28,9 +29,9 @@ from realmgw.log.port import Log, Outlet
 
 LINE = Line("2026-01-31T12:00:00.461+00:00", "warn", "tap", "no route")
 FOLLOWED = Line(LINE.time, "critical", "tap", "fault", "Traceback:\n  File")
-AT_ONCE = 2.0  # seconds
-"""Whoever does not wait is done long before."""
-MANY = 50_000
+PATIENCE = 60  # seconds
+"""Whoever waits for somebody who does not read waits for ever: so long, then."""
+MANY = 5_000
 """So many lines fill whatever nobody reads."""
 
 
@@ -58,9 +59,14 @@ class PatientTestCase(SynchronousTestCase):
     """Nothing here waits for a reader."""
 
     def setUp(self) -> None:
-        """The clock."""
-        begin = time.monotonic()
-        self.addCleanup(lambda: self.assertLess(time.monotonic() - begin, 10 * AT_ONCE))
+        """A call that does not return is interrupted."""
+
+        def interrupt(*_: object) -> None:
+            raise AssertionError("somebody is waited for")
+
+        self.addCleanup(signal.signal, signal.SIGALRM, signal.signal(signal.SIGALRM, interrupt))
+        self.addCleanup(signal.alarm, 0)
+        signal.alarm(PATIENCE)
 
 
 class JournalTests(PatientTestCase):
@@ -75,7 +81,7 @@ class JournalTests(PatientTestCase):
         self.receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.addCleanup(self.receiver.close)
         self.receiver.bind(self.path)
-        self.receiver.settimeout(AT_ONCE)
+        self.receiver.settimeout(PATIENCE)
         self.otherwise = io.StringIO()
         self.journal = Journal("gw", Stream(self.otherwise, is_journal=True), self.path)
 
@@ -209,9 +215,8 @@ class SyslogTests(PatientTestCase):
 
     def test_a_receiver_that_does_not_read_holds_up_nobody(self) -> None:
         """What it has no room for is lost, counted, and told when it reads again."""
-        logged, begin = Logged(self.syslog), time.monotonic()
+        logged = Logged(self.syslog)
         logged.tell("x" * 100, MANY)
-        self.assertLess(time.monotonic() - begin, 10 * AT_ONCE)
         counts = logged.log.counts()
         self.assertEqual(counts["written"] + counts["lost"], MANY)
         self.assertGreater(counts["lost"], MANY // 2)
@@ -271,9 +276,9 @@ class SocketTests(PatientTestCase):
     def test_a_reader_that_does_not_read_holds_up_nobody(self) -> None:
         """What it has no room for is lost, counted and told; no line is mixed with another one."""
         logged = Logged(Stream(self.stream))
-        logged.tell("x" * 1000, MANY // 10)
+        logged.tell("x" * 1000, MANY)
         counts = logged.log.counts()
-        self.assertGreater(counts["lost"], MANY // 20)
+        self.assertGreater(counts["lost"], MANY // 2)
         before = self.read()
         logged.tell("there is room")
         lines = (before + self.read()).splitlines()

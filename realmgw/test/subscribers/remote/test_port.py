@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import os
 from collections.abc import Callable
-from time import monotonic
 from typing import Any, cast
 
 import attrs
@@ -153,20 +152,18 @@ class HarmTests(ClientTestCase):
 
     @inlineCallbacks
     def endure(self, begin: bytes, piece: bytes, every: float = 0.0) -> Any:
-        """Why an answer was given up, after how many octets and seconds."""
+        """Why an answer was given up, after how many octets."""
         sent: list[int] = []
         members = {"begin": begin, "piece": piece, "every": every, "sent": sent}
         port = cast(Any, reactor).listenTCP(
             0, Factory.forProtocol(type("_", (Endless,), members)), interface="127.0.0.1"
         )
         web = Web(_settings(self, port), reactor, longest=2**20)
-        started = monotonic()
         error = yield self.assertFailure(web.changes(None, None, 0.0), UnreachableError)
-        seconds = monotonic() - started
         yield web.close()
         yield deferLater(cast(Any, reactor), 0.05, lambda: None)
         yield port.stopListening()
-        return str(error), sum(sent), seconds
+        return str(error), sum(sent)
 
     @inlineCallbacks
     def test_heads_without_end_are_given_up(self) -> Any:
@@ -179,7 +176,7 @@ class HarmTests(ClientTestCase):
             (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1000),
             (b"HTTP/1.1 200 ", b"O" * 60_000),
         ):
-            error, sent, _ = yield self.endure(begin, piece)
+            error, sent = yield self.endure(begin, piece)
             self.assertIn("the head of the answer is too long", error, piece[:10])
             self.assertLess(sent, 2**24, "what the kernel's buffers hold, and no more")
 
@@ -212,7 +209,7 @@ class HarmTests(ClientTestCase):
             (self.CHUNKED + b"0\r\n", b"a: b\r\n" * 1000, "broke off"),
             (self.CHUNKED + b"f" * 1000, b"f", "broke off"),
         ):
-            error, sent, _ = yield self.endure(begin, piece)
+            error, sent = yield self.endure(begin, piece)
             self.assertIn(why, error, piece[:10])
             self.assertLess(sent, 2**24)
 
@@ -225,9 +222,8 @@ class HarmTests(ClientTestCase):
             (self.OK + b"\r\n", b"x", "too slowly"),
             (self.CHUNKED, b"1\r\nx\r\n", "too slowly"),
         ):
-            error, _, seconds = yield self.endure(begin, piece, every=0.02)
+            error, _ = yield self.endure(begin, piece, every=0.02)
             self.assertIn(why, error)
-            self.assertLess(seconds, 5.0)
 
     @inlineCallbacks
     def test_a_repository_that_is_away_is_a_line_of_the_log(self) -> Any:
