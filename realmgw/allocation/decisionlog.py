@@ -119,6 +119,17 @@ class Ended(NamedTuple):
     """How."""
 
 
+class Forbidden(NamedTuple):
+    """A packet was dropped or refused by a rule of the kernel's."""
+
+    at: float
+    """When, in monotonic seconds."""
+    flow: Flow
+    """The packet's, as the rule has met it."""
+    ruled: Any
+    """The rule; see `realmgw.control.refusals.Ruled`."""
+
+
 class DecisionLog:
     """The decisions of late.
 
@@ -133,32 +144,31 @@ class DecisionLog:
     def __init__(self, settings: Allocation) -> None:
         self.number = 0
         self.most = 0
-        nothing = (deque[Any](maxlen=0) for _ in range(5))
-        self._answered, self._admitted, self._unanswered, self._refused, self._ended = nothing
+        nothing = (deque[Any](maxlen=0) for _ in range(6))
+        self._logs: tuple[deque[Any], ...] = tuple(nothing)
+        self._answered, self._admitted, self._unanswered, self._refused, self._ended, self._forbidden = self._logs
         self.configure(settings)
 
     def configure(self, settings: Allocation) -> None:
         """From now on, keep so many of each kind; the latest ones of those that there are stay."""
         if settings.decisions != self.most:
             self.most = settings.decisions
-            logs = (deque[Any](each, self.most) for each in self.logs())
-            self._answered, self._admitted, self._unanswered, self._refused, self._ended = logs
+            self._logs = tuple(deque[Any](each, self.most) for each in self._logs)
+            self._answered, self._admitted, self._unanswered, self._refused, self._ended, self._forbidden = self._logs
 
     def logs(self, since: float | None = None) -> tuple[list[Any], ...]:
         """What is kept, or was decided since a time, as it was written; the oldest first.
 
         Returns:
-            The fields of `Answered`, `Admitted`, `Unanswered`, `Refused` and `Ended`. O(decisions told).
+            The fields of `Answered`, `Admitted`, `Unanswered`, `Refused`, `Ended` and `Forbidden`. O(decisions told).
         """
-        every = self._answered, self._admitted, self._unanswered, self._refused, self._ended
         if since is None:
-            return tuple(map(list, every))
-        return tuple(list(takewhile(lambda entry: entry[0] >= since, reversed(each)))[::-1] for each in every)
+            return tuple(map(list, self._logs))
+        return tuple(list(takewhile(lambda entry: entry[0] >= since, reversed(each)))[::-1] for each in self._logs)
 
     def oldest(self, now: float) -> float:
         """When the oldest of what is kept was decided; the present, if there is nothing."""
-        every = self._answered, self._admitted, self._unanswered, self._refused, self._ended
-        return min((each[0][0] for each in every if each), default=now)
+        return min((each[0][0] for each in self._logs if each), default=now)
 
     def admitted_after(self, last: Any) -> list[Any]:
         """What was let in after an entry, which this gave: the fields of `Admitted`, the oldest first; all for None."""
@@ -190,3 +200,8 @@ class DecisionLog:
         """A claim has ended that nobody used; one without a trace id is none that was answered with."""
         if self.most and number:
             self._ended.append((now, number, name, how))
+
+    def forbid(self, now: float, flow: Flow, ruled: Any) -> None:
+        """A packet was dropped or refused by a rule; see `Forbidden`."""
+        if self.most:
+            self._forbidden.append((now, flow, ruled))

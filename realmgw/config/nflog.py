@@ -22,3 +22,5 @@ class Nflog:
     """So many packets a second of all rules together, and so many at once."""
     snaplen: int = key(integer(20, 65_535), 128)
     """So many octets of each packet, from its IP header on."""
+    refused: int = key(integer(0, MOST), 0)
+    """So many packets a second that rules drop or refuse are told to the gateway itself, for `realmgw log`; 0: none."""

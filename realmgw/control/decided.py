@@ -15,7 +15,7 @@ from typing import Any
 
 import attrs
 
-from realmgw.allocation.decisionlog import Admitted, Answered, DecisionLog, Ended, Refused, Unanswered
+from realmgw.allocation.decisionlog import Admitted, Answered, DecisionLog, Ended, Forbidden, Refused, Unanswered
 from realmgw.allocation.flow import Flow
 from realmgw.allocation.reputation.lru import TwoGenerationLRU
 from realmgw.allocation.reputation.requestors import ClientPrefix
@@ -32,10 +32,10 @@ from realmgw.control.streaming import BEFORE, Stream
 from realmgw.errors import RealmGatewayError, Reason
 from realmgw.subscribers.files.standing import Sought
 
-Entry = Answered | Admitted | Unanswered | Refused | Ended
+Entry = Answered | Admitted | Unanswered | Refused | Ended | Forbidden
 """A decision."""
 _KINDS: tuple[Callable[..., Entry], ...] = (
-    Answered._make, Admitted._make, Unanswered._make, Refused._make, Ended._make,
+    Answered._make, Admitted._make, Unanswered._make, Refused._make, Ended._make, Forbidden._make,
 )  # fmt: skip
 LOOK = 0.5  # seconds
 """How often it is looked for what is new while somebody follows."""
@@ -250,11 +250,23 @@ class Decided:
         if isinstance(entry, Ended):
             more = {"name": entry.name, "why": entry.how.name.lower()}
             return {"at": at, "what": "claim_ended", "id": trace_id(entry.number), **more}
+        if isinstance(entry, Forbidden):
+            return {"at": at, "what": "refused", **self._ruled(entry, known, unplaced)}
         told = known.told.peek(entry.flow[1])
         more = {"name": None if told is None else told.name, **_flow(entry.flow)}
         reason = Reason(entry.reason)
         by = causes.causes(self._running.settings, reason)
         return {"at": at, "what": "refused", **more, "why": reason.name.lower(), "by": by}
+
+    def _ruled(self, entry: Forbidden, known: Known, unplaced: list[Unplaced]) -> dict[str, Value]:
+        """The packet, and the rule that has ended it; of a host's own rule it is to be found out where it stands."""
+        told, ruled = known.told.peek(entry.flow[1]), entry.ruled
+        name = ruled.host or (None if told is None else told.name)
+        by: dict[str, Value] = {"key": ruled.rule, "origin": ruled.origin or None}
+        if ruled.host:
+            by["origin"] = standing.source_of(self._running.registry, ruled.host)
+            unplaced.append(Unplaced(by, Sought(ruled.host, ruled.own)))
+        return {"name": name, **_flow(entry.flow), "why": ruled.verdict, "by": [by]}
 
     def _by(self, entry: Unanswered, unplaced: list[Unplaced]) -> list[Value]:
         """The keys that have refused a query; of those of its host it is to be found out where they stand."""
@@ -275,31 +287,47 @@ def is_meant(entry: Entry, wanted: Wanted, known: Known) -> bool:
         wanted: Which ones.
         known: The others: a packet has come for an answer, and an answer has brought a packet.
     """
-    if wanted.refused and not isinstance(entry, Refused | Unanswered):
+    if wanted.refused and not isinstance(entry, Refused | Unanswered | Forbidden):
         return False
     answer = entry if isinstance(entry, Answered | Unanswered) else known.answers.peek(getattr(entry, "number", 0))
-    packet = entry if isinstance(entry, Admitted | Refused) else known.came.peek(getattr(entry, "number", 0))
+    packet = (
+        entry if isinstance(entry, Admitted | Refused | Forbidden) else known.came.peek(getattr(entry, "number", 0))
+    )
     if wanted.flow is not None:
-        return packet is not None and _short(packet.flow) == wanted.flow
-    if isinstance(entry, Refused):
+        return packet is not None and _is_of(packet, wanted.flow)
+    if isinstance(entry, Refused | Forbidden):
         answer = known.told.peek(entry.flow[1])
     if wanted.name and wanted.name not in _name(entry, answer):
         return False
-    if wanted.resolver and (answer is None or isinstance(entry, Refused) or str(answer.resolver) != wanted.resolver):
+    if wanted.resolver and (
+        answer is None or isinstance(entry, Refused | Forbidden) or str(answer.resolver) != wanted.resolver
+    ):
         return False
     return wanted.client is None or _is_from(wanted.client, packet, answer)
 
 
 def _name(entry: Entry, answer: Answered | Unanswered | None) -> str:
-    name = entry.name if not isinstance(entry, Refused) else "" if answer is None else answer.name
+    if isinstance(entry, Refused | Forbidden):
+        name = (entry.ruled.host if isinstance(entry, Forbidden) else "") or ("" if answer is None else answer.name)
+    else:
+        name = entry.name
     return name.lower()
 
 
-def _is_from(network: Network, packet: Admitted | Refused | None, answer: Answered | Unanswered | None) -> bool:
+def _is_from(
+    network: Network, packet: Admitted | Refused | Forbidden | None, answer: Answered | Unanswered | None
+) -> bool:
     if packet is not None:
         return ip_address(packet.flow[0]) in network
     client = None if answer is None else answer.client
     return isinstance(client, ClientPrefix) and ip_address(client.packed) in network
+
+
+def _is_of(packet: Admitted | Refused | Forbidden, wanted: tuple[bytes, bytes, int, int]) -> bool:
+    """Whether a packet is of a flow: rules of hosts see its host's own address and port in the place of ours."""
+    src, dst, sport, dport = _short(packet.flow)
+    is_behind = isinstance(packet, Forbidden) and packet.ruled.host
+    return (src, sport) == (wanted[0], wanted[2]) and (bool(is_behind) or (dst, dport) == (wanted[1], wanted[3]))
 
 
 def _short(flow: Flow) -> tuple[bytes, bytes, int, int]:

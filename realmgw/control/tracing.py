@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from ipaddress import ip_network
 
+import attrs
+
 from realmgw.config.settings import Network
 from realmgw.control import parameters
 from realmgw.control.commands import CommandError, Deferred, ExitStatus, Value
 from realmgw.control.running import Running
 from realmgw.control.streaming import Stream
 from realmgw.datapath.netlink.traces import Headers
+from realmgw.datapath.policy import noted
 from realmgw.datapath.policy.classes import direction_of
 from realmgw.datapath.tracing.match import Match
 from realmgw.datapath.tracing.packets import Met, described
@@ -86,7 +89,9 @@ class Tracing:
         for each in followed.steps:
             as_it_is = each.headers or as_it_is
             steps.append(self._step(each, as_it_is))
-        last = followed.steps[-1]
+        last, by = followed.steps[-1], steps[-1]
+        if noted.is_chain(last.chain) and len(steps) > 1:  # where it is only told of
+            last, by = attrs.evolve(followed.steps[-2], verdict=last.verdict), steps[-2]
         is_dropped = last.verdict in ("drop", "stolen")
         return {
             "packet": followed.number,
@@ -96,7 +101,7 @@ class Tracing:
             "steps": steps,
             "left_out": followed.left_out,
             "verdict": last.verdict if is_dropped else "accept",
-            "by": f"{last.chain}: {steps[-1]['origin'] or last.rule}" if is_dropped else None,
+            "by": f"{last.chain}: {by['origin'] or last.rule}" if is_dropped else None,
         }
 
     def _step(self, met: Met, as_it_is: Headers | None) -> Value:

@@ -31,7 +31,7 @@ from realmgw.datapath.netlink.counters import COUNTERS6 as COUNTERS6
 from realmgw.datapath.outbound6 import Leaving
 from realmgw.datapath.pipeline import groups, parts, relisting, stages
 from realmgw.datapath.pipeline.parts import Stages
-from realmgw.datapath.policy import classes
+from realmgw.datapath.policy import classes, noted
 from realmgw.datapath.policy.classes import Classes
 from realmgw.datapath.proxied import Proxied
 from realmgw.datapath.watch import ownership
@@ -125,6 +125,7 @@ class Ruleset:
         pools, ipv6 = settings.pools, pinholes or takes_ipv6(settings)
         if not pools.circular:
             raise ConfigurationError(("pools.circular is empty: without it no address can be lent",))
+        nflog = settings.datapath.log if logs else None
         return cls(
             table=settings.datapath.table,
             wan=settings.interfaces.wan,
@@ -145,12 +146,12 @@ class Ruleset:
             leaving6=outbound6.leaving(settings) if ipv6 or settings.ipv6.outbound else None,
             guests=Guests.of(settings),
             lent=lent,
-            stages=stages.stages(settings, logs=logs),
+            stages=parts.noting(stages.stages(settings, logs=logs), nflog),
             groups=tuple(each.name for each in groups.told(settings)),
             proxied=Proxied.of(settings),
             told=stages.told(settings),
             bans=settings.alerts is not None,
-            nflog=settings.datapath.log if logs else None,
+            nflog=nflog,
         )
 
     @property
@@ -346,8 +347,9 @@ def _objects(ruleset: Ruleset) -> Iterator[str]:
     for name, comment in {**COUNTERS, **dict(chain.from_iterable(each.items() for each in more))}.items():
         yield f'\tcounter {name} {{ comment "{comment}"; }}'
     yield f"\tlimit refusals_told {{ rate {ruleset.reject_rate}/second burst {ruleset.reject_rate} packets; }}"
+    noting = (f"{name} {said}" for name, said in noted.objects(ruleset.nflog).items())
     known = elements.SUBSCRIBER_SETS if ruleset.needs_subscribers else ()
-    every = (*ruleset.pool_sets, *known, *ruleset.guests.objects(), *ruleset.stages.declared())
+    every = (*ruleset.pool_sets, *known, *ruleset.guests.objects(), *noting, *ruleset.stages.declared())
     yield from (f"\t{each}" for each in every)
     # Each element has a limit of its own, so the lookup matches only what is over that sender's rate.
     kept = (
@@ -378,6 +380,7 @@ def _chains(ruleset: Ruleset) -> incoming.Chains:
         forwarding.CHAIN: forwarding.rules(ruleset.interfaces, ruleset.forward, way, drop=refused, invalid=invalid),
         outbound6.CLAMP: outbound6.clamp(ours),
         "outbound": forwarding.outbound(wan, lan, ruleset.outbound, ruleset.outbound_ports),
+        **noted.chains(ruleset.nflog),
     }
     chains["own_sockets"] += guests.received(lan)
     if ruleset.proxied is not None:

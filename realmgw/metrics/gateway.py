@@ -45,6 +45,11 @@ DATAPATH = (
         "Solicitations for addresses of the pool, by what became of them.",
         *by("event", "neighbours", "answered", "unclaimed", "malformed", "limited", "lost"),
     ),
+    counter(
+        "datapath_refusals_told",
+        "Packets that rules have dropped or refused and the kernel has told of, by what became of that.",
+        *by("event", "refusals", "told", "unknown", "lost"),
+    ),
     counter("neighbour_announcements", "Addresses that neighbours were told of unasked.", at("neighbours.announced")),
 )
 """Of the kernel's side."""

@@ -26,6 +26,7 @@ from realmgw.control.commands import MOST
 from realmgw.control.degrading import looked_at_neighbours
 from realmgw.control.history import PastFlows
 from realmgw.control.present import Present
+from realmgw.control.refusals import RefusalsService
 from realmgw.dashboard.service import DashboardService
 from realmgw.datapath.neighbours.answering import Answers
 from realmgw.datapath.neighbours.service import NeighboursService
@@ -76,7 +77,7 @@ class Companions:
         self.present = Present(synproxy.show, ground.wall, built(ground.wall()))
         metrics = MetricsService(ground.settings.metrics, GATEWAY, self.present.read, ground.reactor, ground.present)
         self.dashboard = _dashboard(ground)
-        self.before_dns = (synproxy, _neighbours(ground, allocator), webproxy, records)
+        self.before_dns = (synproxy, _neighbours(ground, allocator), webproxy, records, _refusals(ground, allocator))
         forwarder = ForwarderService(dns.shared, ground.reactor, ground.telling("forwarder"))
         self.after_dns = (forwarder, alerts, self.portal, metrics, self.dashboard)
         self.commands: Mapping[str, Callable[..., Any]] = {
@@ -113,6 +114,12 @@ def _records(ground: Ground, allocator: Allocator, conntrack: Conntrack) -> Reco
     sources = Sources(running.registry, lambda: running.around, opened.take, opened.watch, conntrack.tells_of_ends)
     path, tell = kept.flow_records(running), ground.telling("records")
     return RecordsService(ground.settings, path, sources, ground.reactor, ground.elsewhere, tell, ground.wall)
+
+
+def _refusals(ground: Ground, allocator: Allocator) -> RefusalsService:
+    """Writes down what rules have dropped or refused."""
+    decisions, tell = allocator.ledger.decisions, ground.telling("refusals")
+    return RefusalsService(ground.running, decisions, ground.present, ground.reactor, tell)
 
 
 def _in_turn(

@@ -17,7 +17,7 @@ from realmgw.config.prefixlists import Prefixes
 from realmgw.config.rules import Rule, StageRule
 from realmgw.config.values import Network
 from realmgw.datapath.elements import apart
-from realmgw.datapath.policy import rules
+from realmgw.datapath.policy import noted, rules
 
 PREFIX = "stage_"
 """What names of stages begin with."""
@@ -93,6 +93,15 @@ class Stages:
         for name, lines in self.chains.items():
             found += [f"chain {name} {{", *lines, "}"]
         return "".join(f"{line}\n" for line in ("limit refusals_told { rate 1/second; }", *found))
+
+
+def noting(made: Stages, nflog: Nflog | None) -> Stages:
+    """The same, where what they end is told of, if that is wanted."""
+    if nflog is None or not nflog.refused:
+        return made
+    chains = {name: noted.lines(of_it, nflog) for name, of_it in made.chains.items() if name not in refusal()}
+    own = {noted.STAGE: noted.stage_chain(nflog)} if REFUSE in made.chains else {}
+    return Stages(made.objects, {**made.chains, **chains, **own})
 
 
 def changes(table: str, before: Stages, after: Stages) -> Iterator[str]:

@@ -18,7 +18,7 @@ import attrs
 
 from realmgw.config.nflog import Nflog
 from realmgw.datapath.batches import Elements, Word, number
-from realmgw.datapath.policy import rules
+from realmgw.datapath.policy import noted, rules
 from realmgw.datapath.policy.rules import COUNTED, FORBIDDEN, Place
 from realmgw.errors import ConfigurationError
 from realmgw.subscribers.firewall import Direction, Firewall, Rule
@@ -301,7 +301,7 @@ def texts(known: Classes) -> dict[str, list[str]]:
         known: The classes that there are.
     """
     return {
-        chain: [*begin, *(line for rule, place in of_it for line in rules.lines(rule, place, known.nflog))]
+        chain: [*begin, *(line for rule, place in of_it for line in _lines(rule, place, known.nflog))]
         for said, each in known.by_rules.items()
         for chain, _, begin, of_it in _directed(each, said)
     }
@@ -324,11 +324,16 @@ def _addition(table: str, each: Class, said: Said, nflog: Nflog | None) -> Itera
             yield f"add counter inet {table} {place.counter}"
             for name, declared in rules.sets(rule, place):
                 yield f"add set inet {table} {name} {declared}"
-            for line in rules.lines(rule, place, nflog):
+            for line in _lines(rule, place, nflog):
                 yield f"add rule inet {table} {chain} {line}"
         # As an element of its own it would have libnftables list all sets of prefixes; within a declaration it has not.
         yield f"table inet {table} {{\nmap {verdicts} {{\ntype classid : verdict"
         yield f"elements = {{ {each.key.text} : goto {chain} }}\n}}\n}}"
+
+
+def _lines(rule: Rule, place: Place, nflog: Nflog | None) -> tuple[str, ...]:
+    """A rule as it stands: what it ends is told of, if that is wanted."""
+    return noted.lines(rules.lines(rule, place, nflog), nflog)
 
 
 def _removal(table: str, each: Class, said: Said) -> Iterator[str]:

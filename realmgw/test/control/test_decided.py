@@ -16,6 +16,7 @@ from realmgw.config.settings import Allocation
 from realmgw.control.command import decided as shown
 from realmgw.control.commands import COMMANDS, CommandError, ExitStatus, checked
 from realmgw.control.decided import AT_ONCE, FOLLOWERS, LOOK, Decided
+from realmgw.control.refusals import Ruled
 from realmgw.control.streaming import BEFORE, Stream
 from realmgw.errors import PlatformError, Reason
 from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, STRAY, TCP, service
@@ -281,6 +282,32 @@ class DecidedTests(SynchronousTestCase):
         ])  # fmt: skip
         (folder / "subscribers.d" / "a.yaml").unlink()
         self.assertEqual(self.rows(since="1s")[0]["by"][0]["origin"], "subscribers.d/a.yaml")
+
+    def test_tells_which_rule_has_ended_a_packet(self) -> None:
+        """Of a stage, by what it has met; of a host, by its private address: the flow is found by its source alone."""
+        rule = "{priority: 1, direction: INGRESS, target: DROP}"
+        text = f"r.example.org:\n  address: 192.168.0.9\n  firewall:\n    user:\n    - {rule}\n"
+        (self.made.folder / "subscribers.d" / "r.yaml").write_text(text)
+        self.made.reload()
+        host = self.made.running.registry.host_called("r.example.org.")
+        assert host is not None
+        [own] = host.profile.firewall.user
+        now, private = self.made.clock.seconds(), b"\xc0\xa8\x00\x09"
+        self.log.forbid(now, (STRAY, self.two, TCP, 9, 80), Ruled("stage_flags", "policies.d/x.yaml:3", "dropped"))
+        self.log.forbid(now, (STRAY, private, TCP, 10, 8080), Ruled("user, priority 1", "", "refused", host.name, own))
+        rows, begin = self.rows(since="1s"), "-             refused  tcp 198.51.100.3"
+        self.assertEqual([next(shown.line(row)).partition(" ")[2] for row in rows], [
+            f"{begin}:9 > 192.0.2.2:80 {TWO.name}: dropped, by stage_flags (policies.d/x.yaml:3)",
+            f"{begin}:10 > 192.168.0.9:8080 r.example.org.: refused, by user, priority 1 (subscribers.d/r.yaml:5)",
+        ])  # fmt: skip
+        for given, told in (
+            ({"name": "r.example"}, [10]), ({"name": "s80"}, [9]), ({"refused": "1"}, [9, 10]),
+            ({"resolver": OTHER}, []), ({"client": "198.51.100.3"}, [9, 10]), ({"client": "198.51.100.4"}, []),
+        ):  # fmt: skip
+            self.assertEqual([row["source_port"] for row in self.rows(since="1s", **given)], told, given)
+        for port, why in ((10, ["refused"]), (9, [])):
+            answer = self.successResultOf(self.decided.flow(f"198.51.100.3:{port}", "192.0.2.1:80"))
+            self.assertEqual([row["why"] for row in answer["decisions"]], why)
 
     def test_explains_a_flow(self) -> None:
         """By its addresses and ports as its first packet had them."""

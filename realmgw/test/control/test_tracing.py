@@ -105,6 +105,15 @@ class TracingTests(SynchronousTestCase):
         self.assertEqual((told["verdict"], told["by"], over), ("drop", f"class_3_in: {origin}", "over"))
         self.assertEqual(told["steps"][1]["now"]["destination"], "192.168.0.1")
 
+    def test_a_rule_that_tells_of_what_it_ends_is_the_one_that_has_ended_it(self) -> None:
+        """And not the chain by which it does so."""
+        told, *_ = self.told(
+            Met("inet realmgw", "stage_preemptive", "x meta mark set 1 goto refused_drop", "f.yaml:3", "goto", None, 0),
+            Met("inet realmgw", "refused_drop", "drop", "", "drop", None, 0),
+            headers=datagram(POOL),
+        )
+        self.assertEqual((told["verdict"], told["by"]), ("drop", "stage_preemptive: f.yaml:3"))
+
     def test_lines(self) -> None:
         """A block for each packet; rules of other tables are told with the table; long ones are cut."""
         told, over, _ = self.told(

@@ -1,0 +1,168 @@
+"""Packets that rules have dropped or refused, written down with the rule, as the kernel tells of them.
+
+The kernel tells of so many a second at most (`datapath.log.refused`), and of none if nobody wants to know.
+
+Edge: netlink, the reactor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import attrs
+from twisted.application.service import Service
+
+from realmgw.allocation.decisionlog import DecisionLog
+from realmgw.config.settings import Settings
+from realmgw.control.running import Running
+from realmgw.datapath.netlink import codec, nflog
+from realmgw.datapath.netlink.client import TIMEOUT, open_socket
+from realmgw.datapath.netlink.port import Ear
+from realmgw.datapath.netlink.traces import Headers
+from realmgw.datapath.pipeline import parts
+from realmgw.datapath.pipeline.stages import stages
+from realmgw.datapath.policy import noted, rules
+from realmgw.errors import RealmGatewayError
+from realmgw.subscribers.firewall import Direction, Rule
+from realmgw.subscribers.model import Host
+
+_BUFFER = 1 << 20  # octets
+
+
+@attrs.frozen
+class Ruled:
+    """A rule that has ended a packet."""
+
+    rule: str
+    """Which one: the counter of a stage, or whose it is, its priority and its comment."""
+    origin: str
+    """Where it is written; empty: it is built in, or a host's."""
+    verdict: str
+    """`dropped` or `refused`."""
+    host: str = ""
+    """The host whose rule it is; empty: no host's."""
+    own: Rule | None = None
+    """That rule."""
+
+
+class RefusalsService(Service):
+    """Listens to the kernel, and writes down.
+
+    Args:
+        running: Stages, and the rules of hosts.
+        decisions: Where it is written.
+        monotonic: Its clock.
+        reactor: Where it is listened.
+        tell: Told what is wrong.
+        open_channel: Opens a netlink socket.
+    """
+
+    name = "refusals"
+
+    def __init__(
+        self,
+        running: Running,
+        decisions: DecisionLog,
+        monotonic: Callable[[], float],
+        reactor: Any,
+        tell: Callable[[Iterable[str]], object],
+        open_channel: Callable[..., Any] = open_socket,
+    ) -> None:
+        self._running, self._decisions, self._monotonic = running, decisions, monotonic
+        self._reactor, self._tell, self._open = reactor, tell, open_channel
+        self._ear: Ear | None = None
+        self._group = -1
+        self._stages: dict[int, Ruled] = {}
+        self._told = self._unknown = self._lost = 0
+
+    def counts(self) -> dict[str, int]:
+        """What was counted since the start."""
+        return {"told": self._told, "unknown": self._unknown, "lost": self._lost}
+
+    def startService(self) -> None:
+        super().startService()  # type: ignore[no-untyped-call]  # Twisted does not say
+        self.configure(self._running.settings)
+
+    def stopService(self) -> None:
+        self._close()
+        super().stopService()  # type: ignore[no-untyped-call]  # as above
+
+    def configure(self, settings: Settings) -> None:
+        """From now on, these; a group that could not be had is tried again."""
+        if not self.running:
+            return
+        self._stages, how = dict(_of_stages(settings)), settings.datapath.log
+        group = noted.group(how) if how.refused else -1
+        if group != self._group or self._ear is None:
+            self._close()
+            self._tell(tuple(self._listen(group)) if group >= 0 else ())
+
+    def _listen(self, group: int) -> Iterator[str]:
+        """Begin; what is wrong, if anything is."""
+        try:
+            channel = self._open(timeout=TIMEOUT, buffer=_BUFFER)
+        except RealmGatewayError as error:
+            yield f"datapath.log.refused: nothing is told of: {error}"
+            return
+        try:
+            codec.ask(channel, nflog.binding(group, 1), f"group {group}")
+        except RealmGatewayError as error:
+            channel.close()
+            yield f"datapath.log.refused: nothing is told of, since group {group} is not to be had: {error}"
+            return
+        channel.settimeout(0.0)
+        self._ear, self._group = Ear(channel, self._hear, self._lose, self._reactor), group
+
+    def _close(self) -> None:
+        ear, self._ear, self._group = self._ear, None, -1
+        if ear is not None:
+            ear.close()
+
+    def _lose(self) -> None:
+        self._lost += 1
+
+    def _hear(self, received: bytes) -> None:
+        now = self._monotonic()
+        for number, headers in nflog.packets(received):
+            ruled = self._ruled(number, headers)
+            if ruled is None:
+                self._unknown += 1
+                continue
+            self._told += 1
+            flow = headers.source, headers.destination, headers.protocol, headers.sport or 0, headers.dport or 0
+            self._decisions.forbid(now, flow, ruled)
+
+    def _ruled(self, number: int, headers: Headers) -> Ruled | None:
+        """The rule of that number; None: there is none any more."""
+        if (found := self._stages.get(number)) is not None:
+            return found
+        host_at = self._running.registry.host_at
+        for packed, direction in ((headers.destination, Direction.INGRESS), (headers.source, Direction.EGRESS)):
+            host = host_at(packed)
+            for own in _of_host(host, direction) if host is not None else ():
+                if noted.number("rule_", own.rule) == number:
+                    return own
+        return None
+
+
+def _of_stages(settings: Settings) -> Iterator[tuple[int, Ruled]]:
+    """The rules of stages and groups, by their numbers."""
+    for each in parts.told(stages(settings)):
+        verdict = "dropped" if each.verdict == "drop" else "refused"
+        place, _, comment = each.origin.partition(": ")
+        own = each.counter.startswith("rule_")
+        rule = ": ".join(filter(None, (each.counter.removeprefix("rule_"), comment))) if own else each.counter
+        origin = "" if each.origin == parts.BUILT_IN else place
+        yield noted.number(each.counter, each.origin), Ruled(rule, origin, verdict)
+
+
+def _of_host(host: Host, direction: Direction) -> Iterator[Ruled]:
+    """A host's own rules for a direction."""
+    firewall = host.profile.firewall
+    for tier, some in (("admin", firewall.admin), ("user", firewall.user)):
+        for rule in some:
+            if rule.direction is direction:
+                said = rules.quoted(rules.origin(rule, tier))[1:-1]
+                verdict = "dropped" if rule.target.value == "DROP" else "refused"
+                yield Ruled(said, "", verdict, host.name, rule)
