@@ -37,19 +37,27 @@ OURS = "chmod and chown it, or name a folder that is not there yet"
 """What is to be done about a folder that others may write in."""
 
 
-def examine(settings: Settings, do: Callable[[Blocking], Any], *, starting: bool = False) -> Examined:
+def examine(
+    settings: Settings,
+    do: Callable[[Blocking], Any],
+    hasty: Callable[[Blocking], Any] | None = None,
+    *,
+    starting: bool = False,
+) -> Examined:
     """Look at everything that a start would need.
 
     Args:
         settings: What is written.
         do: Makes the calls that may block; a folder that does not answer is refused, as a start would wait for it, too.
+        hasty: The same for what a start can do without, which whoever needs it waits for and tells; None: `do`.
         starting: This is the start, on this machine and as this user: what can not be had is refused. The kernel's
             features are looked at when the rules are placed.
     """
     found, running, written = Examined(), _running(settings), settings
     if starting and running:
         return Examined([running])
-    look_at_files(settings, do, found)
+    look_at_files(settings, do, hasty or do, found)
+    _look_at_optional(settings, hasty or do, found, starting=starting)
     _look_at_folders(settings, do, found, starting=starting)
     try:
         with client.route_socket() as channel:
@@ -78,13 +86,13 @@ def examine(settings: Settings, do: Callable[[Blocking], Any], *, starting: bool
     return found
 
 
-def refuse(settings: Settings, do: Callable[[Blocking], Any]) -> Examined:
-    """`examine` for a start.
+def refuse(settings: Settings, do: Callable[[Blocking], Any], hasty: Callable[[Blocking], Any]) -> Examined:
+    """`examine` for a start; see there.
 
     Raises:
         ConfigurationError: The gateway can not start here; every reason is in it.
     """
-    found = examine(settings, do, starting=True)
+    found = examine(settings, do, hasty, starting=True)
     if found.refused:
         raise ConfigurationError(tuple(found.refused))
     limits.raise_limit(settings)
@@ -164,14 +172,6 @@ def _look_at_folders(settings: Settings, do: Callable[[Blocking], Any], found: E
     for place, (section, key, path, _) in enumerate(sockets):
         if any(path == other for _, _, other, _ in sockets[:place]):
             found.refused.append(f"{section}.{key}: {path} is another one of the gateway's: write another path")
-    if alerts is not None and alerts.file is not None:
-        look = partial(answered, do, alerts.file, partial(_look_at_alert_file, Path(alerts.file), found))
-        attempt(found.wrong, look, "alerts.file: ")
-    records = settings.flow_records
-    if records.enabled and records.file is not None:
-        of, lines = "flow_records.file", found.wrong
-        look = partial(_look_at_folder, (), found, of, records.file.parent, lines, starting=starting)
-        attempt(found.wrong, partial(answered, do, records.file.parent, look), f"{of}: ")
     for section, group in {(section, group) for section, _, _, group in sockets}:
         attempt(found.refused, partial(port.group_number, group, f"{section}.group"))
     for section, key, path, group in sockets:
@@ -179,6 +179,21 @@ def _look_at_folders(settings: Settings, do: Callable[[Blocking], Any], found: E
         attempt(found.refused, partial(answered, do, path.parent, look), f"{section}.{key}: ")
     look = partial(_look_at_folder, _numbers_of(control.group), found, "state", state, found.wrong, starting=starting)
     attempt(found.refused, partial(answered, do, state, look), "state: ")
+
+
+def _look_at_optional(settings: Settings, hasty: Callable[[Blocking], Any], found: Examined, *, starting: bool) -> None:
+    """Files that a gateway begins without, and tells of: of alerts, which somebody else writes, and of records."""
+    if settings.alerts is not None and settings.alerts.file is not None:
+        path = Path(settings.alerts.file)
+        look = partial(answered, hasty, path, partial(_look_at_alert_file, path, found))
+        attempt(found.wrong, look, "alerts.file: ")
+    records = settings.flow_records
+    if records.enabled and records.file is not None:
+        of, lines, folder = "flow_records.file", found.wrong, records.file.parent
+        look = partial(
+            answered, hasty, folder, partial(_look_at_folder, (), found, of, folder, lines, starting=starting)
+        )
+        attempt(found.wrong, look, f"{of}: ")
 
 
 def _look_at_alert_file(path: Path, found: Examined) -> None:

@@ -23,8 +23,17 @@ from realmgw.errors import PlatformError
 from realmgw.subscribers.remote.port import token, trust
 
 
-def look_at_files(settings: Settings, do: Callable[[Blocking], Any], found: Examined) -> None:
-    """Files that the main file names; the secrets were told of one by one."""
+def look_at_files(
+    settings: Settings, do: Callable[[Blocking], Any], hasty: Callable[[Blocking], Any], found: Examined
+) -> None:
+    """Files that the main file names; the secrets were told of one by one.
+
+    Args:
+        settings: What is written.
+        do: Makes the calls that may block.
+        hasty: The same for what the gateway can begin without.
+        found: Gets what is wrong.
+    """
     attempt(found.refused, lambda: finish(config.lists(settings), do))
     secret, keys, repository = settings.dns.cookies.secret_file, settings.dns.update.key_file, settings.repository
     bearer, trusted = repository.token_file, repository.ca_file
@@ -50,10 +59,10 @@ def look_at_files(settings: Settings, do: Callable[[Blocking], Any], found: Exam
     if settings.webproxy.enabled and folder is not None:
         problems = partial(certificates.problems, folder, time.time())
         said = list[str]()
-        attempt(said, lambda: said.extend(answered(do, folder, problems)))
+        attempt(said, lambda: said.extend(answered(hasty, folder, problems)))
         found.wrong += [f"webproxy.certificates: {each}" for each in said]
     if bearer is not None:
-        attempt(found.wrong, lambda: answered(do, bearer, partial(token, bearer)), "repository.token_file: ")
+        attempt(found.wrong, lambda: answered(hasty, bearer, partial(token, bearer)), "repository.token_file: ")
     secrets = {
         "dns.cookies.secret_file": secret,
         "dns.update.key_file": keys,
@@ -62,7 +71,7 @@ def look_at_files(settings: Settings, do: Callable[[Blocking], Any], found: Exam
     }
     for key, path in secrets.items():
         with suppress(PlatformError):  # it was told
-            if path is not None and answered(do, path, partial(is_public, path)):
+            if path is not None and answered(hasty if path is bearer else do, path, partial(is_public, path)):
                 found.wrong.append(f"{key}: everybody on this machine may read {path}: chmod o= {path}")
 
 

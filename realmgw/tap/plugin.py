@@ -28,6 +28,9 @@ from realmgw.tap.composition import compose
 from realmgw.tap.kept import last_good_of
 from realmgw.tap.options import Options
 
+HASTE = 0.25  # seconds
+"""So long a start waits for a file system whose files the gateway can begin without."""
+
 _log = Logger()
 
 
@@ -48,7 +51,7 @@ def make_service(options: Options) -> IService:
     path, do = Path(options["config"]), Readers().wait
     loaded = config.load_or_last_good(path, do=do)
     options.log.configure(loaded.settings.logging)
-    for line in refuse(loaded.settings, do).wrong:
+    for line in refuse(loaded.settings, do, Readers(HASTE).wait).wrong:
         _log.warn("{line}", line=line)
     if loaded.from_last_good:
         _log.critical("the configuration can not be used: this is the last good one. Problems:")

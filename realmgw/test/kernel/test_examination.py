@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import socket
@@ -14,7 +15,7 @@ from realmgw import config
 from realmgw.admission.client import KernelPacketQueue
 from realmgw.config import haproxy
 from realmgw.config.settings import Admission
-from realmgw.config.steps import now
+from realmgw.config.steps import Blocking, now
 from realmgw.control.examination import examine
 from realmgw.control.instance import Place
 from realmgw.test.kernel.starting_case import LAN, SETTINGS, WAN, StartingTestCase
@@ -184,6 +185,29 @@ class AgreementTests(StartingTestCase):
             found = examine(config.load(self.main), now)
             self.assertEqual(found.refused, [])
             self.assertRegex("\n".join(found.wrong), rf"flow_records\.file: .*{said}")
+
+    def test_a_start_does_not_wait_for_what_it_can_do_without(self) -> None:
+        """Files of others on a disk that does not answer: it is told, and whoever needs them waits for them."""
+        disk = self.main.parent / "disk"
+        settings = {
+            "alerts": {"file": f"{disk}/eve.json"},
+            "repository": {"url": "http://192.0.2.9", "token_file": f"{disk}/token"},
+            "flow_records": {"enabled": True, "file": f"{disk}/flows.jsonl"},
+        }
+
+        def answers(blocking: Blocking) -> Any:
+            self.assertNotIn("disk", blocking.where, "a start would wait for it")
+            return blocking.call()
+
+        def hasty(blocking: Blocking) -> Any:
+            raise OSError(errno.ETIMEDOUT, f"{blocking.where} has not answered")
+
+        self.write(settings)
+        found = examine(config.load(self.main), answers, hasty, starting=True)
+        self.assertEqual(found.refused, [])
+        for key, file in (("alerts.file", "eve.json"), ("repository.token_file", "token")):
+            self.assertIn(f"{key}: {disk}/{file} has not answered", found.wrong)
+        self.assertIn(f"flow_records.file: {disk} has not answered", found.wrong)
 
     def test_packet_queue_that_another_program_has(self) -> None:
         """A start finds it before it touches the kernel; a gateway's own queue is nobody else's."""
