@@ -1,4 +1,8 @@
-"""Lines of EVE to alerts: what is needed of them, each value checked. Whatever else is in a line is skipped."""
+"""Lines of EVE to alerts: what is needed of them, each value checked. Whatever else is in a line is skipped.
+
+They are read by msgspec, which makes objects of nothing else. What it does not take - a number or a text beyond what
+it knows, something else in the place of an object - is read by `json`, which says whether that is a line of EVE.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,9 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import Any
 
 import attrs
+import msgspec
 
 from realmgw.errors import MalformedError
 
@@ -28,6 +32,30 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066
 
 Flow = tuple[bytes, bytes, int, int, int]
 """Packed source, packed destination, protocol, source port, destination port."""
+
+
+class _Said(msgspec.Struct, gc=False):
+    """What is said of an alert, in the object of this name."""
+
+    signature_id: object = None
+    signature: object = ""
+    category: object = ""
+    severity: object = None
+
+
+class _Event(msgspec.Struct, gc=False):
+    """What is said of an event."""
+
+    event_type: object = None
+    src_ip: object = None
+    dest_ip: object = None
+    proto: object = None
+    src_port: object = None
+    dest_port: object = None
+    alert: _Said | None = None
+
+
+_read = msgspec.json.Decoder(_Event).decode
 
 
 @attrs.frozen
@@ -57,23 +85,36 @@ def decode(line: bytes) -> Alert | None:
             return None
         raise MalformedError("no object of JSON")
     try:
+        event = _read(line)
+    except (ValueError, RecursionError):  # of which msgspec's errors are
+        event = _read_patiently(line)
+    if event.event_type != "alert":
+        return None
+    said = event.alert
+    if said is None:
+        raise MalformedError("an alert without what it is")
+    return Alert(
+        _number(said.signature_id, "signature_id", 1, 2**32 - 1),
+        _text(said.signature, "signature"),
+        _text(said.category, "category"),
+        _number(said.severity, "severity", 1, 255),
+        _flow(event),
+    )
+
+
+def _read_patiently(line: bytes) -> _Event:
+    try:
         said = json.loads(line.decode("utf-8", "surrogatepass"))  # which has not to find out that it is UTF-8
     except (ValueError, RecursionError):
         raise MalformedError("no JSON") from None
     if not isinstance(said, dict):
         raise MalformedError("no object of JSON")
-    if said.get("event_type") != "alert":
-        return None
     alert = said.get("alert")
-    if not isinstance(alert, dict):
-        raise MalformedError("an alert without what it is")
-    return Alert(
-        _number(alert, "signature_id", 1, 2**32 - 1),
-        _text(alert, "signature"),
-        _text(alert, "category"),
-        _number(alert, "severity", 1, 255),
-        _flow(said),
+    known = {each: said[each] for each in _Event.__struct_fields__ if each in said}
+    about = (
+        {each: alert[each] for each in _Said.__struct_fields__ if each in alert} if isinstance(alert, dict) else None
     )
+    return _Event(**{**known, "alert": None if about is None else _Said(**about)})
 
 
 def after_cut(line: bytes) -> bytes:
@@ -85,14 +126,14 @@ def after_cut(line: bytes) -> bytes:
     return line[at:] if at > 0 else b""
 
 
-def _flow(said: Mapping[str, Any]) -> Flow:
-    source, destination = _address(said.get("src_ip")), _address(said.get("dest_ip"))
+def _flow(event: _Event) -> Flow:
+    source, destination = _address(event.src_ip), _address(event.dest_ip)
     if len(source) != len(destination):
         raise MalformedError("two addresses of different families")
-    protocol = _protocol(said.get("proto"))
+    protocol = _protocol(event.proto)
     if protocol not in WITH_PORTS:
         return source, destination, protocol, 0, 0
-    sport, dport = (_number(said, name, 0, 65535) for name in ("src_port", "dest_port"))
+    sport, dport = _number(event.src_port, "src_port", 0, 65535), _number(event.dest_port, "dest_port", 0, 65535)
     return source, destination, protocol, sport, dport
 
 
@@ -123,15 +164,13 @@ def _protocol(text: object) -> int:
     raise MalformedError("the protocol is missing, or not known")
 
 
-def _number(said: Mapping[str, Any], name: str, low: int, high: int) -> int:
-    value = said.get(name)
+def _number(value: object, name: str, low: int, high: int) -> int:
     if type(value) is not int or not low <= value <= high:
         raise MalformedError(f"{name} is missing, or no number from {low} to {high}")
     return value
 
 
-def _text(said: Mapping[str, Any], name: str) -> str:
-    value = said.get(name, "")
+def _text(value: object, name: str) -> str:
     if not isinstance(value, str):
         raise MalformedError(f"{name} is no text")
     value = value[:LONGEST_TEXT]

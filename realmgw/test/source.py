@@ -17,8 +17,8 @@ NO_WORLD = {
     "__future__", "_ruamel_yaml", "abc", "attrs", "automat", "base64", "bisect", "codecs", "collections", "contextlib",
     "csv", "difflib", "dns.name", "dns.rdataclass", "dns.rdatatype", "dns.rdtypes", "dns.tsig", "enum", "errno",
     "functools", "hashlib", "heapq", "hmac", "html", "http.HTTPStatus", "io.BytesIO", "io.SEEK_END", "ipaddress",
-    "itertools", "json", "marshal", "math", "operator", "pathlib.PurePath", "re", "realmgw", "ruamel.yaml", "shlex",
-    "siphashc", "stat", "string", "struct", "sys.maxsize", "textwrap", "typing", "urllib.parse", "zlib",
+    "itertools", "json", "marshal", "math", "msgspec", "operator", "pathlib.PurePath", "re", "realmgw", "ruamel.yaml",
+    "shlex", "siphashc", "stat", "string", "struct", "sys.maxsize", "textwrap", "typing", "urllib.parse", "zlib",
     "zope.interface",
 }  # fmt: skip
 """What every module may import. All else is taken for the world: time, chance, whatever reads, writes or waits."""
