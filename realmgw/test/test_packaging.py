@@ -16,6 +16,7 @@ from realmgw.config.settings import Control, Settings
 from realmgw.control.commands import COMMANDS
 from realmgw.repository import tap
 from realmgw.synnode.settings import NodeSettings, Operators
+from realmgw.test import programs
 from realmgw.test.checkout import CHECKOUT, NO_CHECKOUT, project_files
 
 DEBIAN = CHECKOUT / "debian"
@@ -171,3 +172,42 @@ class UnitTests(PackagingTestCase):
         said = unit(DEBIAN / "webproxy.conf")
         self.assertEqual(said["AmbientCapabilities"], said["CapabilityBoundingSet"])
         self.assertTrue({"CAP_SETUID", "CAP_SETGID"} <= set(said["AmbientCapabilities"][0].split()))
+
+
+class AnalyzedTests(PackagingTestCase):
+    """What systemd's own program says of the units; `testbed/package` asks it where they are installed."""
+
+    skip = NO_CHECKOUT or programs.missing("systemd-analyze")
+
+    def analyze(self, name: str, *arguments: str, less: str = "") -> tuple[int, str]:
+        """Its exit status and what it says of a unit, whose programs are as if they were installed.
+
+        Args:
+            name: The unit's.
+            arguments: What is asked.
+            less: A line that is left out.
+        """
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        path = folder.absolute() / f"{name}.service"
+        text = self.text(f"realmgw.{name}.service").replace(less, "")
+        path.write_text(re.sub(r"^(Exec\w+=)\S+", r"\1/bin/true", text, flags=re.MULTILINE))
+        argv = ["systemd-analyze", *arguments, str(path)]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    def test_it_understands_them(self) -> None:
+        """It would say which line it does not."""
+        for name in self.units():
+            self.assertEqual(self.analyze(name, "verify", "--man=no"), (0, ""))
+        said = self.analyze("realmgw", "verify", "--man=no", less="LimitNOFILE=")[1]
+        self.assertIn("realmgw.service:", said)
+
+    def test_they_are_not_exposed(self) -> None:
+        """Beyond what is explained in docs/installing.md; one that may do everything is seen."""
+        [most] = re.findall(r"^EXPOSED=(\d+)", (CHECKOUT / "testbed" / "package").read_text(), re.MULTILINE)
+        asked = "security", "--offline=true", f"--threshold={most}"
+        for name in self.units():
+            status, said = self.analyze(name, *asked)
+            self.assertEqual(status, 0, said)
+        self.assertEqual(self.analyze("realmgw", *asked, less="SystemCallFilter=@system-service\n")[0], 1)
