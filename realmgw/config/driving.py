@@ -25,6 +25,7 @@ class Driver:
         clock: The reactor.
         monotonic: The present, in seconds.
         elsewhere: Makes a call that may block, where it holds up nobody.
+        turn: For so long, in seconds, steps are gone through at once.
 
     Attributes:
         longest: For how long, in seconds, any step has kept the reactor.
@@ -35,13 +36,15 @@ class Driver:
         clock: IReactorTime,
         monotonic: Callable[[], float],
         elsewhere: Callable[[Blocking], Deferred[Any]],
+        turn: float = SLICE,
     ) -> None:
+        self._turn = turn
         self._clock, self._monotonic, self._elsewhere = clock, monotonic, elsewhere
         self.longest = 0.0
 
     @inlineCallbacks
     def drive(self, steps: Steps[T]) -> Generator[Deferred[Any], Any, T]:
-        """Go through steps, `SLICE` at a time; fires with what they return."""
+        """Go through steps, a turn at a time; fires with what they return."""
         advance: Callable[[], Blocking | None] = partial(next, steps)
         while True:
             begin, step = self._monotonic(), None
@@ -49,7 +52,7 @@ class Driver:
                 while step is None:
                     step = advance()
                     advance = partial(next, steps)
-                    if self._monotonic() - begin >= SLICE:
+                    if self._monotonic() - begin >= self._turn:
                         break
             except StopIteration as end:
                 result: T = end.value

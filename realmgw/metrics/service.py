@@ -22,6 +22,8 @@ from realmgw.metrics.port import MetricsFactory
 from realmgw.metrics.text import Format, writing
 from twisted import __version__ as twisted
 
+TURN = 0.0005  # seconds
+"""For so long a scrape is worked at before others have their turn: nobody is in a hurry for it."""
 TICK = 0.1  # seconds
 """How often it is looked how late the reactor's timers are."""
 
@@ -73,7 +75,7 @@ class MetricsService(Service):
         self._read = read
         self._reactor = reactor
         self._monotonic = monotonic
-        self._driver = Driver(reactor, monotonic, lambda step: maybeDeferred(step.call))  # no step blocks
+        self._driver = Driver(reactor, monotonic, lambda step: maybeDeferred(step.call), TURN)  # no step blocks
         self._factory = MetricsFactory(reactor, self.scrape, settings.clients)
         self._sockets = Sockets(reactor, "the metrics", "metrics")
         self._waiting: dict[str, list[Deferred[bytes]]] = {}  # by the type of what they want

@@ -17,7 +17,7 @@ from realmgw.metrics.declared import Kind, Labels, Metric, Tree
 
 OPENMETRICS = "application/openmetrics-text"
 """Whoever names this media type gets it; everybody else, the text format of Prometheus (version 0.0.4)."""
-SAMPLES = 25
+SAMPLES = 10
 """So many are written down between two steps."""
 _END = b"# EOF\n"
 _PROCESS = ProcessCollector(registry=None)

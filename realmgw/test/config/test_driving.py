@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from itertools import count
+from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.driving import SLICE, Driver
 from realmgw.config.steps import Blocking, Steps
+
+
+class BusyClock(Clock):
+    """Counts how often it is to call somebody.
+
+    Attributes:
+        made: So often.
+    """
+
+    made = 0
+
+    def callLater(self, *given: Any, **more: Any) -> IDelayedCall:
+        self.made += 1
+        return super().callLater(*given, **more)
 
 
 def counted(many: int) -> Steps[int]:
@@ -48,6 +64,18 @@ class DriverTests(SynchronousTestCase):
         self.clock.advance(0)
         self.assertEqual((self.successResultOf(done), len(turns)), (100, 40))
         self.assertGreaterEqual(self.driver.longest, SLICE)
+
+    def test_whoever_is_in_less_of_a_hurry_takes_shorter_turns(self) -> None:
+        """So others have more of theirs for the same steps."""
+        turns = []
+        for part in (1, 4):
+            clock, now = BusyClock(), count()
+            driver = Driver(clock, lambda now=now: next(now) * SLICE / 4, lambda _: succeed(None), SLICE / part)  # type: ignore[misc]  # mypy takes the default for any
+            done = driver.drive(counted(100))
+            clock.pump([0] * 200)
+            self.assertEqual(self.successResultOf(done), 100)
+            turns.append(clock.made)
+        self.assertGreater(turns[1], 2 * turns[0])
 
     def test_what_blocks_is_done_elsewhere(self) -> None:
         """The steps are handed what came of it, be it a failure."""

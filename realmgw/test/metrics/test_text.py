@@ -100,7 +100,7 @@ class WritingTests(SynchronousTestCase):
         """After a few values each time, however many there are."""
         many = tuple(gauge(f"g{number}", "G.", at("open")) for number in range(10 * SAMPLES))
         steps = writing(many, TREE, chosen(""))
-        self.assertGreaterEqual(sum(1 for _ in steps), 19)
+        self.assertGreaterEqual(sum(1 for _ in steps), 15)
 
     def test_the_format_is_what_is_wanted(self) -> None:
         """By its media type; who says nothing of it, or nonsense, gets the plain one."""
