@@ -4,9 +4,10 @@
 
 The allocation and the SYN proxies' service on one reactor, and the node's server in another process, by TCP: `RATE`
 reservations a second begin, each of an address that another host had before, and end `HELD` later; the proxy is to be
-told of each. In turn: no proxy; one, where hosts are alike, so that there is nothing to be told; one that follows; and
-one that is stopped (SIGSTOP) all the while, which goes on at the end (SIGCONT), and is waited for. How late the turns
-of the reactor are is told as well: nothing may wait.
+told of each. In turn: no proxy; one, where hosts are alike, so that there is nothing to be told; one that follows; one
+that ends its connection every `DROP` seconds, and is told everything anew; and one that is stopped (SIGSTOP) all the
+while, which goes on at the end (SIGCONT). Each is waited for then. How late the turns of the reactor are is told as
+well: nothing may wait. What one costs is compared with no proxy in the same round.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred, inlineCallbacks, succeed
-from twisted.internet.task import deferLater, react
+from twisted.internet.task import LoopingCall, deferLater, react
 
 from realmgw.allocation.allocator import Allocator
 from realmgw.config import settings
@@ -46,16 +47,20 @@ POOL = ip_network("100.64.16.0/20")
 """These."""
 TURN = 0.01  # seconds
 """So often some begin, and some end."""
+DROP = 2.0  # seconds
+"""One that reconnects ends its connection so often."""
 PATIENCE = 20.0  # seconds
 """How long it may take to be in step."""
 RESOLVER, HERE = "198.51.100.53", ip_address("127.0.0.1")
-WITHOUT, ALIKE, FOLLOWS, STOPPED = "no SYN proxy", "one, hosts alike", "one that follows", "one that is stopped"
+WITHOUT, ALIKE, FOLLOWS = "no SYN proxy", "one, hosts alike", "one that follows"
+RECONNECTS, STOPPED = "one that reconnects", "one that is stopped"
 SERVING = """
-import sys
+import signal, sys
 from twisted.internet import reactor
 from realmgw.synnode.entries import Entries
 from realmgw.synnode.server import ControlServer
 server = ControlServer(Entries(1 << 20), lambda: None, lambda _: True, 8, reactor)
+signal.signal(signal.SIGUSR1, lambda *_: reactor.callFromThread(server.close))
 reactor.listenTCP(int(sys.argv[1]), server, interface="127.0.0.1")
 reactor.run()
 """
@@ -114,6 +119,9 @@ class Scene:
         yield self._in_step(len(how.proxies))
         if case == STOPPED:
             self._node.send_signal(signal.SIGSTOP)
+        dropping = LoopingCall(self._node.send_signal, signal.SIGUSR1)
+        if case == RECONNECTS:
+            dropping.start(DROP, now=False)
         try:
             before, refused, asked = self._sent(), self._refused, self._asked
             begin = time.process_time()
@@ -122,6 +130,8 @@ class Scene:
             told = self._sent() - before
         finally:
             self._node.send_signal(signal.SIGCONT)
+            if dropping.running:
+                dropping.stop()
         behind = yield self._in_step(len(how.proxies))
         return Round(cost, late, self._refused - refused, told, behind)
 
@@ -129,12 +139,12 @@ class Scene:
     def run(self, seconds: float, rounds: int) -> Generator[Deferred[Any], Any, str]:
         """All rounds, and what is told of them."""
         yield self._service.startService()
-        found: dict[str, list[Round]] = {case: [] for case in (WITHOUT, ALIKE, FOLLOWS, STOPPED)}
+        found: dict[str, list[Round]] = {case: [] for case in (WITHOUT, ALIKE, FOLLOWS, RECONNECTS, STOPPED)}
         for _ in range(rounds):
             for case, done in found.items():
                 done.append((yield self.measure(case, seconds)))
         yield self._service.stopService()
-        base = statistics.median(each.cost for each in found[WITHOUT])
+        base = [each.cost for each in found[WITHOUT]]
         table = figures.table(HEAD, [row(case, done, base) for case, done in found.items()])
         return f"{table}\n{figures.machine()}\n- {rounds} rounds of {seconds:g} s, {RATE} reservations a second"
 
@@ -189,19 +199,21 @@ HEAD = [
 """Titles of the table."""
 
 
-def row(case: str, rounds: Sequence[Round], base: float) -> list[str]:
+def row(case: str, rounds: Sequence[Round], base: Sequence[float]) -> list[str]:
     """A line of the table.
 
     Args:
         case: Which.
         rounds: Its rounds.
-        base: What a reservation costs without a proxy, in microseconds.
+        base: What a reservation costs without a proxy in each of these rounds, in microseconds.
     """
     cost = statistics.median(each.cost for each in rounds)
+    more = statistics.median(each.cost - without for each, without in zip(rounds, base, strict=True))
+    share = statistics.median(each.cost / without - 1 for each, without in zip(rounds, base, strict=True))
     return [
         case,
         f"{cost:.1f} ({', '.join(f'{each.cost:.1f}' for each in rounds)})",
-        "" if case == WITHOUT else f"{cost - base:.1f} us",
+        "" if case == WITHOUT else f"{more:.1f} us, {share:.0%}",
         f"{statistics.median(each.late for each in rounds):.1f} ms",
         str(sum(each.refused for each in rounds)),
         f"{statistics.median(each.sent for each in rounds):.0f}",
