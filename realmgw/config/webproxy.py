@@ -41,7 +41,7 @@ class Health:
     """After so many in a row that did not, one that was up is down."""
     status: str = key(parsed(_statuses), "200-399")
     """What answers to requests may have as their status: numbers and ranges, with a comma between each two."""
-    most: int = key(integer(1, 100_000), 500)
+    most: int = key(integer(1, 10_000), 500)
     """So many names at most are looked at; HAProxy has two connections more for each."""
 
 
