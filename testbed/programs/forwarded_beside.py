@@ -159,8 +159,8 @@ def main() -> None:
         beside.gateway(testbed, hosts, forward=forward) as gateway,
         Resolver(testbed, kind, RESOLVER, lines=ZONES),
     ):
-        cpu_noise.set_apart(True, gateway.pid)
         processes = [gateway.pid, *beside_it(gateway, 1 if arguments.process == "own" else 0)]
+        cpu_noise.set_apart(True, *processes)
         one = partial(measure, testbed, Lan(testbed, arguments.dnsperf), processes)
         results = beside.in_turn(KINDS, arguments, testbed, hosts, one)
     for title, rounds in results.items():
