@@ -76,6 +76,8 @@ class Contender:
     """The names that it is asked for."""
     how: Mapping[str, Any] = {}
     """What its clients do in another way than the load says, by the load's own names."""
+    beside: tuple[int, ...] = ()
+    """Numbers of further processes that belong to it: what they use is not what others do."""
 
     def set_apart(self, apart: bool) -> None:
         """Gives it the machine's last core, or lets it run anywhere: see `cpu_noise.set_apart`.
@@ -91,7 +93,7 @@ class Contender:
         Args:
             load: What.
         """
-        with cpu_noise.Watch((self.process, self.hosts)) as watch:
+        with cpu_noise.Watch((self.process, self.hosts, *self.beside)) as watch:
             outcome = generator.run_flows(self.testbed, attrs.evolve(load, **self.how), [self.process])
         return attrs.evolve(outcome, others=watch.others)
 
