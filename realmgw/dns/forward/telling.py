@@ -94,10 +94,8 @@ def taken_back(octets: bytes) -> tuple[int, str, int, bytes]:
 
 def together(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
     """Counts of two that do the same, by name: sums, but for those of `NEWEST`, which are the second one's."""
-    return {
-        name: _sum(name, ours[name], theirs[name]) if name in ours and name in theirs else {**theirs, **ours}[name]
-        for name in {**ours, **theirs}
-    }
+    both = {name: _sum(name, ours[name], theirs[name]) for name in ours if name in theirs}
+    return {**ours, **theirs, **both}
 
 
 def _sum(name: str, one: Any, other: Any) -> Any:
