@@ -9,9 +9,9 @@ BOOKS = {"ipv4": "allocation", "ipv6": "allocation.ipv6", "pinhole": "allocation
 """Where in the tree what each book of claims has counted is: those of the pool of IPv4 and of IPv6, and pinholes."""
 
 
-def _books(*names: str, **others: str) -> tuple[Source, ...]:
-    """Counters of every book that has them, told apart by their event."""
-    every = {**{name: name for name in names}, **others}
+def _books(names: str, **others: str) -> tuple[Source, ...]:
+    """Counters of every book that has them, told apart by their event; the arguments are as those of `by`."""
+    every = {**{name: name for name in names.split()}, **others}
     return tuple(
         at(f"{head}.{name}", book=book, event=event) for book, head in BOOKS.items() for event, name in every.items()
     )
@@ -19,9 +19,7 @@ def _books(*names: str, **others: str) -> tuple[Source, ...]:
 
 ALLOCATION = (
     gauge(
-        "pool_addresses",
-        "Addresses of the IPv4 pool, by state.",
-        *by("state", "now.pool", "free", "waiting", "lingering"),
+        "pool_addresses", "Addresses of the IPv4 pool, by state.", *by("state", "now.pool", "free waiting lingering")
     ),
     gauge(
         "pool_load_ratio",
@@ -53,17 +51,7 @@ ALLOCATION = (
         "claims",
         "Claims, by what happened to them: made, lapsed (nobody came), excused, voided, settled, joined and so on.",
         *_books(
-            "lapsed",
-            "excused",
-            "voided",
-            "settled",
-            "retransmitted",
-            "joined",
-            "sticky",
-            "shared",
-            "reclaimed",
-            "displaced",
-            "evicted",
+            "lapsed excused voided settled retransmitted joined sticky shared reclaimed displaced evicted",
             made="claimed",
             probe="probes",
         ),
@@ -71,7 +59,7 @@ ALLOCATION = (
     counter(
         "first_packets",
         "First packets that were admitted, by what they were admitted for.",
-        *_books("by_claim", "by_source", "by_spare", "by_memory", "resumed"),
+        *_books("by_claim by_source by_spare by_memory resumed"),
     ),
     histogram(
         "first_packet_delay_seconds",
@@ -87,9 +75,7 @@ ALLOCATION = (
         *_books("uncertain"),
     ),
     counter(
-        "queries_held",
-        "Queries that waited for an address, and those of them that got one.",
-        *_books("waited", "served"),
+        "queries_held", "Queries that waited for an address, and those of them that got one.", *_books("waited served")
     ),
     counter(
         "resolvers_tried",

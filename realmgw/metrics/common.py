@@ -7,22 +7,20 @@ from realmgw.metrics.declared import at, by, counter, gauge, histogram, info
 COMMON = (
     info("build", "What runs.", "now.build", "version", "python", "twisted"),
     gauge("start_timestamp_seconds", "When the program has come to run.", at("now.start")),
-    counter(
-        "log_events", "Events of the log, by what became of them.", *by("result", "log", "written", "lost", "held_back")
-    ),
+    counter("log_events", "Events of the log, by what became of them.", *by("result", "log", "written lost held_back")),
     histogram(
         "reactor_lag_seconds", "How late the reactor's timers are, looked at ten times a second.", at("metrics.lag")
     ),
     counter(
         "metrics_connections",
         "Connections for metrics, by what became of them besides being accepted.",
-        *by("event", "metrics", "crowded", "displaced", "late", "forbidden", accepted="connections"),
+        *by("event", "metrics", "crowded displaced late forbidden", accepted="connections"),
     ),
     gauge("metrics_open", "Connections for metrics that are open now.", at("metrics.open")),
     counter(
         "metrics_requests",
         "Requests for metrics, by what became of them.",
-        *by("result", "metrics", "scraped", "joined", "failed", "wrong"),
+        *by("result", "metrics", "scraped joined failed wrong"),
     ),
     gauge("metrics_scrape_seconds", "How long the scrape before this one took.", at("metrics.seconds")),
     gauge(

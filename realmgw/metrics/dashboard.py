@@ -8,14 +8,14 @@ DASHBOARD: tuple[Metric, ...] = (
     counter(
         "dashboard_connections",
         "Connections to the dashboard, by what became of them besides being accepted.",
-        *by("event", "dashboard", "crowded", "displaced", "late", accepted="connections"),
+        *by("event", "dashboard", "crowded displaced late", accepted="connections"),
     ),
     gauge("dashboard_open", "Connections to the dashboard that are open now, but for pages.", at("dashboard.open")),
     gauge("dashboard_readers", "Pages that are open now.", at("dashboard.readers")),
     counter(
         "dashboard_sessions",
         "Tokens that were shown, by whether a session came of it.",
-        *by("result", "dashboard", "entered", "denied"),
+        *by("result", "dashboard", "entered denied"),
     ),
     counter("dashboard_refused", "Requests to the dashboard that were not done.", at("dashboard.refused")),
     counter(
@@ -26,7 +26,7 @@ DASHBOARD: tuple[Metric, ...] = (
     counter(
         "dashboard_snapshots",
         "What open pages were told each second, by what became of it.",
-        *by("result", "dashboard", "told", "slow", "failed"),
+        *by("result", "dashboard", "told slow failed"),
     ),
     counter(
         "dashboard_pages_ended",

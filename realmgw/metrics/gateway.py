@@ -38,12 +38,12 @@ DATAPATH = (
     gauge(
         "datapath_things",
         "What is to be outside of the process, by whether it is in place.",
-        *by("state", "now.placed", "right", "wrong"),
+        *by("state", "now.placed", "right wrong"),
     ),
     counter(
         "neighbour_solicitations",
         "Solicitations for addresses of the pool, by what became of them.",
-        *by("event", "neighbours", "answered", "unclaimed", "malformed", "limited", "lost"),
+        *by("event", "neighbours", "answered unclaimed malformed limited lost"),
     ),
     counter(
         "datapath_refusals_told",
@@ -57,44 +57,22 @@ AROUND = (
     counter(
         "portal_connections",
         "Connections to the portal, by what became of them besides being accepted.",
-        *by("event", "portal", "crowded", "displaced", "late", accepted="connections"),
+        *by("event", "portal", "crowded displaced late", accepted="connections"),
     ),
     gauge("portal_open", "Connections to the portal that are open now.", at("portal.open")),
     counter(
         "portal_answers",
         "Answers of the portal, by what they are.",
-        *by(
-            "answer",
-            "portal",
-            "connected",
-            "told",
-            "api",
-            page="pages",
-            redirect="redirects",
-            wrong_method="wrong_methods",
-        ),
+        *by("answer", "portal", "connected told api", page="pages", redirect="redirects", wrong_method="wrong_methods"),
     ),
     gauge("synproxy_reserved", "Reservations that SYN proxies are to know.", at("synproxy.reserved")),
     counter(
         "synproxy_events",
         "What happened between the gateway and all SYN proxies, by event.",
-        *by(
-            "event",
-            "synproxy.*",
-            "connected",
-            "sent",
-            "done",
-            "refused",
-            "resynchronised",
-            "overflowed",
-            "unanswered",
-            "malformed",
-        ),
+        *by("event", "synproxy.*", "connected sent done refused resynchronised overflowed unanswered malformed"),
     ),
     gauge(
-        "synproxy_links",
-        "SYN proxies, by whether they are in step.",
-        *by("state", "now.synproxies", "in_step", "behind"),
+        "synproxy_links", "SYN proxies, by whether they are in step.", *by("state", "now.synproxies", "in_step behind")
     ),
     gauge(
         "webproxy_names",
@@ -109,7 +87,7 @@ AROUND = (
     gauge(
         "webproxy_hosts",
         "Names of the web proxy whose hosts are looked at, or are to be, by how they are.",
-        *by("state", "webproxy", "well", "ill", "unchecked"),
+        *by("state", "webproxy", "well ill unchecked"),
     ),
     gauge(
         "webproxy_certificates",
@@ -120,13 +98,7 @@ AROUND = (
         "webproxy_events",
         "What happened between the gateway and the web proxy, by event.",
         *by(
-            "event",
-            "webproxy",
-            start="starts",
-            change="changes",
-            renewal="renewals",
-            look="looks",
-            failure="failures",
+            "event", "webproxy", start="starts", change="changes", renewal="renewals", look="looks", failure="failures"
         ),
     ),
     gauge("webproxy_connected", "Clients that are connected to the web proxy now.", at("webproxy.connected")),
@@ -151,14 +123,7 @@ AROUND = (
         *by(
             "reason",
             "webproxy",
-            "http_malformed",
-            "http_unknown",
-            "tls_malformed",
-            "tls_unknown",
-            "tls_nameless",
-            "misdirected",
-            "too_many",
-            "hosts_unreachable",
+            "http_malformed http_unknown tls_malformed tls_unknown tls_nameless misdirected too_many hosts_unreachable",
         ),
     ),
     counter(
@@ -169,7 +134,7 @@ AROUND = (
     counter(
         "repository_questions",
         "Questions to the repository, by what became of them.",
-        *by("result", "repository", "changed", "unchanged", "failed"),
+        *by("result", "repository", "changed unchanged failed"),
     ),
     counter("repository_asked", "Questions to the repository.", at("repository.asked")),
     counter(
@@ -200,14 +165,12 @@ WHOLE = (
     gauge("services", "Their services.", at("now.services")),
     state("health", "How the gateway is.", "now.state", "state", "healthy", "last good", "degraded"),
     gauge(
-        "troubles",
-        "What is wrong now, by how bad it is.",
-        *by("severity", "now.troubles", "notice", "last_good", "degraded"),
+        "troubles", "What is wrong now, by how bad it is.", *by("severity", "now.troubles", "notice last_good degraded")
     ),
     counter(
         "troubles_begun",
         "Troubles that have begun, by how bad they are.",
-        *by("severity", "health", "notice", "last_good", "degraded"),
+        *by("severity", "health", "notice last_good degraded"),
     ),
     counter("reloads", "Reloads.", at("reloads.count")),
     counter("reloads_refused", "Those of them that were refused, or failed.", at("reloads.refused")),

@@ -10,30 +10,14 @@ FACE = "dns.{face:wan|lan|local|update}"
 OF_QUERIES = "|".join(reason.name.lower() for reason in Reason if reason < 32)
 """Why queries are refused; all other reasons are those of packets."""
 OUTCOMES = {
-    "reserved": "noerror",
-    "addresses": "noerror",
-    "records": "noerror",
-    "nodata": "noerror",
-    "nxdomain": "nxdomain",
-    "refused": "refused",
-    "formerr": "formerr",
-    "notimp": "notimp",
-    "badvers": "badvers",
-    "notauth": "notauth",
-    "servfail": "servfail",
-    "servfail_udp": "servfail",
-    "silent": "none",
-    "challenged_cookie": "badcookie",
-    "challenged_tc": "noerror",
-    "challenged_cname": "noerror",
-    "aliases_full": "noerror",
-    "rate_dropped": "none",
-    "rate_slipped": "noerror",
-    "tc_to_wait": "noerror",
-    "cookies": "noerror",
-    "forwarded": "forwarded",
+    "noerror": "reserved addresses records nodata challenged_tc challenged_cname aliases_full rate_slipped tc_to_wait"
+    " cookies",
+    **{each: each for each in ("nxdomain", "refused", "formerr", "notimp", "badvers", "notauth", "forwarded")},
+    "servfail": "servfail servfail_udp",
+    "badcookie": "challenged_cookie",
+    "none": "silent rate_dropped",
 }
-"""What became of a query, and the RCODE that it was told; `none`: it got no answer; `forwarded`: a resolver's."""
+"""The RCODE that a query was told, and what became of it; `none`: it got no answer; `forwarded`: a resolver's."""
 
 
 def _face(name: str) -> Source:
@@ -44,9 +28,7 @@ NAMES = (
     counter("dns_queries", "DNS queries that came, by the face of the server that they came to.", _face("queries")),
     counter("dns_questions", "DNS queries by the type that they ask for.", _face("types.{type}")),
     counter(
-        "dns_messages",
-        "Messages at the server's sockets, by how they came.",
-        _face("messages.{transport}.{family}"),
+        "dns_messages", "Messages at the server's sockets, by how they came.", _face("messages.{transport}.{family}")
     ),
     histogram(
         "dns_query_seconds",
@@ -57,7 +39,11 @@ NAMES = (
     counter(
         "dns_answers",
         "What became of DNS queries; each has one outcome.",
-        *(at(f"{FACE}.{outcome}", outcome=outcome, rcode=rcode) for outcome, rcode in OUTCOMES.items()),
+        *(
+            at(f"{FACE}.{each}", outcome=each, rcode=rcode)
+            for rcode, every in OUTCOMES.items()
+            for each in every.split()
+        ),
     ),
     counter(
         "dns_refusals",
@@ -151,7 +137,7 @@ NAMES = (
     counter(
         "lease_changes",
         "Registrations, by what became of them.",
-        *by("event", "leases", "registered", "refreshed", "removed", "expired", "refused"),
+        *by("event", "leases", "registered refreshed removed expired refused"),
     ),
     counter(
         "lease_journal_errors",

@@ -15,7 +15,7 @@ NODE: tuple[Metric, ...] = (
     gauge(
         "synnode_things",
         "What is to be outside of it, by whether it is in place.",
-        *by("state", "now.placed", "right", "wrong"),
+        *by("state", "now.placed", "right wrong"),
     ),
     counter("synnode_requests", "Requests of gateways that were done.", at("requests.{operation}")),
     counter("synnode_refusals", "Requests that were not, by reason.", at("refused.{reason}")),
@@ -35,12 +35,12 @@ REPOSITORY: tuple[Metric, ...] = (
     gauge(
         "store_connections_open",
         "Connections that are open: on which a token was shown, and on which none was.",
-        *by("whose", "open", "known", "strangers"),
+        *by("whose", "open", "known strangers"),
     ),
     counter(
         "store_connections",
         "Connections, by what became of them besides being accepted.",
-        *by("event", "connections", "accepted", "displaced", "late"),
+        *by("event", "connections", "accepted displaced late"),
     ),
     counter(
         "store_requests_refused",

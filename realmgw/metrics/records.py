@@ -8,7 +8,7 @@ RECORDS: tuple[Metric, ...] = (
     counter(
         "flow_records",
         "Flows that have ended, by what became of their records; others are nobody's on a LAN.",
-        *by("result", "records", "written", "unwritten", "lost", "malformed", "others"),
+        *by("result", "records", "written unwritten lost malformed others"),
     ),
     counter("flow_records_unnamed", "Records of clients without the name that they came by.", at("records.unnamed")),
     counter("flow_names_untold", "Flows that were let in, and the recorder was not told of.", at("records.untold")),
