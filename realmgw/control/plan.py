@@ -28,7 +28,6 @@ CHANGEABLE = (
     "pools",
     "dns.udp_size",
     "dns.host_ttl",
-    *(f"dns.update.{key}" for key in ("expire", "most", "defaults")),
     "dns.service_pool_ttl",
     *(f"dns.{view}.{key}" for view in ("wan", "lan", "local", "update") for key in ("tcp_idle_timeout",
                                                               "tcp_connections", "tcp_connections_per_client")),

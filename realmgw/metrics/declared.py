@@ -143,16 +143,16 @@ def at(path: str, **labels: str) -> Source:
     return Source(tuple(path.split(".")), tuple(labels.items()))
 
 
-def by(label: str, head: str, names: str = "", **others: str) -> tuple[Source, ...]:
+def by(label: str, head: str, *names: str, **others: str) -> tuple[Source, ...]:
     """Sources side by side, told apart by a label: its values are their names; of `others`, the keys.
 
     Args:
         label: The label.
         head: The path to all of them.
-        names: The last segments of their paths, with spaces between them.
+        names: The last segments of their paths, one or several in a text, with spaces between them.
         others: The same, by the label's value.
     """
-    every = {**{name: name for name in names.split()}, **others}
+    every = {**{name: name for name in " ".join(names).split()}, **others}
     return tuple(at(f"{head}.{name}", **{label: value}) for value, name in every.items())
 
 

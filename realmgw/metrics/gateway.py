@@ -48,7 +48,7 @@ DATAPATH = (
     counter(
         "datapath_refusals_told",
         "Packets that rules have dropped or refused and the kernel has told of, by what became of that.",
-        *by("event", "refusals", "told", "unknown", "lost"),
+        *by("event", "refusals", "told unknown lost"),
     ),
     counter("neighbour_announcements", "Addresses that neighbours were told of unasked.", at("neighbours.announced")),
 )
