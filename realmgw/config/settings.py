@@ -41,6 +41,8 @@ from realmgw.config.external import Repository as Repository
 from realmgw.config.external import Synproxy as Synproxy
 from realmgw.config.external import Watch as Watch
 from realmgw.config.flow_records import FlowRecords as FlowRecords
+from realmgw.config.flows import Dnat as Dnat
+from realmgw.config.flows import Offload as Offload
 from realmgw.config.ipv6 import Ipv6 as Ipv6
 from realmgw.config.ipv6 import Ipv6Mode as Ipv6Mode
 from realmgw.config.ipv6 import Leave6 as Leave6
@@ -98,17 +100,6 @@ class Attachment(enum.Enum):
     """The upstream router has a route for the prefix to us."""
     ON_LINK = "on-link"
     """The prefix is part of the WAN link: we answer ARP for it."""
-
-
-class Dnat(enum.Enum):
-    """How the kernel sends a flow to the host that its mark stands for."""
-
-    MAP = "map"
-    """nftables' own `dnat to meta mark map`."""
-    MARKDNAT = "markdnat"
-    """The MARKDNAT target of iptables, a kernel module of ours."""
-    AUTO = "auto"
-    """The first of these that works."""
 
 
 class WhileDegraded(enum.Enum):
@@ -317,6 +308,8 @@ class Datapath:
     """Refusals told to senders per second; beyond it they are dropped in silence."""
     dnat: Dnat = key(choice(Dnat, gone={"mark": "dnat: map, which needs no more of the machine"}), Dnat.MAP)
     """How a flow is sent to its host."""
+    offload: Offload = key(choice(Offload), Offload.OFF)
+    """Who carries flows that were let through."""
     forward: Forward = key(Section(Forward), Forward())
     """What else is forwarded."""
     unknown_hosts: UnknownHosts = key(remembered(Label.UNKNOWN_HOSTS, choice(UnknownHosts)), UnknownHosts.ACCEPT)

@@ -334,7 +334,7 @@ def _of_kernel(settings: Settings, wrong: list[str]) -> Iterator[str]:
         ports = tuple(endpoint.port for endpoint in settings.listened)
         raw = settings.pools.solicited
         yield from capabilities.problems(found, ports=ports, dnat=settings.datapath.dnat, raw=raw)
-        wrong += capabilities.doubts(found)
+        wrong += capabilities.doubts(found, settings)
         kernel.refuse_foreign()
     except RealmGatewayError as error:
         yield str(error)

@@ -30,9 +30,10 @@ class Says:
         """Is called when all services run."""
         settings, directory = self.running.settings, self.running.registry.directory
         assert self.datapath.applied is not None
-        for note in (*unsupported_of(settings, directory), *capabilities.doubts(self.datapath.applied.found)):
+        found = self.datapath.applied.found
+        for note in (*unsupported_of(settings, directory), *capabilities.doubts(found, settings)):
             _log.warn("{note}", note=note)
-        line = lines.started(settings, directory, self.datapath.applied.found, monotonic() - self._begun)
+        line = lines.started(settings, directory, found, monotonic() - self._begun)
         _log.info("{started}", started=line)
 
     def stopped(self) -> None:

@@ -14,7 +14,7 @@ import attrs
 from pyroute2 import IPRoute
 
 from realmgw.config.settings import Dnat, Settings
-from realmgw.datapath import bans, client, elements, ending, links, ruleset, translation
+from realmgw.datapath import bans, client, elements, ending, links, offload, ruleset, translation
 from realmgw.datapath.client import open_nft, run_program
 from realmgw.datapath.dualstack import DualStack
 from realmgw.datapath.guests import Guests
@@ -28,7 +28,6 @@ from realmgw.datapath.machine.capabilities import Capabilities
 from realmgw.datapath.machine.probing import Prober, review
 from realmgw.datapath.machine.sysctls import Needs
 from realmgw.datapath.netlink.counters import Count, QueueFigures
-from realmgw.datapath.netlink.nftables import IPV4, IPV6
 from realmgw.datapath.nft import Libnftables, Nft
 from realmgw.datapath.policy.classes import Classes
 from realmgw.datapath.ruleset import Lent, Ruleset, Texts
@@ -40,8 +39,6 @@ from realmgw.datapath.watch.placed import AS_PLACED, Kind
 from realmgw.datapath.watch.reader import RulesetReader
 from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
 from realmgw.subscribers.model import Host
-
-_MANGLE = {(IPV4, "mangle"), (IPV6, "mangle")}
 
 
 @attrs.frozen
@@ -91,7 +88,7 @@ class Kernel:
         self._nft: Nft | None = None
         self.queue_step = QueueStep(self._table, settings.admission.queue, self._chains)
         self.last_step, self.prefix_step = LastStep(self._table, own), PrefixStep(self._table, own6)
-        self._way_out = self._hashes = self._logs = False  # all of these: as the last `apply` has chosen
+        self._way_out, self._found = False, Capabilities(0, 0)  # both: as the last `apply` has found
 
     def probe(self) -> Capabilities:
         """Find out what the machine can do; nothing is left behind.
@@ -141,7 +138,7 @@ class Kernel:
             doubts = (*interfaces.check_pool(channel, settings), *review(settings))
             # The rules first: nothing is opened (forwarding, the pool's local routes) before they stand.
             self.queue_step.is_native, self.last_step.dnat = found.native_queue, found.dnat or Dnat.MAP
-            self._hashes, self._logs = found.hashes, found.logs
+            self._found = found
             self.place(hosts)
             self.place_guard()
             self._way_out = client.leaves_by(settings.interfaces.wan)
@@ -291,9 +288,8 @@ class Kernel:
     def look(self, noticed: Noticed, hosts: Callable[[], Iterable[Host]]) -> Findings:
         """See `realmgw.datapath.watch.keeper.Keeper.look`."""
         findings = self._keeper.look(noticed, lambda: tuple(hosts()))
-        is_new = noticed.lost or any(not _MANGLE.isdisjoint(each.tables) for each in noticed.transactions)
         with suppress(RealmGatewayError):  # it is not told: nothing is found out
-            if self._bypass.look(*self.figures(), is_new=is_new):
+            if self._bypass.look(*self.figures(), is_new=noticed.mangle):
                 return attrs.evolve(findings, broken=(*findings.broken, TOLD))
         return findings
 
@@ -314,6 +310,7 @@ class Kernel:
             Kind.QUEUE_STEP: not self.queue_step.is_native,
             Kind.TRANSLATION: self.last_step.dnat is not Dnat.MAP,
             Kind.GUARD: self._guard.refusal is None,
+            Kind.CARRIED: self._ruleset(self._settings).carrying is not None,
             Kind.WAY_OUT: self._way_out,
             Kind.WAY_OUT6: self._ipv6.leaves and self.needs6.forwards,
         }
@@ -361,8 +358,7 @@ class Kernel:
             RealmGatewayError: Something was refused.
         """
         step, rules = self.last_step, self._ruleset(self._settings)
-        first_octet, commands = translation.first_octet(hosts, step.dnat), ruleset.replacement(rules, hosts)
-        step.first_octet = first_octet
+        step.first_octet, commands = translation.first_octet(hosts, step.dnat), ruleset.replacement(rules, hosts)
         step.clear(self._settings)
         self._own.run(commands)
         self.classes, self.queue_step.ipv6 = Classes.of(hosts, rules.groups, rules.nflog), rules.ipv6
@@ -391,8 +387,10 @@ class Kernel:
 
     def _ruleset(self, settings: Settings, ipv6: DualStack | None = None) -> Ruleset:
         native, dnat, pinholes = self.queue_step.is_native, self.last_step.dnat, (ipv6 or self._ipv6).pinholes
-        lent = self._lent if self._hashes else None
-        return self._rules.of(settings, native_queue=native, dnat=dnat, pinholes=pinholes, lent=lent, logs=self._logs)
+        found, lent = self._found, self._lent if self._found.hashes else None
+        carried = offload.carrying(settings, client.is_interface, works=found.flowtables)
+        return self._rules.of(settings, native_queue=native, dnat=dnat, pinholes=pinholes, lent=lent, logs=found.logs,
+                              carrying=carried)  # fmt: skip
 
     def place_routes(self, channel: IPRoute) -> Iterator[Callable[[], str]]:
         """What places the pool's routes, one by one: each says what it has changed, and may be refused by itself."""

@@ -176,6 +176,11 @@ def _way(address: str) -> Way:
             raise
 
 
+def is_interface(name: str) -> bool:
+    """Whether there is an interface of that name."""
+    return link_state(name) != placed.GONE
+
+
 def link_state(name: str) -> str:
     """What an interface is, in the words of `placed`; it is looked at alone, however many there are."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:

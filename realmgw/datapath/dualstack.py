@@ -12,10 +12,9 @@ import attrs
 from realmgw.config.ipv6 import Ipv6, Ipv6Mode, Leave6
 from realmgw.config.settings import Endpoint, Settings
 from realmgw.datapath import client
-from realmgw.datapath.elements import is_pinhole
+from realmgw.datapath.elements import is_pinhole, takes_ipv6
 from realmgw.datapath.machine import interfaces
 from realmgw.datapath.machine.sysctls import Needs
-from realmgw.datapath.ruleset import takes_ipv6
 from realmgw.errors import PlatformError
 from realmgw.subscribers.model import Host
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_address, ip_network
 
 from realmgw.config.ipv6 import Ipv6, Ipv6Mode
-from realmgw.config.settings import Dnat, Network
+from realmgw.config.settings import Dnat, Network, Settings
 from realmgw.datapath import marks
 from realmgw.datapath.batches import Elements, Word, number
 from realmgw.datapath.batches import commands as commands
@@ -38,6 +38,12 @@ _Pairs = list[tuple[Word, Word | None]]
 def is_pinhole(host: Host, modes: Ipv6) -> bool:
     """Whether a host is reached at its own IPv6 address."""
     return bool(host.address6) and mode_of(host, modes) is Ipv6Mode.PINHOLE
+
+
+def takes_ipv6(settings: Settings) -> bool:
+    """Whether first packets of IPv6 may have to be decided about, by what the settings say."""
+    modes = (settings.ipv6.mode, *(each.mode for each in settings.ipv6.prefixes))
+    return bool(settings.pools.networks6) or Ipv6Mode.PINHOLE in modes
 
 
 def hosts(change: HostChange, dnat: Dnat, modes: Ipv6 | None, *, known: bool) -> Iterator[Elements]:

@@ -16,7 +16,7 @@ from itertools import chain
 import attrs
 
 from realmgw.config import identifiers
-from realmgw.config.ipv6 import Ipv6, Ipv6Mode
+from realmgw.config.ipv6 import Ipv6
 from realmgw.config.pipeline import Refused
 from realmgw.config.settings import Address, Dnat, Forward, Network, Nflog, Settings
 from realmgw.datapath import bans, elements, forwarding, incoming, marks, outbound6, proxied, translation
@@ -28,6 +28,7 @@ from realmgw.datapath.incoming import Lent as Lent
 from realmgw.datapath.links import first_run
 from realmgw.datapath.netlink.counters import COUNTERS as COUNTERS
 from realmgw.datapath.netlink.counters import COUNTERS6 as COUNTERS6
+from realmgw.datapath.offload import Carrying
 from realmgw.datapath.outbound6 import Leaving
 from realmgw.datapath.pipeline import groups, parts, relisting, stages
 from realmgw.datapath.pipeline.parts import Stages
@@ -96,6 +97,8 @@ class Ruleset:
     """Whether somebody can be banned."""
     nflog: Nflog | None = None
     """Which group the target LOG tells; None: the kernel can not tell any."""
+    carrying: Carrying | None = None
+    """What a flowtable takes; None: there is none."""
 
     def __attrs_post_init__(self) -> None:
         """Refuse names that nft's grammar would read as something else."""
@@ -107,7 +110,7 @@ class Ruleset:
     @classmethod
     def of(
         cls, settings: Settings, *, native_queue: bool, dnat: Dnat = Dnat.MAP,
-        pinholes: bool = False, lent: Lent | None = None, logs: bool = True,
+        pinholes: bool = False, lent: Lent | None = None, logs: bool = True, carrying: Carrying | None = None,
     ) -> Ruleset:  # fmt: skip
         """The ruleset that the settings ask for.
 
@@ -118,11 +121,12 @@ class Ruleset:
             pinholes: Whether any host has it in its file that it is reached at its own address.
             lent: Which addresses of the pool of IPv6 may have been lent, where the kernel can tell.
             logs: Whether the kernel can tell of packets, for the target LOG.
+            carrying: What a flowtable takes; None: there is none.
 
         Raises:
             ConfigurationError: There is no pool, or a name can not be written in a rule.
         """
-        pools, ipv6 = settings.pools, pinholes or takes_ipv6(settings)
+        pools, ipv6 = settings.pools, pinholes or elements.takes_ipv6(settings)
         if not pools.circular:
             raise ConfigurationError(("pools.circular is empty: without it no address can be lent",))
         nflog = settings.datapath.log if logs else None
@@ -152,6 +156,7 @@ class Ruleset:
             told=stages.told(settings),
             bans=settings.alerts is not None,
             nflog=nflog,
+            carrying=carrying,
         )
 
     @property
@@ -178,19 +183,13 @@ class Ruleset:
 
     @property
     def bare(self) -> Ruleset:
-        """The same without guests and stages, whose sets may be large."""
-        return attrs.evolve(self, guests=Guests(), stages=Stages(), groups=())
+        """The same without guests and stages, whose sets may be large, and without interfaces that may be gone."""
+        return attrs.evolve(self, guests=Guests(), stages=Stages(), groups=(), carrying=None)
 
     @property
     def hosts6(self) -> Ipv6 | None:
         """How hosts are reached by IPv6; None: not at all."""
         return self.modes if self.ipv6 else None
-
-
-def takes_ipv6(settings: Settings) -> bool:
-    """Whether first packets of IPv6 may have to be decided about, by what the settings say."""
-    modes = (settings.ipv6.mode, *(each.mode for each in settings.ipv6.prefixes))
-    return bool(settings.pools.networks6) or Ipv6Mode.PINHOLE in modes
 
 
 def replacement(ruleset: Ruleset, hosts: Iterable[Host], *, shut: bool = False) -> str:
@@ -349,7 +348,8 @@ def _objects(ruleset: Ruleset) -> Iterator[str]:
     yield f"\tlimit refusals_told {{ rate {ruleset.reject_rate}/second burst {ruleset.reject_rate} packets; }}"
     noting = (f"{name} {said}" for name, said in noted.objects(ruleset.nflog).items())
     known = elements.SUBSCRIBER_SETS if ruleset.needs_subscribers else ()
-    every = (*ruleset.pool_sets, *known, *ruleset.guests.objects(), *noting, *ruleset.stages.declared())
+    carried = () if ruleset.carrying is None else (ruleset.carrying.declared(),)
+    every = (*ruleset.pool_sets, *known, *ruleset.guests.objects(), *noting, *ruleset.stages.declared(), *carried)
     yield from (f"\t{each}" for each in every)
     # Each element has a limit of its own, so the lookup matches only what is over that sender's rate.
     kept = (
@@ -390,6 +390,8 @@ def _chains(ruleset: Ruleset) -> incoming.Chains:
         chains[outbound6.WALL] = leaving6.wall()
     if ruleset.bans:
         bans.put_first(chains["first_packet"], chains[forwarding.CHAIN], wan, ipv6=ipv6)
+    if ruleset.carrying is not None:
+        ruleset.carrying.put_first(chains[forwarding.CHAIN], incoming.PASSES, ours)
     if ruleset.queue is not None:
         hook = "type filter hook prerouting priority mangle; policy accept;"
         chains["present"] = [hook, f"{incoming.STEP} == {marks.QUEUED:#x} queue flags bypass to {ruleset.queue}"]

@@ -1,24 +1,20 @@
 """What the network policy costs a packet: of flows that go on, and of flows that begin, with few subscribers and many.
 
-    python -m testbed.programs.tariffs [--rounds N] [--write docs/firewall.md]
+    python -m testbed.programs.tariffs [--rounds N] [--streams] [--write docs/firewall.md]
 
 First, one TCP connection from a LAN to the WAN, in turn through a gateway that only forwards, one that also translates,
-and two with 1 000 subscribers, the usual stages or all; by segments as large as the kernel makes them, and by packets
-of 1 500 octets. Then packets of all subscribers in turn, each of which begins a flow, as fast as one process sends
-them; what a gateway does with them is done on their way. There are 10, 1 000 and 100 000 subscribers of 20 tariffs of
-four rules, and the same rules in iptables, with two jump rules and a chain for each host. The last rule drops: no flow
-stays.
+and two with 1 000 subscribers, the usual stages or all; where the kernel has flowtables, through one, too, with all
+stages but marks. Segments are as large as the kernel makes them, then of 1 500 octets. Then packets of all subscribers
+in turn, each of which begins a flow, as fast as one process sends them; what a gateway does with them is done on their
+way. There are 10, 1 000 and 100 000 subscribers of 20 tariffs of four rules, and the same rules in iptables, with two
+jump rules and a chain for each host. The last rule drops: no flow stays.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import os
-import socket
 import statistics
-import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from ipaddress import IPv4Address, ip_network
@@ -29,13 +25,13 @@ import attrs
 from realmgw.config.document import Problems, parse
 from realmgw.config.files import filling
 from realmgw.config.policy_schema import POLICY
-from realmgw.config.settings import Attachment, Interfaces, PoolPrefix, Pools, Settings
+from realmgw.config.settings import Attachment, Datapath, Interfaces, Offload, PoolPrefix, Pools, Settings
 from realmgw.config.steps import finish
 from realmgw.datapath.apply import Kernel
 from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.firewall import Direction, Firewall, Rule, Target, firewall
 from realmgw.subscribers.model import Host, Profile
-from testbed.load import generator
+from testbed.load import generator, stream
 from testbed.load.generator import Strays
 from testbed.measuring import cpu_noise, figures
 from testbed.measuring.rounds import Verdict
@@ -51,10 +47,6 @@ NETWORK = "10.0.0.0/8"
 """Where they are."""
 AS_FAST = 1_000_000.0
 """Packets a second, more than can be sent."""
-PORT = 5001
-"""Where the connection goes."""
-AT_ONCE = 1 << 20  # octets
-"""So much is sent, or read, by one call."""
 STREAM_TARGET, FLOWS_TARGET = 0.97, 0.05
 """Least share of plain forwarding's throughput; how much a packet may cost more or less with more subscribers."""
 COUNTED = 0.98
@@ -99,10 +91,13 @@ class Case:
     """What has their rules, or other ones; empty: classes in the gateway's table, or nothing where there are none."""
     usual: bool = False
     """Whether there are the stages only that there are when nothing is said."""
+    carried: bool = False
+    """Whether established flows leave the chains for a flowtable; marks, which each packet has, are switched off."""
 
 
 PLAIN = Case("forwarding only")
 USUAL = Case("1000 subscribers, usual stages", 1000, usual=True)
+CARRIED = Case("1000 subscribers, all stages but marks, a flowtable", 1000, carried=True)
 TRANSLATING = Case("conntrack and masquerading only", program="nft")
 CLASSES = tuple(Case(f"{count} subscribers, classes", count) for count in SUBSCRIBERS)
 
@@ -140,7 +135,7 @@ def hosts(count: int, sender: str) -> list[Host]:
     ]
 
 
-def settings(testbed: Testbed, *, usual: bool = False) -> Settings:
+def settings(testbed: Testbed, case: Case) -> Settings:
     """The gateway's, with all stages, or with the usual ones."""
     problems = Problems("tariffs")
     root = parse(PIPELINE, problems)
@@ -154,7 +149,10 @@ def settings(testbed: Testbed, *, usual: bool = False) -> Settings:
         pools=Pools(circular=(PoolPrefix(ip_network(ROUTED), Attachment.ROUTED),)),
         state=testbed.folder,
     )
-    return made if usual else finish(filling(attrs.evolve(made, policy=policy), problems))
+    if case.carried:
+        made = attrs.evolve(made, datapath=Datapath(offload=Offload.SOFTWARE))
+        policy = attrs.evolve(policy, pipeline=attrs.evolve(policy.pipeline, marking=False))
+    return made if case.usual else finish(filling(attrs.evolve(made, policy=policy), problems))
 
 
 def for_iptables(count: int) -> str:
@@ -215,11 +213,14 @@ class Realm:
             file.write_text(for_iptables(self.case.subscribers))
             self._must("gwa", f"{self.case.program}-restore", str(file))
         elif self.case.subscribers:
-            self._kernel = Kernel(settings(self.testbed, usual=self.case.usual))
+            self._kernel = Kernel(settings(self.testbed, self.case))
             try:
-                self.testbed.call("gwa", self._kernel.apply, hosts(self.case.subscribers, self.testbed.hosts[0]))
+                some = hosts(self.case.subscribers, self.testbed.hosts[0])
+                applied = self.testbed.call("gwa", self._kernel.apply, some)
             except RealmGatewayError as error:
                 raise TestbedError(f"{self.case.title}: {error}") from error
+            if self.case.carried and not applied.found.flowtables:
+                raise TestbedError(f"{self.case.title}: this kernel has no flowtables")
 
     def _must(self, namespace: str, *words: str) -> None:
         done = self.testbed.run(namespace, words)
@@ -234,34 +235,7 @@ class Realm:
 
     def stream(self, seconds: float) -> float:
         """How many octets a second one connection from the LAN to the WAN carries."""
-        with self.testbed.inside("router"):
-            server = socket.create_server((ROUTER_WAN, PORT))
-        received = [0]
-
-        def receive() -> None:
-            room = bytearray(AT_ONCE)
-            os.sched_setaffinity(0, cores[:1])
-            with server, server.accept()[0] as connection:
-                while count := connection.recv_into(room):
-                    received[0] += count
-
-        # One core sends, and does what is done with packets on the way; the other one reads.
-        cores = sorted(os.sched_getaffinity(0))
-        receiver = threading.Thread(target=receive)
-        receiver.start()
-        os.sched_setaffinity(0, cores[-1:])
-        try:
-            with self.testbed.inside("test_gwa"), socket.socket() as client:
-                client.bind((self.testbed.hosts[0], 0))
-                client.connect((ROUTER_WAN, PORT))
-                begin, data = time.monotonic(), bytes(AT_ONCE)
-                while time.monotonic() - begin < seconds:
-                    client.sendall(data)
-                client.shutdown(socket.SHUT_WR)
-                receiver.join()
-                return received[0] / (time.monotonic() - begin)
-        finally:
-            os.sched_setaffinity(0, cores)
+        return stream.octets(self.testbed, seconds)
 
     def flows(self, seconds: float) -> float:
         """How many packets a second one process sends, each of which begins a flow.
@@ -304,7 +278,14 @@ def ratios(found: Found, title: str, to: str) -> list[float]:
     return [one / other for one, other in zip(found[title], found[to], strict=True)]
 
 
-def measure(rounds: int, seconds: float, prefix: str = "tariff-", cases: Sequence[Case] | None = None) -> Measured:
+def measure(
+    rounds: int,
+    seconds: float,
+    prefix: str = "tariff-",
+    cases: Sequence[Case] | None = None,
+    *,
+    streams_only: bool = False,
+) -> Measured:
     """Measures all cases, in turn in each round.
 
     Args:
@@ -312,25 +293,29 @@ def measure(rounds: int, seconds: float, prefix: str = "tariff-", cases: Sequenc
         seconds: Of one measurement.
         prefix: Of the testbeds.
         cases: Them, the first of which only forwards; None: all that this machine has.
+        streams_only: Only what goes on is measured.
     """
     generator.build()
     streams: dict[str, dict[str, list[float]]] = {"as large as can be": {}, "1 500 octets": {}}
     flows: dict[str, list[float]] = {}
     with contextlib.ExitStack() as stack, cpu_noise.Watch(()) as watch:
-        wanted = enumerate(cases or (PLAIN, *CLASSES))
+        wanted = enumerate(cases or (PLAIN, *(CLASSES[:2] if streams_only else CLASSES)))
         realms = [stack.enter_context(Realm(case, f"{prefix}{at}-")) for at, case in wanted]
         nat, usual = (stack.enter_context(Realm(each, f"{prefix}{each.program}b-")) for each in (TRANSLATING, USUAL))
-        for at, case in enumerate(() if cases else iptables()):
+        between = [nat, usual]
+        with contextlib.suppress(TestbedError):  # this kernel does not have it
+            between.append(stack.enter_context(Realm(CARRIED, f"{prefix}c-")))
+        for at, case in enumerate(() if cases or streams_only else iptables()):
             with contextlib.suppress(TestbedError):  # this kernel does not have it
                 realms.append(stack.enter_context(Realm(case, f"{prefix}x{at}-")))
-        going_on = (realms[0], nat, usual, realms[min(2, len(realms) - 1)])
+        going_on = (realms[0], *between, realms[min(2, len(realms) - 1)])
         for title, found in streams.items():
             for each in going_on:
                 each.offload(title == "as large as can be")
             for _ in range(rounds):
                 for each in going_on:
                     found.setdefault(each.case.title, []).append(each.stream(seconds))
-        for _ in range(rounds):
+        for _ in range(0 if streams_only else rounds):
             for each in realms:
                 flows.setdefault(each.case.title, []).append(each.flows(seconds))
     return Measured(streams, flows, watch.others)
@@ -360,7 +345,7 @@ def report(measured: Measured, rounds: int, seconds: float) -> str:
          _told(ratios(every, title, next(iter(every))))]
         for how, every in measured.streams.items() for title, found in every.items()
     ]  # fmt: skip
-    base = CLASSES[0].title if CLASSES[0].title in measured.flows else next(iter(measured.flows))
+    base = CLASSES[0].title if CLASSES[0].title in measured.flows else next(iter(measured.flows), "")
     rows += [
         ["flows that begin", title, f"{statistics.median(found):.0f} packets/s",
          _told(ratios(measured.flows, title, base))]
@@ -385,11 +370,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--seconds", type=float, default=1.0, help="of one measurement [%(default)s]")
     parser.add_argument("--rounds", type=int, default=7, help="of each case [%(default)s]")
+    parser.add_argument("--streams", action="store_true", help="measure only what goes on")
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the tables into their place in this document")
     options = parser.parse_args()
 
     def measured() -> tuple[str, bool]:
-        found = measure(options.rounds, options.seconds)
+        found = measure(options.rounds, options.seconds, streams_only=options.streams)
         return report(found, options.rounds, options.seconds), all(each.met for each in judge(found))
 
     return figures.publish("tariffs", measured, options.write, "tariffs")

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 
-from realmgw.config.settings import Dnat, Leave6
+from realmgw.config.settings import Dnat, Leave6, Offload, Settings
+from realmgw.datapath import offload
 from realmgw.errors import PlatformError
 
 CAP_NET_BIND_SERVICE = 10
@@ -145,6 +146,15 @@ LOG = Feature(
 )
 """What it can do without: then rules with that target count, and tell nobody."""
 
+FLOWTABLE = Feature(
+    "flowtables",
+    "flowtable f {\nhook ingress priority filter; counter;\n}\n"
+    "chain c {\ntype filter hook forward priority filter\nct state established flow add @f\n}\n",
+    "use a kernel with CONFIG_NF_FLOW_TABLE_INET and CONFIG_NFT_FLOW_OFFLOAD (modprobe nf_flow_table_inet"
+    " nft_flow_offload), or datapath.offload: off",
+)
+"""What it can do without: then established flows stay with the chains."""
+
 MAP_OF_HOSTS = Feature(
     "dnat to a map of marks",
     f"map m {{ type mark : ipv4_addr; }}\nchain c {{\n{_NAT}\ndnat ip to meta mark map @m\n}}\n",
@@ -196,6 +206,8 @@ class Capabilities:
     """nftables can tell addresses of IPv6 by a hash."""
     logs: bool = False
     """The kernel can tell of packets (nfnetlink_log)."""
+    flowtables: bool = False
+    """The kernel can carry flows beside the chains; not tried, and False, where nobody asks for it."""
     dnat: Dnat | None = None
     """How flows can be translated: the first of the ways that the settings allow which works; the rest is not tried."""
 
@@ -241,10 +253,18 @@ def problems(
     return tuple(lines)
 
 
-def doubts(found: Capabilities) -> Iterator[str]:
+def doubts(found: Capabilities, settings: Settings) -> Iterator[str]:
     """What works, but not well, for want of something; one line each that says what to do."""
-    if found.has(CAP_NET_ADMIN) and not found.logs:
+    if not found.has(CAP_NET_ADMIN):
+        return
+    if not found.logs:
         yield f"nftables: {LOG.name} is missing, so rules with it only count: {LOG.remedy}"
+    if settings.datapath.offload is not Offload.OFF:
+        why = offload.against(settings)
+        if why:
+            yield f"datapath.offload: {why}: flows stay with the chains; switch one of both off"
+        elif not found.flowtables:
+            yield f"datapath.offload: {FLOWTABLE.name} are missing, so flows stay with the chains: {FLOWTABLE.remedy}"
 
 
 def refuse(problems: Iterable[str]) -> None:

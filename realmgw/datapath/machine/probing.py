@@ -7,7 +7,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 import attrs
 
-from realmgw.config.settings import Dnat, Leave6, Settings
+from realmgw.config.settings import Dnat, Leave6, Offload, Settings
 from realmgw.datapath import client, links
 from realmgw.datapath.iptables import xtables
 from realmgw.datapath.iptables.chains import Chains
@@ -66,6 +66,7 @@ class Prober:
             xtables_queue=not native and self._chains.works(queue) and (not self._ipv6 or self._chains6.works(queue)),
             hashes=self._accepts(capabilities.HASH),
             logs=logs,
+            flowtables=self._settings.datapath.offload is not Offload.OFF and self._accepts(capabilities.FLOWTABLE),
             queue_socket=client.queue_socket_works(),
             dnat=next((way for way in capabilities.ways(self._settings.datapath.dnat) if self._works(way)), None),
         )

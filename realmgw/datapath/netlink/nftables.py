@@ -39,6 +39,8 @@ _CHANGING = {TABLE: {3}, CHAIN: {6, 8}, RULE: set[int](), SET: {20}, OBJECT: {5}
 """Attributes that say how often it is used, and what it has counted."""
 _HANDLE = {TABLE: TABLE_HANDLE, CHAIN: 2, RULE: 3, SET: 16, OBJECT: 6}
 """The attribute that is its number."""
+_FLOWTABLE, _FLOWTABLE_NAME, _FLOWTABLE_HOOK, _HOOK_DEVICES, _DEVICE = 22, 2, 3, 3, 1
+"""What a flowtable's messages tell of; of its attributes, its name and its hook; within that, its interfaces."""
 _COMMENT = 0  # libnftnl: NFTNL_UDATA_TABLE_COMMENT, NFTNL_UDATA_RULE_COMMENT
 _EPERM = 1
 
@@ -159,6 +161,30 @@ def _words(kind: int, found: Mapping[int, bytes]) -> str:
     elif kind == OBJECT:
         what = _OBJECTS.get(codec.number(found[OBJECT_TYPE]), "limit")
     return f"{what} {codec.text(found[NAME[kind]])}"
+
+
+def devices(channel: Channel, table: Table, flowtable: str, sequence: int) -> frozenset[str]:
+    """The interfaces of a flowtable; none where there is no such flowtable.
+
+    Args:
+        channel: Where to ask.
+        table: It is in this one.
+        flowtable: Its name.
+        sequence: What the answer shall carry.
+
+    Raises:
+        RealmGatewayError: The kernel refused.
+    """
+    family, name = table
+    words = codec.name(IN_TABLE, name), codec.name(_FLOWTABLE_NAME, flowtable)
+    try:
+        said = codec.ask(channel, _request(_FLOWTABLE, codec.REQUEST, sequence, family, *words), "a flowtable")
+    except RefusedError as error:
+        if error.number == codec.ENOENT:
+            return frozenset()
+        raise
+    listed = codec.find(codec.fields(said).get(_FLOWTABLE_HOOK, b""), _HOOK_DEVICES)
+    return frozenset(codec.text(value) for kind, value in codec.attributes(listed) if kind == _DEVICE)
 
 
 def difference(placed: Contents, found: Contents) -> tuple[str, ...]:

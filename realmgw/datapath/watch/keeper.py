@@ -11,7 +11,7 @@ import attrs
 from pyroute2 import IPRoute
 
 from realmgw.config.settings import Settings
-from realmgw.datapath import client
+from realmgw.datapath import client, offload
 from realmgw.datapath.iptables.prefixes import PrefixStep
 from realmgw.datapath.iptables.steps import LastStep, QueueStep
 from realmgw.datapath.machine import interfaces, sysctls
@@ -19,6 +19,7 @@ from realmgw.datapath.machine.sysctls import Needs
 from realmgw.datapath.netlink import codec, nftables
 from realmgw.datapath.netlink.events import Transaction
 from realmgw.datapath.netlink.nftables import INET, IPV4, IPV6, Contents, Table
+from realmgw.datapath.nft import Nft
 from realmgw.datapath.watch import placed
 from realmgw.datapath.watch.generations import Culprit, Generations
 from realmgw.datapath.watch.placed import AS_PLACED, CHANGED, GONE, THERE, Deviation, Key, Kind, Thing
@@ -27,8 +28,9 @@ from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.model import Host
 
 _CLOSING = (Kind.TABLE,)
-_ORDER = (_CLOSING, tuple(Kind)[1:5], tuple(Kind)[5:])
+_ORDER = (_CLOSING, tuple(Kind)[1:6], tuple(Kind)[6:])
 """What is looked at and put back one after the other: what closes, what else is of the rules, and the rest."""
+_MANGLE = {(IPV4, "mangle"), (IPV6, "mangle")}
 NAMED = 4
 """So many things of a table are named when they are not as they should be."""
 
@@ -43,6 +45,11 @@ class Noticed:
     """There was more than could be heard."""
     links: bool = True
     """There was something about links, addresses or routes; True where that is not known."""
+
+    @property
+    def mangle(self) -> bool:
+        """Whether rules in iptables' mangle may have become others."""
+        return self.lost or any(not _MANGLE.isdisjoint(each.tables) for each in self.transactions)
 
 
 @attrs.frozen
@@ -95,6 +102,8 @@ class Rules(Protocol):
     @property
     def settings(self) -> Settings: ...
     @property
+    def nft(self) -> Nft: ...
+    @property
     def optional(self) -> frozenset[Kind]: ...
     @property
     def needs6(self) -> Needs: ...
@@ -136,6 +145,7 @@ class Keeper:
             Kind.QUEUE_STEP: lambda _: AS_PLACED if rules.queue_step.is_installed() else CHANGED,
             Kind.TRANSLATION: lambda _: AS_PLACED if rules.last_step.is_installed(rules.settings) else CHANGED,
             Kind.PREFIXES: lambda _: AS_PLACED if rules.prefix_step.is_installed(rules.settings) else CHANGED,
+            Kind.CARRIED: self._carried,
             Kind.SETTING: _setting,
             Kind.INTERFACE: lambda thing: client.link_state(thing.name),
             Kind.ADDRESS: lambda thing: THERE if client.is_own(thing.name) else GONE,
@@ -220,7 +230,7 @@ class Keeper:
         sought = partial(self._generations.culprit, after=self._undone)
         return {
             Kind.TABLE: sought(self._table, until=math.inf if self._owed else self._placing),
-            Kind.QUEUE_STEP: sought((IPV4, "mangle"), (IPV6, "mangle")),
+            Kind.QUEUE_STEP: sought(*_MANGLE),
             Kind.TRANSLATION: sought((IPV4, "nat")),
             Kind.PREFIXES: sought((IPV6, "mangle")),
         }
@@ -238,6 +248,11 @@ class Keeper:
                     found[thing.key] = f"not to be seen ({error})"
         return placed.compare(things, found)
 
+    def _carried(self, thing: Thing) -> str:
+        """Whether the flowtable has an interface; one that is not there is as it should be: it is told by itself."""
+        has = thing.name in self._reader.devices(self._table, offload.NAME) or not client.is_interface(thing.name)
+        return THERE if has else GONE
+
     def _put_back(self, kind: Kind, wrong: Collection[Deviation], errors: list[str]) -> None:
         """Things of one kind, but for the table."""
         rules = self._rules
@@ -247,6 +262,9 @@ class Keeper:
             attempt(partial(rules.last_step.place, rules.settings), errors)
         elif kind is Kind.PREFIXES:
             attempt(partial(rules.prefix_step.place, rules.settings), errors)
+        elif kind is Kind.CARRIED:
+            for name in (each.thing.name for each in wrong if each.thing.kind is kind):
+                attempt(partial(rules.nft.run, offload.joined(self._table[1], name)), errors)
         elif kind is Kind.ROUTE:
             attempt(partial(self._place_routes, errors), errors)
         elif kind is Kind.SETTING:

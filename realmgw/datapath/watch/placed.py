@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterator, Mapping
 
 import attrs
 
-from realmgw.config.settings import Address, Settings
-from realmgw.datapath import links, outbound6
+from realmgw.config.settings import Address, Offload, Settings
+from realmgw.datapath import links, offload, outbound6
 from realmgw.datapath.links import Route
 from realmgw.datapath.machine import sysctls
 from realmgw.datapath.machine.sysctls import Needs
@@ -32,6 +32,8 @@ class Kind(enum.Enum):
     """Where it is not in our table."""
     PREFIXES = "ip6tables chain of the prefix translation"
     """Where a LAN leaves by nptv6."""
+    CARRIED = "flowtable's interface"
+    """Where packets that come in are looked for in the flowtable: the kernel forgets an interface that goes."""
     ROUTE = "route"
     """By which a prefix of the pool is ours."""
     SETTING = "kernel setting"
@@ -53,7 +55,7 @@ UP, DOWN, NO_CARRIER = "up", "down", "without carrier"
 Key = tuple[Kind, str]
 """Which thing it is."""
 
-_PUT_BACK = (*tuple(Kind)[:5], Kind.ROUTE, Kind.SETTING)
+_PUT_BACK = (*tuple(Kind)[:6], Kind.ROUTE, Kind.SETTING)
 
 
 @attrs.frozen
@@ -103,7 +105,7 @@ class Deviation:
         return f"{self}: {self.thing.remedy}" if self.thing.remedy else str(self)
 
 
-OPTIONAL = frozenset((Kind.GUARD, Kind.QUEUE_STEP, Kind.TRANSLATION, Kind.WAY_OUT, Kind.WAY_OUT6))
+OPTIONAL = frozenset((Kind.GUARD, Kind.QUEUE_STEP, Kind.TRANSLATION, Kind.CARRIED, Kind.WAY_OUT, Kind.WAY_OUT6))
 """What there may be or not, besides what the settings say; the last start has found that out."""
 
 
@@ -128,6 +130,8 @@ def _rules(settings: Settings) -> Iterator[Thing]:
         yield Thing(kind, table, AS_PLACED, needed=kind is not Kind.GUARD)
     if any(outbound6.prefixes(settings)):
         yield Thing(Kind.PREFIXES, table, AS_PLACED, needed=False)
+    if settings.datapath.offload is not Offload.OFF:
+        yield from (Thing(Kind.CARRIED, name, THERE, needed=False) for name in offload.names(settings))
 
 
 def _ways(settings: Settings, ipv6: Needs) -> Iterator[Thing]:

@@ -66,6 +66,16 @@ class RulesetReader:
                 break
         return found
 
+    def devices(self, table: Table, flowtable: str) -> frozenset[str]:
+        """The interfaces of a flowtable; none where there is no such flowtable.
+
+        Raises:
+            RealmGatewayError: The kernel refused.
+        """
+        self._sequence += 1
+        with self._asking() as channel:
+            return nftables.devices(channel, table, flowtable, self._sequence)
+
     def generation(self) -> int:
         """The number of the ruleset's generation.
 

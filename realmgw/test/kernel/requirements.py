@@ -10,7 +10,7 @@ from pathlib import Path
 
 import attrs
 
-from realmgw.config.settings import Datapath, Dnat, Interfaces, Pools, Settings
+from realmgw.config.settings import Datapath, Dnat, Interfaces, Offload, Pools, Settings
 from realmgw.datapath.apply import Kernel
 from realmgw.datapath.machine import capabilities
 from realmgw.errors import PlatformError
@@ -52,6 +52,29 @@ def missing_for_dnat(dnat: Dnat) -> str | None:
     asked = attrs.evolve(SETTINGS, datapath=Datapath(dnat=dnat))
     problem = _first_told(lambda: _problems(asked))
     return problem and f"not on this kernel: {problem}"
+
+
+@functools.cache
+def missing_for_flowtables() -> str | None:
+    """Why established flows can not be carried by a flowtable here, or None."""
+    missing = missing_for_testbed()
+    if missing is None and not _flowtables():
+        missing = f"not on this kernel: nftables: {capabilities.FLOWTABLE.name} are missing"
+    return missing
+
+
+def has_flowtables() -> str | None:
+    """Why nothing can be done without flowtables here, or None."""
+    return "not on this kernel: it has flowtables" if missing_for_flowtables() is None else None
+
+
+@functools.cache
+def _flowtables() -> bool:
+    kernel = Kernel(attrs.evolve(SETTINGS, datapath=Datapath(offload=Offload.SOFTWARE)))
+    try:
+        return kernel.probe().flowtables
+    finally:
+        kernel.close()
 
 
 @functools.cache

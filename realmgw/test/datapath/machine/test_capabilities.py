@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.settings import Dnat
+from realmgw.config.settings import Dnat, Interfaces, Pools, Settings
 from realmgw.datapath.machine import capabilities
 from realmgw.datapath.machine.capabilities import CAP_NET_ADMIN, CAP_NET_BIND_SERVICE, FEATURES, Capabilities
 
@@ -19,6 +19,7 @@ ALL = Capabilities(
     dnat=Dnat.MAP,
     logs=True,
 )
+SETTINGS = Settings("gw.example.org.", (), Interfaces("wan0", ("lan0",)), Pools(()))
 
 
 class ProblemsTests(SynchronousTestCase):
@@ -47,10 +48,10 @@ class ProblemsTests(SynchronousTestCase):
     def test_a_kernel_that_can_not_tell_of_packets_is_named_and_does(self) -> None:
         """What has to be loaded is said; whoever can not try it says nothing."""
         without = attrs.evolve(ALL, logs=False)
-        self.assertEqual((capabilities.problems(without), [*capabilities.doubts(ALL)]), ((), []))
-        [said] = capabilities.doubts(without)
+        self.assertEqual((capabilities.problems(without), [*capabilities.doubts(ALL, SETTINGS)]), ((), []))
+        [said] = capabilities.doubts(without, SETTINGS)
         self.assertRegex(said, "target LOG is missing, so rules with it only count: .*modprobe nft_log nfnetlink_log")
-        self.assertEqual([*capabilities.doubts(attrs.evolve(without, privileges=0))], [])
+        self.assertEqual([*capabilities.doubts(attrs.evolve(without, privileges=0), SETTINGS)], [])
 
     def test_raw_sockets_are_asked_for_where_neighbours_ask(self) -> None:
         """Who has all else is told of that alone; who has no such prefix needs none."""

@@ -13,7 +13,7 @@ from realmgw.datapath.watch.placed import AS_PLACED, DOWN, GONE, THERE, UP, Kind
 from realmgw.test.config.test_schema import MINIMAL, settings
 
 NPTV6 = "ipv6: {outbound: [{lan: lan0, leave: nptv6, inside: 'fd01::/48', outside: '2001:db8:1::/48'}]}\n"
-SETTINGS = settings(MINIMAL + NPTV6)
+SETTINGS = settings(f"{MINIMAL}{NPTV6}datapath: {{offload: software}}\n")
 EVERYTHING, NOTHING = placed.OPTIONAL, frozenset[Kind]()
 
 
@@ -34,7 +34,7 @@ class DeclaredTests(SynchronousTestCase):
     def test_leaves_out_what_this_machine_does_not_have(self) -> None:
         """Steps that are in the table itself, a guard that the kernel can not have, a default route by another link."""
         kinds = {thing.kind for thing in placed.declared(SETTINGS, NOTHING)}
-        without = {Kind.QUEUE_STEP, Kind.TRANSLATION, Kind.GUARD, Kind.WAY_OUT, Kind.WAY_OUT6}
+        without = {Kind.QUEUE_STEP, Kind.TRANSLATION, Kind.GUARD, Kind.CARRIED, Kind.WAY_OUT, Kind.WAY_OUT6}
         self.assertEqual(set(Kind) - kinds, without)
         kinds = {thing.kind for thing in placed.declared(settings(MINIMAL), NOTHING)}
         self.assertEqual(set(Kind) - kinds, {*without, Kind.PREFIXES})
@@ -67,7 +67,7 @@ class CompareTests(SynchronousTestCase):
         wrong = placed.compare(self.things, self.found)
         self.assertEqual([each.found for each in wrong], [GONE] * len(self.things))
         spared = {thing.kind for thing in self.things} - {kind for kind, _ in placed.are_broken(self.things, wrong)}
-        self.assertEqual(spared, {Kind.GUARD, Kind.PREFIXES, Kind.WAY_OUT6})
+        self.assertEqual(spared, {Kind.GUARD, Kind.PREFIXES, Kind.CARRIED, Kind.WAY_OUT6})
 
     def test_says_what_it_is_and_what_a_setting_should_be(self) -> None:
         """In words for an operator; for as long as it lasts, with what to do."""
