@@ -9,4 +9,4 @@ flow. The *resolver group* is who asks on behalf of many clients; the *requestor
 where that is known.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.1.0.dev0"  # of a checkout: in what is built from it, setup.py writes that of git's tag

@@ -51,9 +51,19 @@ class PackagingTestCase(SynchronousTestCase):
 class FilesTests(PackagingTestCase):
     """What is packed."""
 
-    def test_version_is_that_of_the_project(self) -> None:
-        """It stands in the changelog, where Debian looks for it."""
-        self.assertTrue(self.text("changelog").startswith(f"realmgw ({realmgw.__version__}) "))
+    def test_a_version_without_git_is_everywhere_the_same(self) -> None:
+        """It is the coming one: in the package, where git is not there, for Debian, and at the head of the changes."""
+        [version] = re.findall(r'^fallback_version = "(.*)"$', (CHECKOUT / "pyproject.toml").read_text(), re.MULTILINE)
+        self.assertEqual(version, realmgw.__version__)
+        self.assertTrue(self.text("changelog").startswith(f"realmgw ({version.replace('.dev', '~dev')}) "))
+        [coming] = re.findall(r"^## (\S+) \(not released\)$", (CHECKOUT / "CHANGELOG.md").read_text(), re.MULTILINE)
+        self.assertEqual(version, f"{coming}.dev0")
+
+    def test_manual_pages_are_of_the_coming_version(self) -> None:
+        """What is built says its own: it is written where these say this one."""
+        coming, _, _ = realmgw.__version__.partition(".dev")
+        for path in (CHECKOUT / "docs" / "man").iterdir():
+            self.assertIn(f'"realmgw {coming}"', path.read_text().splitlines()[0], path.name)
 
     def test_whatever_is_listed_is_there_and_belongs_to_the_project(self) -> None:
         """Every pattern finds something that is committed."""
