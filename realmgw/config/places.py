@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from realmgw.config.document import Mapping, Node, Scalar, Sequence
-from realmgw.config.steps import Steps
+from realmgw.config.steps import Steps, portions
 
 LISTED = frozenset(("policy.groups",))
 """Keys of lists of which the place of each value is kept as well, as `policy.groups.0`."""
@@ -21,11 +21,12 @@ def placing(root: Mapping, source: str) -> Steps[dict[str, str]]:
         source: The file that the nodes without one are of.
     """
     found = dict[str, str]()
-    for word, (_, section) in root.pairs.items():
-        if isinstance(section, Mapping) and word not in _PASSED_OVER:
-            for key, node in _keys(word, section):
-                found[key] = f"{node.source or source}:{node.line}"
-            yield None
+    sections = ((word, each) for word, (_, each) in root.pairs.items() if word not in _PASSED_OVER)
+    keys = (each for word, section in sections if isinstance(section, Mapping) for each in _keys(word, section))
+    for some in portions(keys):
+        for key, node in some:
+            found[key] = f"{node.source or source}:{node.line}"
+        yield None
     return found
 
 
