@@ -88,7 +88,7 @@ def asking(
         raise refused(f"{path}: we may not speak to the {who}: be root") from None
     except TimeoutError:
         process = "its process" if connection.peer is None else f"process {connection.peer}"
-        text = f"{path}: the {who} does not answer within {timeout:g} s: {process} is stopped or busy"
+        text = f"{path}: the {who} does not answer within {TIMEOUT:g} s: {process} is stopped or busy"
         raise refused(text) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise refused(f"{path}: the {who} does not answer: {error!r}") from None
