@@ -8,6 +8,7 @@ Edge: netlink, the reactor.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import attrs
@@ -28,6 +29,8 @@ from realmgw.subscribers.firewall import Direction, Rule
 from realmgw.subscribers.model import Host
 
 _BUFFER = 1 << 20  # octets
+_HOSTS = 64
+"""The rules of so many hosts are kept by their numbers."""
 
 
 @attrs.frozen
@@ -140,9 +143,9 @@ class RefusalsService(Service):
         host_at = self._running.registry.host_at
         for packed, direction in ((headers.destination, Direction.INGRESS), (headers.source, Direction.EGRESS)):
             host = host_at(packed)
-            for own in _of_host(host, direction) if host is not None else ():
-                if noted.number("rule_", own.rule) == number:
-                    return own
+            own = None if host is None else _of_host(host, direction).get(number)
+            if own is not None:
+                return own
         return None
 
 
@@ -157,12 +160,14 @@ def _of_stages(settings: Settings) -> Iterator[tuple[int, Ruled]]:
         yield noted.number(each.counter, each.origin), Ruled(rule, origin, verdict)
 
 
-def _of_host(host: Host, direction: Direction) -> Iterator[Ruled]:
-    """A host's own rules for a direction."""
-    firewall = host.profile.firewall
+@lru_cache(_HOSTS)
+def _of_host(host: Host, direction: Direction) -> dict[int, Ruled]:
+    """A host's own rules for a direction, by their numbers: it may have hundreds, and many packets be told of."""
+    firewall, found = host.profile.firewall, dict[int, Ruled]()
     for tier, some in (("admin", firewall.admin), ("user", firewall.user)):
         for rule in some:
             if rule.direction is direction:
                 said = rules.quoted(rules.origin(rule, tier))[1:-1]
                 verdict = "dropped" if rule.target.value == "DROP" else "refused"
-                yield Ruled(said, "", verdict, host.name, rule)
+                found.setdefault(noted.number("rule_", said), Ruled(said, "", verdict, host.name, rule))
+    return found

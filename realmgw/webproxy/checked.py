@@ -113,30 +113,19 @@ class State:
     """What the last look has shown; empty where there was none."""
 
 
-class Listing:
-    """The servers for hosts that are looked at, read as they come.
+class Listing(runtime.Lines):
+    """The servers for hosts that are looked at.
 
     Attributes:
         states: How they are, by what HAProxy knows them by.
     """
 
+    what = "servers"
+
     def __init__(self) -> None:
+        super().__init__()
         self.states: dict[str, State] = {}
-        self._rest = b""
         self._columns: list[int] = []
-
-    def receive(self, octets: bytes) -> None:
-        """More of the answer.
-
-        Raises:
-            MalformedError: It is no table of servers.
-        """
-        *lines, self._rest = (self._rest + octets).split(b"\n")
-        if len(self._rest) > runtime.MOST_LINE:
-            raise MalformedError("HAProxy's servers can not be read: a line has no end")
-        for line in lines:
-            if line.strip():
-                self._take(line)
 
     def _take(self, line: bytes) -> None:
         try:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from realmgw.errors import MalformedError
 from realmgw.webproxy import configuration
@@ -114,29 +114,44 @@ def succeeded(answer: bytes) -> None:
         raise MalformedError(f"HAProxy refuses a change: {words(answer)}")
 
 
-class Listing:
-    """The entries of the map, read as they come.
+class Lines:
+    """An answer of many lines, read as they come."""
 
-    Attributes:
-        entries: Those that were read.
-    """
+    what: ClassVar[str]
+    """What is listed, as people call it."""
 
     def __init__(self) -> None:
-        self.entries: dict[str, str] = {}
         self._rest = b""
 
     def receive(self, octets: bytes) -> None:
         """More of the answer.
 
         Raises:
-            MalformedError: It has no entries.
+            MalformedError: It is none of these.
         """
         *lines, self._rest = (self._rest + octets).split(b"\n")
         if len(self._rest) > MOST_LINE:
-            raise MalformedError("HAProxy's map can not be read: a line has no end")
-        for line in lines:
-            if line:
-                self._take(line)
+            raise MalformedError(f"HAProxy's {self.what} can not be read: a line has no end")
+        for line in filter(None, lines):
+            self._take(line)
+
+    def _take(self, line: bytes) -> None:
+        """One of them, which is not empty; raises `MalformedError`."""
+        raise NotImplementedError
+
+
+class Listing(Lines):
+    """The entries of the map.
+
+    Attributes:
+        entries: Those that were read.
+    """
+
+    what = "map"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries: dict[str, str] = {}
 
     def _take(self, line: bytes) -> None:
         """A line: where the entry is in HAProxy's memory, name, route."""

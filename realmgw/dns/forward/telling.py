@@ -34,14 +34,14 @@ class Rules:
     number: int
     """Of those that were told."""
     settings: Settings
-    """They, without what the forwarder has nothing to do with."""
+    """They, as far as names are answered by them; all else has its default."""
     lists: tuple[NameSet, ...]
     """Names that are not to be had."""
 
 
 def told(number: int, settings: Settings, lists: Iterable[NameSet]) -> Iterator[tuple[Any, ...]]:
     """The news that rules are told by: small ones, so that nobody waits long for one of them."""
-    yield BEGIN, number, attrs.evolve(settings, zones=())
+    yield BEGIN, number, Settings(settings.name, (), settings.interfaces, settings.pools, settings.dns)
     for some in portions(settings.zones, ZONES_AT_ONCE):
         yield ZONES, some
     for place, each in enumerate(lists):

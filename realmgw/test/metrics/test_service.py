@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
+from itertools import count
 from pathlib import Path, PurePath
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families as parsed
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import CannotListenError
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
@@ -15,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.config.settings import Endpoint, Metrics
 from realmgw.errors import PlatformError
 from realmgw.metrics.declared import at, gauge, histogram
-from realmgw.metrics.service import TICK, MetricsService
+from realmgw.metrics.service import TICK, TURN, MetricsService
 from realmgw.metrics.text import OPENMETRICS, chosen
 
 HERE = Endpoint(ip_address("127.0.0.1"), 12346)
@@ -67,6 +68,25 @@ class ScrapeTests(ServiceTestCase):
         self.assertTrue(text.endswith(said))
         self.assertTrue(self.successResultOf(opened).endswith(b"# EOF\n"))
         self.assertEqual((service.scraped, service.joined), (2, 4))
+
+    def test_others_have_their_turn_meanwhile(self) -> None:
+        """After half a millisecond each time, by a clock that goes on by a fifth of that whenever it is looked at."""
+        many = tuple(gauge(f"g{number}", "G.", at("many")) for number in range(500))
+        self.reactor, ticks, turns = Reactor(), count(), list[tuple[Any, ...]]()
+        begin = self.reactor.callLater
+
+        def later(*how: Any) -> Any:
+            turns.append(how)
+            return begin(*how)
+
+        self.patch(self.reactor, "callLater", later)
+        service = MetricsService(
+            Metrics((HERE,)), many, lambda: succeed({"many": 7}), self.reactor, lambda: next(ticks) * TURN / 5
+        )
+        scraped = service.scrape(chosen(""))
+        self.reactor.advance(0)
+        self.successResultOf(scraped)
+        self.assertGreater(len(turns), 8)
 
     def test_a_fault_is_everybodys_who_asked(self) -> None:
         """And the next one is asked anew."""

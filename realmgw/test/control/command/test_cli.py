@@ -300,6 +300,8 @@ class PlaceTests(CliTestCase):
         places = [str(CONTROL_SOCKET), str(self.folder / "own.sock")]
         self.assertEqual(self.asked(ExitStatus.NO_GATEWAY), places)
         self.assertEqual(self.asked(ExitStatus.NO_GATEWAY, ExitStatus.NO_GATEWAY), places)
+        for refused in (ExitStatus.NOT_FOUND, ExitStatus.FAILED):  # by the gateway that is meant
+            self.assertEqual(self.asked(refused), places[:1])
 
 
 class PurgeTests(CliTestCase):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import PurePath
 from typing import Any
 
@@ -10,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config import settings
 from realmgw.config.namelists import Verdict
+from realmgw.config.policy import ResolverGroup
 from realmgw.config.steps import PORTION
 from realmgw.dns.forward import telling
 from realmgw.dns.forward.policy import NameSet
@@ -59,9 +61,11 @@ class RulesTests(SynchronousTestCase):
         self.assertEqual((rules.number, rules.lists[0].exact), (2, MANY))
 
     def test_settings_go_without_zones_at_first(self) -> None:
-        """These come some at a time."""
-        _, _, first = next(iter(told(1, SETTINGS, ())))
-        self.assertEqual(first, attrs.evolve(SETTINGS, zones=()))
+        """These come some at a time; and nothing goes that names are not answered by, however long it is."""
+        groups = tuple(ResolverGroup((ip_network(f"10.0.{number}.0/24"),)) for number in range(256))
+        policy, places = settings.Policy(groups=groups), {f"policy.groups.{number}": "f:1" for number in range(256)}
+        _, _, first = next(iter(told(1, attrs.evolve(SETTINGS, policy=policy, places=places), ())))
+        self.assertEqual((first, first.places), (attrs.evolve(SETTINGS, zones=()), {}))
 
 
 class ReturnedTests(SynchronousTestCase):
