@@ -60,6 +60,15 @@ class ProgramsTests(SynchronousTestCase):
                 self.assertNotRegex(path.read_text(), r"\bwhich\(|\bfind_spec\(", str(path))
 
 
+FAILING = """
+from twisted.trial.unittest import SynchronousTestCase
+class Tests(SynchronousTestCase):
+    def test_good(self): pass
+for number in range(1):
+    setattr(Tests, f"test_{number}", lambda self: self.fail("on purpose"))
+"""
+
+
 class TallyTests(SynchronousTestCase):
     """`testbed.measuring.tally`, by which `testbed/check` counts."""
 
@@ -110,3 +119,22 @@ class TallyTests(SynchronousTestCase):
             )
             self.assertEqual(re.findall(r"ran (\w+)", done.stdout), ran, done.stderr)
             self.assertEqual((folder / "tally").read_text(), tally)
+
+    def test_what_failed_is_left_for_a_run_of_its_own(self) -> None:
+        """Its name is written down, and it is not counted; many that fail, and a module that can not be read, are."""
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        (folder / "failing.py").write_text(FAILING)
+        (folder / "many.py").write_text(FAILING.replace("range(1)", "range(20)"))
+        (folder / "broken.py").write_text("import nothing_of_the_sort\n")
+        environment = {**os.environ, "PYTHONPATH": f"{folder}:{CHECKOUT}"}
+        for names, tally, later in (
+            (["failing"], "1 0 0\n", "failing.Tests.test_0\n"),
+            (["failing", "many"], "2 21 0\n", ""),
+            (["failing", "broken"], "1 2 0\n", ""),
+        ):
+            argv = [sys.executable, "-m", "testbed.measuring.tally", "--later", "later", "tally", *names]
+            done = subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+            self.assertEqual((folder / "tally").read_text(), tally, done.stdout)
+            self.assertEqual((folder / "later").read_text(), later)
+            self.assertEqual(done.returncode, 0 if later else 1)

@@ -1,6 +1,6 @@
 """Runs tests as `trial` does, and writes down how many passed, failed and were skipped.
 
-    python -m testbed.measuring.tally [--without NAME] [--share FOLDER [--last-first]] RESULT [NAME...]
+    python -m testbed.measuring.tally [--without NAME] [--share FOLDER [--last-first]] [--later FILE] RESULT [NAME...]
 
 RESULT is a file that gets one line, `PASSED FAILED SKIPPED`; NAMEs are what `trial` takes, by default the package
 `realmgw`. Runs that share a FOLDER share the tests: each module is run by the first of them that comes to it, and one
@@ -8,6 +8,10 @@ that begins with the last module meets the other in the midst. `testbed/check` i
 and runs as root; so a test that is skipped for want of anything else than the kernel (its message does not begin with
 `ALLOWED_SKIP`) is counted as failed here, and its message is printed: it names the package that is missing. At the end
 it says in which modules the time of a check goes.
+
+With `--later`, tests that have failed are not counted: their names are written to FILE, for a run of theirs alone. What
+depends on a machine that others use as well fails by chance now and then; what is wrong fails again. More than
+`CHANCE` of them are no chance, and are counted.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from time import monotonic
 from unittest import TestCase, TestResult, TestSuite
@@ -25,6 +29,8 @@ from twisted.trial import itrial, reporter, runner, unittest
 ALLOWED_SKIP = "not on this kernel:"
 """How the message of a skip begins that is no failure."""
 
+CHANCE = 12
+"""So many tests may fail of a machine's being busy."""
 SLOWEST = 12
 """So many modules are listed."""
 
@@ -55,11 +61,19 @@ class TallyingReporter(reporter.TextReporter):
         for test, reason in self._unwelcome_skips():
             self._writeln("FAILED by being skipped: %s: %s", test.id(), reason)  # type: ignore[no-untyped-call]
 
-    def tally(self) -> tuple[int, int, int]:
-        """How many tests passed, failed (a `todo` is a failure too) and were skipped."""
+    def tally(self, later: Collection[str] = ()) -> tuple[int, int, int]:
+        """How many tests passed, failed (a `todo` is a failure too) and were skipped; some are counted another time."""
         unwelcome = len(self._unwelcome_skips())
-        failed = len(self.failures) + len(self.errors) + len(self.unexpectedSuccesses) + len(self.expectedFailures)
+        failed = sum(test.id() not in later for test, _ in (*self.failures, *self.errors))
+        failed += len(self.unexpectedSuccesses) + len(self.expectedFailures)
         return self.successes, failed + unwelcome, len(self.skips) - unwelcome
+
+    def by_chance(self) -> list[str]:
+        """The names of the tests that have failed; none, if they are many or one is no test (but a module)."""
+        failed = [test for test, _ in (*self.failures, *self.errors)]
+        chance = not any(isinstance(test, runner.ErrorHolder) for test in failed)
+        names = list(dict.fromkeys(test.id() for test in failed))
+        return names if chance and len(names) <= CHANCE else []
 
     def _unwelcome_skips(self) -> list[tuple[itrial.ITestCase, str]]:
         return [(test, reason) for test, reason in self.skips if not reason.startswith(ALLOWED_SKIP)]
@@ -98,8 +112,8 @@ def shared(tests: Iterable[TestCase], folder: Path, *, last_first: bool) -> list
     return list(modules.values())[:: -1 if last_first else 1]
 
 
-def main(result: Path, names: list[str], without: str | None, share: Path | None, *, last_first: bool) -> int:
-    """Runs the tests of these names; the exit status is 0 when none failed."""
+def run(names: list[str], without: str | None, share: Path | None, *, last_first: bool) -> TallyingReporter:
+    """Runs the tests of these names."""
     loaded = runner.TestLoader().loadByNames(names, recurse=True)
     chosen = list(chosen_from(loaded, without))
     if not chosen:
@@ -109,7 +123,15 @@ def main(result: Path, names: list[str], without: str | None, share: Path | None
     trial = runner.TrialRunner(TallyingReporter, workingDirectory="_trial_temp")
     outcome = trial.run(suite)
     assert isinstance(outcome, TallyingReporter)
-    tally = outcome.tally()
+    return outcome
+
+
+def main(outcome: TallyingReporter, result: Path, later: Path | None) -> int:
+    """Writes down what became of them; the exit status is 0 when none failed that is not run again later."""
+    again = outcome.by_chance() if later else []
+    if later:
+        later.write_text("".join(f"{name}\n" for name in again))
+    tally = outcome.tally(again)
     result.write_text(" ".join(map(str, tally)) + "\n")
     return 0 if tally[1] == 0 else 1
 
@@ -123,6 +145,8 @@ if __name__ == "__main__":
     parser.add_argument("--without", metavar="NAME", help="a package of which no test is run")
     parser.add_argument("--share", metavar="FOLDER", type=Path, help="runs of this folder run each module once")
     parser.add_argument("--last-first", action="store_true", help="begin with the last module")
+    parser.add_argument("--later", metavar="FILE", type=Path, help="gets the names of those that failed, to run again")
     chosen = parser.parse_intermixed_args()
-    share = chosen.share and chosen.share.absolute()
-    sys.exit(main(chosen.result.absolute(), chosen.names, chosen.without, share, last_first=chosen.last_first))
+    result, share, later = (path and path.absolute() for path in (chosen.result, chosen.share, chosen.later))
+    outcome = run(chosen.names, chosen.without, share, last_first=chosen.last_first)
+    sys.exit(main(outcome, result, later))

@@ -13,6 +13,9 @@ import dns.exception
 
 from testbed.realm import client
 
+PATIENCE = 5.0  # seconds
+"""How long somebody waits for a page."""
+
 
 @attrs.frozen
 class Visit:
@@ -58,7 +61,7 @@ async def visit(name: str, expected: str, *, port: int = 80, how: Mapping[str, A
     try:
         address = await client.address_of(name, **how)
         this = attrs.evolve(this, address=address, resolve=time.monotonic() - begin)
-        host = await client.fetch(address, port, source=how.get("source") or "")
+        host = await client.fetch(address, port, timeout=PATIENCE, source=how.get("source") or "")
         return attrs.evolve(this, host=host, total=time.monotonic() - begin)
     except (OSError, LookupError, dns.exception.DNSException) as error:
         return attrs.evolve(this, fault=f"{type(error).__name__}: {error}")

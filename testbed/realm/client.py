@@ -25,12 +25,10 @@ import dns.rcode
 import dns.rdatatype
 
 from testbed.realm import icmp, sctp
-from testbed.realm.topology import GATEWAY
+from testbed.realm.topology import GATEWAY, PATIENCE
 
 R = TypeVar("R")
 
-PATIENCE = 2.0  # seconds
-"""How long a client waits for an answer to anything but a DNS query."""
 RESOLVER_TIMEOUT = 1.0  # seconds
 """How long a resolver waits before it asks again."""
 RESOLVER_ATTEMPTS = 4

@@ -129,7 +129,7 @@ class FlowTests(DualTestCase):
         time.sleep(SLOT)
         self.assertEqual(FIRST6, self.public(client.fetch(address, source=self.testbed.clients6[0])))
         guess = str(IPv6Address(int(IPv6Address(address)) ^ 1))
-        self.assertRaises(OSError, self.public, client.fetch(guess, source=self.testbed.clients6[0]))
+        self.assertRaises(OSError, self.public, client.fetch(guess, timeout=1.0, source=self.testbed.clients6[0]))
 
     def test_a_program_with_both_families_comes_by_ipv6(self) -> None:
         """Curl asks for both by itself, and takes IPv6; told to take IPv4, it reaches the same host by that."""

@@ -34,6 +34,9 @@ OUTCOMES = """
 from twisted.trial.unittest import SynchronousTestCase
 class Tests(SynchronousTestCase):
     def test_one(self): pass
+    def test_once(self):
+        with open(__file__ + ".been", "a") as file: file.write("once")
+        with open(__file__ + ".been") as file: self.assertEqual("onceonce", file.read())
     def test_two(self): self.fail("on purpose")
     def test_three(self): self.skipTest("something is missing")
     def test_four(self):
@@ -46,12 +49,13 @@ class GuestTests(SynchronousTestCase):
 
     skip = requirements.missing_for_gateway()
 
-    def run_python(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Runs an interpreter in the checkout."""
+    def run_python(self, *words: str, path: Path = Path()) -> subprocess.CompletedProcess[str]:
+        """Runs an interpreter in the checkout, with a folder of modules."""
         from testbed.realm.topology import environment  # noqa: PLC0415 - these tests skip where there is no testbed
 
+        settings = {**environment(), "PYTHONPATH": f"{path.absolute()}:{environment()['PYTHONPATH']}"}
         return subprocess.run(
-            [sys.executable, *words], capture_output=True, text=True, timeout=60, env=environment(), check=False
+            [sys.executable, *words], capture_output=True, text=True, timeout=60, env=settings, check=False
         )
 
     def test_program_of_the_nursery_is_like_any_other(self) -> None:
@@ -63,19 +67,35 @@ class GuestTests(SynchronousTestCase):
 
     def outcome(self, *names: str) -> tuple[list[str], int]:
         """The lines but for the last one, and the exit status."""
-        folder = self.mktemp()
-        Path(f"{folder}.py").write_text(OUTCOMES)
-        done = self.run_python("-m", "testbed.realm.guest", folder, "here", *names or (f"{folder}.py",))
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        (folder / "outcomes.py").write_text(OUTCOMES)
+        done = self.run_python("-m", "testbed.realm.guest", str(folder / "trial"), "here", *names, path=folder)
         return done.stdout.splitlines()[:-1], done.returncode
 
     def test_everything_but_success_is_a_failure(self) -> None:
         """A failed test, a skipped one, and one whose clean-up fails are told so, and the exit status too."""
-        lines, status = self.outcome()
+        lines, status = self.outcome("outcomes")
         self.assertEqual(1, status)
         self.assertEqual(
-            ["FAIL", "ok  ", "FAIL", "FAIL"],
-            [line[:4] for line in sorted(lines, key=lambda line: line.split("test_")[1])],
+            ["FAIL", "ok  ", "ok  ", "FAIL", "FAIL"],
+            [
+                line[:4]
+                for line in sorted(lines, key=lambda line: line.split("test_")[1])
+                if not line.startswith("note")
+            ],
         )
+
+    def test_what_failed_is_run_once_more_and_told(self) -> None:
+        """One that passes then has passed; what is skipped is not tried again."""
+        lines, status = self.outcome("outcomes.Tests.test_once", "outcomes.Tests.test_one")
+        self.assertEqual(0, status)
+        self.assertEqual(
+            ["note here: Tests.test_once, once more", "ok   here", "ok   here"],
+            [line.rsplit(":", 1)[0] for line in lines],
+        )
+        lines, status = self.outcome("outcomes.Tests.test_three")
+        self.assertEqual((1, ["FAIL"]), (status, [line[:4] for line in lines]))
 
     def test_tests_that_do_not_exist_fail(self) -> None:
         """A name that leads nowhere is a failure, not an empty success."""
