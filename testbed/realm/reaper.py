@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import select
 import shutil
 import signal
@@ -95,11 +96,24 @@ def processes(identities: Collection[tuple[int, int]]) -> Iterator[int]:
 
 
 def _remove(path: Path) -> None:
-    """Removes a folder with all that is in it, or a file; what can not be removed stays."""
+    """Removes a folder with all that is in it, or a file; what can not be removed stays.
+
+    What is mounted there is unmounted at once, whoever uses it: a file system whose process is gone answers nobody.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    for mounted in _mounts(path):
+        libc.umount2(os.fsencode(mounted), MNT_DETACH)
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def _mounts(path: Path) -> list[Path]:
+    """Where something is mounted at or below a path, the last that was mounted first (proc_pid_mountinfo(5))."""
+    fields = (line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    places = [Path(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), field)) for field in fields]
+    return [each for each in reversed(places) if each.is_relative_to(path)]
 
 
 def _kill(pid: int, identities: Collection[tuple[int, int]]) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
-from testbed.realm import ipv6, links, reaper
+from testbed.realm import ipv6, links, owner, reaper
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 """Where the project is."""
@@ -81,6 +81,10 @@ R = TypeVar("R")
 
 class TestbedError(Exception):
     """The testbed can not be built, or something in it does not do what it should; the text says what."""
+
+
+class TakenError(TestbedError):
+    """Somebody has a testbed of that prefix."""
 
 
 def host_address(number: int) -> str:
@@ -154,10 +158,10 @@ class Testbed:
         self._logs = 0
 
     def __enter__(self) -> Testbed:
-        """Builds it.
+        """Builds it; what was left over by a process that is gone is removed first.
 
         Raises:
-            TestbedError: A testbed of that prefix is there already; it is left alone.
+            TakenError: A testbed of that prefix is there already; it is left alone.
             OSError: The kernel refused something; what was made is removed again.
         """
         self._reaper = _start_reaper()
@@ -178,13 +182,12 @@ class Testbed:
         """Ends every process in the namespaces and removes all that was made; a second call does nothing."""
         self._leave()
         if self._reaper is not None:
-            assert self._reaper.stdin is not None
-            self._reaper.stdin.close()
-            self._reaper.wait()
+            self._reaper.communicate()  # closes the pipe
             self._reaper = None
 
     def keep(self) -> None:
         """Leaves the testbed as it is, for `take_down`; the object is not usable any more."""
+        owner.keep(self.folder)
         self._tell("keep")
         self.close()
 
@@ -265,8 +268,8 @@ class Testbed:
 
     def _build(self) -> None:
         """Makes everything, in the order in which it depends on each other."""
-        self._make_namespaces()
         self._make_folder()
+        self._make_namespaces()
         self._connect("router", "gwa", "gwa", "wan0")
         self._connect("router", "public", "public", "eth0")
         self._connect("gwa", "lan0", "test_gwa", "eth0")
@@ -288,11 +291,6 @@ class Testbed:
         """Makes the namespaces, with quiet kernel parameters and their loopback up."""
         for namespace in self._namespaces:
             name = self.name(namespace)
-            if (reaper.NAMESPACES / name).exists():
-                raise TestbedError(
-                    f"the network namespace {name} is there already: another testbed runs,"
-                    " and ./testbed/demo --down removes it"
-                )
             self._tell(f"namespace {name}")
             try:
                 links.make_namespace(reaper.NAMESPACES / name)
@@ -304,10 +302,13 @@ class Testbed:
             self.call(namespace, links.bring_up, "lo")
 
     def _make_folder(self) -> None:
-        """Makes the folder anew: the namespaces are ours by now, so an old one belongs to nobody."""
-        self._tell(f"path {self.folder}")
-        reaper.reap((), [str(self.folder)])
-        self.folder.mkdir(mode=0o700, parents=True)
+        """Makes the folder, which says from then on that all of this is ours."""
+        assert self._reaper is not None
+        with owner.vacated(self.folder, [self.name(each) for each in (*NAMESPACES, ATTACKER)]) as taken:
+            if taken:
+                raise TakenError(taken)
+            self._tell(f"path {self.folder}")
+            owner.take(self.folder, (os.getpid(), self._reaper.pid))
 
     def _connect(self, here: str, interface: str, there: str, peer: str) -> None:
         """A veth pair between two namespaces, up at both ends."""

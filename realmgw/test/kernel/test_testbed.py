@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import socket
@@ -17,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.test.kernel import requirements
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed.realm import ipv6, reaper, topology
+    from testbed.realm import ipv6, owner, reaper, topology
 
 PREFIX = f"t{os.getpid()}-"
 """No other testbed has it while this process lives."""
@@ -31,6 +32,20 @@ print("built", flush=True)
 signal.pause()
 """
 """Builds a testbed with processes that no polite signal ends, one of them in a session of its own."""
+ORPHAN = """
+import signal, sys
+from testbed.programs.alerted import stalled
+from testbed.realm.topology import Testbed
+with Testbed(sys.argv[1], resolvers=True) as testbed:
+    testbed.spawn("test_gwa", ["sleep", "100"])
+    place = testbed.folder / "a place"
+    place.mkdir()
+    with stalled(place):
+        print("built", flush=True)
+        signal.pause()
+"""
+"""The same, with a file system whose process it is itself."""
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 DEADLINE = 2.0  # seconds
 """How long after its builder's death anything of a testbed may be left."""
 
@@ -174,14 +189,46 @@ class KilledBuilderTests(SynchronousTestCase):
             builder.wait()
             self.assertTrue(until(lambda: not leftovers(PREFIX), DEADLINE), leftovers(PREFIX))
 
-    def start_builder(self, wait: bool = True) -> subprocess.Popen[str]:
+    def test_the_next_one_removes_what_is_left_over(self) -> None:
+        """Of a builder that was killed together with its reaper, and had a file system mounted that answers nobody."""
+        builder = self.start_builder(ORPHAN)
+        names = [path for path in leftovers(PREFIX) if path.parent == reaper.NAMESPACES]
+        namespaces = {(each.stat().st_dev, each.stat().st_ino) for each in names}
+        owners = [int(line.split()[0]) for line in (topology.folder_of(PREFIX) / owner.FILE).read_text().splitlines()]
+        self.assertEqual(owners[0], builder.pid)
+        for pid in reversed(owners):
+            os.kill(pid, signal.SIGKILL)
+        builder.wait()
+        self.assertTrue(leftovers(PREFIX))
+        with contextlib.redirect_stderr(io.StringIO()) as told, topology.Testbed(PREFIX) as testbed:
+            self.assertEqual(0, testbed.run("public", ["true"]).returncode)
+        self.assertEqual(
+            told.getvalue(),
+            f"removed what process {builder.pid}, which is gone, has left of {topology.folder_of(PREFIX)}\n",
+        )
+        self.assertEqual([], [*leftovers(PREFIX), *alive(namespaces)])
+
+    def test_a_program_says_in_a_sentence_whose_it_is(self) -> None:
+        """A testbed of that prefix has a process that runs: no traceback, and nothing is touched."""
+        builder = self.start_builder()
+        program = (
+            f"import testbed.programs; from testbed.realm.topology import Testbed; Testbed({PREFIX!r}).__enter__()"
+        )
+        second = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=False, env=ENVIRONMENT
+        )
+        said = f"process {builder.pid} has the testbed {topology.folder_of(PREFIX)} and runs: end it first, "
+        self.assertEqual((second.returncode, second.stderr), (1, f"{said}or use another prefix\n"))
+        self.assertEqual(len(leftovers(PREFIX)), 2 * len(topology.NAMESPACES) - 1)
+
+    def start_builder(self, program: str = BUILDER, wait: bool = True) -> subprocess.Popen[str]:
         """A process that builds a testbed and then waits for its end."""
         builder = subprocess.Popen(
-            [sys.executable, "-c", BUILDER, PREFIX],
+            [sys.executable, "-c", program, PREFIX],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            env=ENVIRONMENT,
         )
         assert builder.stdout is not None
         self.addCleanup(builder.stdout.close)
