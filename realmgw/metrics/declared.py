@@ -55,7 +55,15 @@ class Source:
 
     def found(self, tree: Tree) -> Iterator[tuple[tuple[str, ...], Labels, Any]]:
         """All values that there are, each with its place in the tree and its labels."""
-        yield from _walk(tree, self.path, (), self.labels)
+        at: Any = tree  # most paths are names only
+        for depth, segment in enumerate(self.path):
+            if _pattern(segment) is not None:
+                yield from _walk(at, self.path[depth:], self.path[:depth], self.labels)
+                return
+            if not isinstance(at, Mapping) or segment not in at:
+                return
+            at = at[segment]
+        yield self.path, self.labels, at
 
 
 @attrs.frozen

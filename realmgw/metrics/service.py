@@ -19,7 +19,7 @@ from realmgw.config.settings import Metrics
 from realmgw.errors import PlatformError
 from realmgw.metrics.declared import Metric, Tree
 from realmgw.metrics.port import MetricsFactory
-from realmgw.metrics.text import Format, writing
+from realmgw.metrics.text import Format, Writer
 from twisted import __version__ as twisted
 
 TURN = 0.0005  # seconds
@@ -71,7 +71,7 @@ class MetricsService(Service):
         monotonic: Callable[[], float],
     ) -> None:
         self._settings = settings
-        self._metrics = metrics
+        self._writer = Writer(metrics)
         self._read = read
         self._reactor = reactor
         self._monotonic = monotonic
@@ -156,7 +156,7 @@ class MetricsService(Service):
     def _gathered(self, wanted: Format) -> Generator[Deferred[Any], Any, bytes]:
         begin = self._monotonic()
         tree = yield self._read()
-        text: bytes = yield self._driver.drive(writing(self._metrics, tree, wanted, time() - self._monotonic()))
+        text: bytes = yield self._driver.drive(self._writer.writing(tree, wanted, time() - self._monotonic()))
         self.scraped += 1
         self.seconds = self._monotonic() - begin
         return text

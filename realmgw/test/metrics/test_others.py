@@ -13,7 +13,7 @@ from realmgw.config.steps import finish
 from realmgw.metrics.declared import Metric, Tree
 from realmgw.metrics.others import NODE, REPOSITORY
 from realmgw.metrics.service import MetricsService
-from realmgw.metrics.text import chosen, writing
+from realmgw.metrics.text import Writer, chosen
 from realmgw.repository import tap as repository
 from realmgw.synnode import tap as node
 from realmgw.synnode.insight import Insight
@@ -73,7 +73,7 @@ class OthersTests(SynchronousTestCase):
         if reason := promtool.missing():
             self.skipTest(reason)
         for metrics, tree in ((NODE, self.node()), (REPOSITORY, self.repository())):
-            self.assertEqual(promtool.found_in(finish(writing(metrics, tree, chosen("")))), (0, ""))
+            self.assertEqual(promtool.found_in(finish(Writer(metrics).writing(tree, chosen("")))), (0, ""))
 
     def test_what_a_repository_is_not_told_together(self) -> None:
         """Who may ask, and not where; or where it listens itself."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.core import Exemplar, Timestamp
@@ -14,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.config.distribution import Distribution
 from realmgw.config.steps import finish
 from realmgw.metrics.declared import at, counter, gauge, histogram, info, state
-from realmgw.metrics.text import SAMPLES, chosen, writing
+from realmgw.metrics.text import Format, Writer, chosen
 
 OPEN = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
 """What a Prometheus says that it takes."""
@@ -48,7 +49,7 @@ class WritingTests(SynchronousTestCase):
 
     def test_both_formats_say_the_same(self) -> None:
         """To the parsers of Prometheus' own library; a distribution counts up, and has an end."""
-        texts = [finish(writing(METRICS, TREE, chosen(accept))) for accept in ("", OPEN)]
+        texts = [finish(Writer(METRICS).writing(TREE, chosen(accept))) for accept in ("", OPEN)]
         plain, opened = samples(texts[0]), samples(texts[1], parsed_open)
         self.assertEqual(plain, opened)
         self.assertEqual(plain, {
@@ -77,19 +78,19 @@ class WritingTests(SynchronousTestCase):
         ):
             found.come(value, number, now)
         tree = {"lag": found.counts()}
-        text = finish(writing(METRICS, tree, chosen(OPEN), 1_700_000_000.0)).decode()
+        text = finish(Writer(METRICS).writing(tree, chosen(OPEN), 1_700_000_000.0)).decode()
         told = {each.labels["le"]: each.exemplar for family in parsed_open(text) for each in family.samples
                 if each.name == "realmgw_lag_seconds_bucket"}  # fmt: skip
         self.assertEqual(told["0.1"], Exemplar({"trace_id": "2f5"}, 0.02, Timestamp(1_700_000_102, 0)))
         self.assertEqual(told["0.5"], Exemplar({"trace_id": "2f4"}, 0.3, Timestamp(1_700_000_100, 500_000_000)))
         self.assertIsNone(told["+Inf"])
-        plain = finish(writing(METRICS, tree, chosen(""), 1_700_000_000.0))
+        plain = finish(Writer(METRICS).writing(tree, chosen(""), 1_700_000_000.0))
         self.assertNotIn(b"trace_id", plain)
         self.assertEqual(samples(plain), samples(text.encode(), parsed_open))
 
     def test_kinds_are_told(self) -> None:
         """As each format names them."""
-        text = finish(writing(METRICS, TREE, chosen(OPEN))).decode()
+        text = finish(Writer(METRICS).writing(TREE, chosen(OPEN))).decode()
         kinds = {each.name: each.type for each in parsed_open(text) if each.name.startswith("realmgw_")}
         self.assertEqual(kinds, {
             "realmgw_asked": "counter", "realmgw_open": "gauge", "realmgw_build": "info", "realmgw_health": "gauge",
@@ -97,10 +98,45 @@ class WritingTests(SynchronousTestCase):
         })  # fmt: skip
 
     def test_others_have_their_turn_meanwhile(self) -> None:
-        """After a few values each time, however many there are."""
-        many = tuple(gauge(f"g{number}", "G.", at("open")) for number in range(10 * SAMPLES))
-        steps = writing(many, TREE, chosen(""))
-        self.assertGreaterEqual(sum(1 for _ in steps), 15)
+        """After each metric, however many there are."""
+        many = tuple(gauge(f"g{number}", "G.", at("open")) for number in range(100))
+        steps = Writer(many).writing(TREE, chosen(""))
+        self.assertGreater(sum(1 for _ in steps), 100)
+
+    def test_numbers_are_put_into_what_was_written_before(self) -> None:
+        """It is the same text as if all of it were written anew, whatever has changed: numbers, labels, texts."""
+        trees: tuple[dict[str, Any], ...] = (
+            {**TREE, "asked": {"100 %s": 1, "wan": 2}}, {**TREE, "asked": {"100 %s": 7, "wan": 1e21}},
+            {**TREE, "asked": {}, "state": "healthy"}, {**TREE, "build": {"version": "0.2.0"}, "open": float("nan")},
+            {**TREE, "lag": {"bounds": [0.01, 0.5], "counts": [5, 2, 9], "sum": 9.5}},
+            {**TREE, "lag": {"bounds": [0.02, 0.5], "counts": [5, 2, 9], "sum": 9.5}},
+            {**TREE, "lag": {**TREE["lag"], "exemplars": [(0.003, "2f3", 9.0), None, None]}}, TREE,
+        )  # fmt: skip
+        for accept in ("", OPEN):
+            writer = Writer(METRICS)
+            for tree in trees:
+                first, again = (finish(each.writing(tree, chosen(accept))) for each in (writer, Writer(METRICS)))
+                self.assertEqual(
+                    *([line for line in text.split(b"\n") if b"realmgw_" in line] for text in (first, again))
+                )
+
+    def test_the_library_is_asked_once_for_each_set_of_labels(self) -> None:
+        """Not for other numbers; so what is scraped again and again costs no more than these."""
+        formats = [attrs.evolve(chosen(accept), encode=self._counting(chosen(accept))) for accept in ("", OPEN)]
+        writer, self._encoded = Writer(METRICS), 0
+        for wanted in formats:
+            finish(writer.writing(TREE, wanted))
+        before = self._encoded
+        for number, wanted in enumerate(formats * 3):
+            finish(writer.writing({**TREE, "open": number}, wanted))
+        self.assertEqual(self._encoded, before + 6)  # the process's own figures
+
+    def _counting(self, wanted: Format) -> Any:
+        def encode(collected: Any) -> bytes:
+            self._encoded += 1
+            return wanted.encode(collected)
+
+        return encode
 
     def test_the_format_is_what_is_wanted(self) -> None:
         """By its media type; who says nothing of it, or nonsense, gets the plain one."""
@@ -114,5 +150,5 @@ class WritingTests(SynchronousTestCase):
     @given(st.text() | st.lists(st.sampled_from(PIECES)).map("".join))
     def test_nothing_that_somebody_wants_is_a_fault(self, accept: str) -> None:
         """Whatever it is, there is a format for it, and it can be read."""
-        text = finish(writing(METRICS, TREE, chosen(accept)))
+        text = finish(Writer(METRICS).writing(TREE, chosen(accept)))
         self.assertIn(b"realmgw_open 1.0", text)
