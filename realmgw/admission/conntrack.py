@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -47,8 +47,8 @@ class Seen:
     """It."""
     is_proven: bool
     """A handshake came to its end, so whoever began it is where his address says."""
-    end: Callable[[], bool]
-    """Ends it; returns whether it was there still. Never raises, and never waits."""
+    said: Message
+    """As conntrack has told it."""
 
 
 class Conntrack:
@@ -115,26 +115,40 @@ class Conntrack:
             return None
         return Idle(max(0, idle), found.remaining, found.assured, partial(self._end, said))
 
-    def find(self, flow: Flow) -> Seen | None:
-        """The flow that a packet belongs to. Never raises, and never waits.
+    def find(self, wanted: Sequence[Flow]) -> list[Seen | None]:
+        """The flows that packets belong to. Never raises, and never waits.
 
         Args:
-            flow: What the packet carries, with ports: outside or inside of a translation, there or back.
+            wanted: What each packet carries, with ports: outside or inside of a translation, there or back. So many
+                that the answers have room in a socket: a hundred, say.
 
         Returns:
-            None when there is no such flow, or conntrack does not tell.
+            One for each; None when there is no such flow, or conntrack does not tell.
         """
-        source, destination, protocol, sport, dport = flow
         try:
             # Conntrack finds an entry by what the packets of either direction carry before they are translated.
-            said = self._ask(flow) or self._ask((destination, source, protocol, dport, sport))
-            if said is None:
-                return None
-            found = tracked(said)
+            said = self._ask_all(wanted)
+            missing = [number for number, each in enumerate(said) if each is None]
+            for number, each in zip(missing, self._ask_all([_back(wanted[at]) for at in missing]), strict=True):
+                said[number] = each
+            return [None if each is None else _seen(each, flow) for each, flow in zip(said, wanted, strict=True)]
         except (ValueError, RealmGatewayError):
             self._give_up()
-            return None
-        return Seen(found, found.assured and protocol in HANDSHAKES, partial(self._end, said))
+        return [None] if len(wanted) == 1 else [seen for flow in wanted for seen in self.find((flow,))]
+
+    def end(self, some: Sequence[Seen]) -> list[bool]:
+        """Ends flows, a hundred at most. Never raises, and never waits.
+
+        Returns:
+            Of each whether it was there still.
+        """
+        sequence = self._next()
+        try:
+            orders = [flows.deletion(sequence, flows.entry(each.said)) for each in some]
+            return [not error for error in codec.acknowledged(self._channel(), orders, "the end of flows")]
+        except RealmGatewayError:
+            self._give_up()
+        return [False] * len(some)
 
     def close(self) -> None:
         """Let go of all sockets; the next question opens others."""
@@ -153,6 +167,11 @@ class Conntrack:
             self._give_up()
             return False
 
+    def _ask_all(self, wanted: Iterable[Flow]) -> list[Message | None]:
+        sequence = self._next()
+        questions = [flows.question(sequence, *flow) for flow in wanted]
+        return codec.ask_all(self._channel(), questions, "flows") if questions else []
+
     def _ask(self, flow: Flow) -> Message | None:
         return self._exchange(flows.question(self._next(), *flow))
 
@@ -163,13 +182,16 @@ class Conntrack:
     def _exchange(self, request: bytes) -> Message | None:
         """What conntrack answers; None if there is no such flow."""
         try:
-            if self._netlink is None:
-                self._netlink = self._open(timeout=0.0)
-            return codec.ask(self._netlink, request, "a flow")
+            return codec.ask(self._channel(), request, "a flow")
         except RefusedError as error:
             if error.number == codec.ENOENT:
                 return None
             raise
+
+    def _channel(self) -> Listening:
+        if self._netlink is None:
+            self._netlink = self._open(timeout=0.0)
+        return self._netlink
 
     def _give_up(self) -> None:
         self.unasked += 1
@@ -192,3 +214,14 @@ class Conntrack:
 
     def _sysctl(self, name: str) -> int:
         return int((self._sysctls / f"nf_conntrack_{name}").read_text())
+
+
+def _back(flow: Flow) -> Flow:
+    """What an answer to a packet carries."""
+    source, destination, protocol, sport, dport = flow
+    return destination, source, protocol, dport, sport
+
+
+def _seen(said: Message, flow: Flow) -> Seen:
+    found = tracked(said)
+    return Seen(found, found.assured and flow[2] in HANDSHAKES, said)

@@ -43,11 +43,11 @@ class Backlog:
                 self._octets += len(line)
                 self._waiting.append(line)
 
-    def take(self) -> bytes:
-        """The oldest; there is one."""
-        line = self._waiting.popleft()
-        self._octets -= len(line)
-        return line
+    def take(self, most: int) -> list[bytes]:
+        """The oldest, so many at most."""
+        lines = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+        self._octets -= sum(map(len, lines))
+        return lines
 
     def clear(self) -> None:
         """Nobody will look at them: they are lost."""

@@ -1,7 +1,8 @@
 """Lines of EVE to alerts: what is needed of them, each value checked. Whatever else is in a line is skipped.
 
-They are read by msgspec, which makes objects of nothing else. What it does not take - a number or a text beyond what
-it knows, something else in the place of an object - is read by `json`, which says whether that is a line of EVE.
+They are read and checked by msgspec, which makes objects of nothing else. What it does not take - a number or a text
+beyond what it knows, something else in the place of an object - is read by `json`, which says whether that is a line of
+EVE.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import ip_address
+from typing import Annotated
 
-import attrs
 import msgspec
+from msgspec import Meta
 
 from realmgw.errors import MalformedError
 
@@ -34,32 +36,35 @@ Flow = tuple[bytes, bytes, int, int, int]
 """Packed source, packed destination, protocol, source port, destination port."""
 
 
+_Port = Annotated[int, Meta(ge=0, le=65535)]
+_Short = Annotated[str, Meta(max_length=64)]
+
+
 class _Said(msgspec.Struct, gc=False):
     """What is said of an alert, in the object of this name."""
 
-    signature_id: object = None
-    signature: object = ""
-    category: object = ""
-    severity: object = None
+    signature_id: Annotated[int, Meta(ge=1, le=2**32 - 1)]
+    severity: Annotated[int, Meta(ge=1, le=255)]
+    signature: str = ""
+    category: str = ""
 
 
 class _Event(msgspec.Struct, gc=False):
     """What is said of an event."""
 
-    event_type: object = None
-    src_ip: object = None
-    dest_ip: object = None
-    proto: object = None
-    src_port: object = None
-    dest_port: object = None
+    event_type: str = ""
+    src_ip: _Short = ""
+    dest_ip: _Short = ""
+    proto: _Short = ""
+    src_port: _Port | None = None
+    dest_port: _Port | None = None
     alert: _Said | None = None
 
 
 _read = msgspec.json.Decoder(_Event).decode
 
 
-@attrs.frozen
-class Alert:
+class Alert(msgspec.Struct, frozen=True, gc=False):
     """What an intrusion detection system says of a packet."""
 
     signature: int
@@ -93,13 +98,7 @@ def decode(line: bytes) -> Alert | None:
     said = event.alert
     if said is None:
         raise MalformedError("an alert without what it is")
-    return Alert(
-        _number(said.signature_id, "signature_id", 1, 2**32 - 1),
-        _text(said.signature, "signature"),
-        _text(said.category, "category"),
-        _number(said.severity, "severity", 1, 255),
-        _flow(event),
-    )
+    return Alert(said.signature_id, _text(said.signature), _text(said.category), said.severity, _flow(event))
 
 
 def _read_patiently(line: bytes) -> _Event:
@@ -109,12 +108,12 @@ def _read_patiently(line: bytes) -> _Event:
         raise MalformedError("no JSON") from None
     if not isinstance(said, dict):
         raise MalformedError("no object of JSON")
-    alert = said.get("alert")
-    known = {each: said[each] for each in _Event.__struct_fields__ if each in said}
-    about = (
-        {each: alert[each] for each in _Said.__struct_fields__ if each in alert} if isinstance(alert, dict) else None
-    )
-    return _Event(**{**known, "alert": None if about is None else _Said(**about)})
+    if said.get("event_type") != "alert":
+        return _Event()
+    try:
+        return msgspec.convert(said, _Event)
+    except ValueError as error:
+        raise MalformedError(str(error)) from None
 
 
 def after_cut(line: bytes) -> bytes:
@@ -127,23 +126,16 @@ def after_cut(line: bytes) -> bytes:
 
 
 def _flow(event: _Event) -> Flow:
-    source, destination = _address(event.src_ip), _address(event.dest_ip)
+    source, destination, protocol = _packed(event.src_ip), _packed(event.dest_ip), _protocol(event.proto)
+    if source is None or destination is None:
+        raise MalformedError("an address is missing, or none")
     if len(source) != len(destination):
         raise MalformedError("two addresses of different families")
-    protocol = _protocol(event.proto)
     if protocol not in WITH_PORTS:
         return source, destination, protocol, 0, 0
-    sport, dport = _number(event.src_port, "src_port", 0, 65535), _number(event.dest_port, "dest_port", 0, 65535)
-    return source, destination, protocol, sport, dport
-
-
-def _address(text: object) -> bytes:
-    if not isinstance(text, str):
-        raise MalformedError("an address is missing")
-    packed = _packed(text[:64])
-    if packed is None:
-        raise MalformedError("an address is none")
-    return packed
+    if event.src_port is None or event.dest_port is None:
+        raise MalformedError("a port is missing")
+    return source, destination, protocol, event.src_port, event.dest_port
 
 
 @lru_cache(4096)
@@ -154,24 +146,16 @@ def _packed(text: str) -> bytes | None:
         return None
 
 
-def _protocol(text: object) -> int:
-    if isinstance(text, str):
-        known = PROTOCOLS.get(text.lower())
-        if known is not None:
-            return known
-        if text.isascii() and text.isdigit() and len(text) <= 3 and int(text) <= 255:
-            return int(text)
+@lru_cache(256)
+def _protocol(text: str) -> int:
+    known = PROTOCOLS.get(text.lower())
+    if known is not None:
+        return known
+    if text.isascii() and text.isdigit() and len(text) <= 3 and int(text) <= 255:
+        return int(text)
     raise MalformedError("the protocol is missing, or not known")
 
 
-def _number(value: object, name: str, low: int, high: int) -> int:
-    if type(value) is not int or not low <= value <= high:
-        raise MalformedError(f"{name} is missing, or no number from {low} to {high}")
-    return value
-
-
-def _text(value: object, name: str) -> str:
-    if not isinstance(value, str):
-        raise MalformedError(f"{name} is no text")
+def _text(value: str) -> str:
     value = value[:LONGEST_TEXT]
     return value if value.isprintable() else _CONTROL.sub(" ", value)  # what is meant by that is not printable

@@ -46,9 +46,9 @@ class Told:
     """How often it came."""
     whose: Whose | None = None
     """Whose flow it is; None: conntrack knows none."""
-    done: list[str] = attrs.Factory(list)
+    done: tuple[str, ...] = ()
     """What was done, in words; or would have been."""
-    not_done: list[str] = attrs.Factory(list)
+    not_done: tuple[str, ...] = ()
     """What was not, and why."""
 
 

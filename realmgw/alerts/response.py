@@ -4,11 +4,14 @@ Whoever can have a packet seen by the intrusion detection system can have it tol
 alert says nothing of anybody before conntrack has been asked: what it has no flow of, ends nothing; and only where it
 has seen a handshake to its end, the client is banned, or counts against who has asked for him. A flow of UDP can be
 forged from end to end, so it may end, and that is all.
+
+Alerts are taken some at once: conntrack is asked about the flows of all of them by one message, and those come first of
+which more comes than a row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import islice
 from typing import Any, Protocol
 
@@ -23,6 +26,9 @@ from realmgw.config.alerts import Action, Alerts
 from realmgw.datapath.netlink.tracked import Tracked
 from realmgw.subscribers.entry import shown as written
 
+_NO_FLOW = ("conntrack has no such flow",)
+_NO_PORTS = ("flows of a protocol without ports are not looked for",)
+
 
 class Seen(Protocol):
     """A flow of conntrack's: see `realmgw.admission.conntrack.Seen`."""
@@ -31,7 +37,6 @@ class Seen(Protocol):
     def tracked(self) -> Tracked: ...
     @property
     def is_proven(self) -> bool: ...
-    def end(self) -> bool: ...
 
 
 class Opener(Protocol):
@@ -46,8 +51,10 @@ class Opener(Protocol):
 class Means:
     """What a response is made with. None of it waits."""
 
-    find: Callable[[Flow], Seen | None]
-    """The flow that a packet is of, in whichever of its four views; None: conntrack has none."""
+    find: Callable[[Sequence[Flow]], Sequence[Seen | None]]
+    """The flows that packets are of, each in whichever of its four views; None: conntrack has none."""
+    end: Callable[[Sequence[Any]], Sequence[bool]]
+    """Ends flows that were found; returns of each whether it was there still."""
     is_inside: Callable[[bytes], object]
     """Whether a packed address is that of a host, or of somebody else on a LAN."""
     name_of: Callable[[bytes], str | None]
@@ -56,6 +63,10 @@ class Means:
     """Who has asked for a client, by the client's packed address and the one that he came to."""
     ban: Callable[[bytes, float], object]
     """Has nothing of a sender's reach a host for so many seconds."""
+
+
+_Case = tuple[Told, Collection[Action]]
+"""An alert, and what its rule says is to be done."""
 
 
 @attrs.define
@@ -105,34 +116,51 @@ class Response:
         self._settings, self._rules = settings, Rules(settings.rules)
         return self._bans.configure(settings)
 
-    def take(self, alert: Alert, now: float, at: float) -> None:
-        """Do what is to be done about an alert.
+    def take(self, alerts: Iterable[Alert], now: float, at: float) -> None:
+        """Do what is to be done about some alerts.
 
         Args:
-            alert: It.
+            alerts: They: so many that conntrack may be asked about all of them at once.
             now: The present, in monotonic seconds.
             at: The same, in seconds since 1970.
         """
-        counts = self.counts
-        if self.recent.is_repeated(alert, now, at):
-            counts.repeated += 1
-            return
-        number, rule = self._rules.of(alert) or (None, None)
-        told = Told(alert, number, now, at)
-        counts.without_rule += rule is None
-        actions = () if rule is None else rule.actions
-        seen = self._means.find(alert.flow) if alert.flow[2] in WITH_PORTS else None
-        if seen is None:
-            counts.without_flow += 1
-            if alert.flow[2] in WITH_PORTS:
-                told.not_done.append("conntrack has no such flow")
+        acted, shown = list[_Case](), list[_Case]()
+        for alert in alerts:
+            if self.recent.is_repeated(alert, now, at):
+                self.counts.repeated += 1
+                continue
+            number, rule = self._rules.of(alert) or (None, None)
+            told = Told(alert, number, now, at)
+            self.recent.add(told)
+            if rule is None or rule.actions == (Action.COUNT,):
+                self.counts.without_rule += rule is None
+                shown.append((told, ()))
             else:
-                told.not_done.append("flows of a protocol without ports are not looked for")
-        else:
-            self._respond(told, seen, actions, now)
-        self.recent.add(told)
+                acted.append((told, rule.actions))
+        for cases in (acted, shown):
+            if cases:
+                self._look(cases, now)
 
-    def _respond(self, told: Told, seen: Seen, actions: Collection[Action], now: float) -> None:
+    def _look(self, cases: Iterable[_Case], now: float) -> None:
+        """Whose flows they are of, and what the rules say of it."""
+        asked = list({told.alert.flow: None for told, _ in cases if told.alert.flow[2] in WITH_PORTS})
+        found = dict(zip(asked, self._means.find(asked), strict=True))
+        ends = list[tuple[Told, Seen]]()
+        for told, actions in cases:
+            seen = found.get(told.alert.flow)
+            if seen is not None:
+                if self._respond(told, seen, actions, now):
+                    ends.append((told, seen))
+                continue
+            self.counts.without_flow += 1
+            told.not_done = _NO_FLOW if told.alert.flow in found else _NO_PORTS
+        if ends:
+            self._end(ends)
+        if self._settings.audit:
+            self.counts.audited += sum(bool(told.done) for told, _ in cases)
+
+    def _respond(self, told: Told, seen: Seen, actions: Collection[Action], now: float) -> bool:
+        """Do what a rule says; returns whether the flow is to end."""
         first, answer = seen.tracked.original, seen.tracked.reply
         is_inward = bool(self._means.is_inside(answer.source))
         name = self._means.name_of(answer.source if is_inward else first.source)
@@ -140,9 +168,7 @@ class Response:
         is_banned = Action.BAN in actions and self._ban(told, seen, now, is_inward=is_inward)
         if Action.BLAME in actions:
             self._blame(told, seen, now, is_inward=is_inward)
-        if Action.END in actions or is_banned:
-            self._end(told, seen)
-        self.counts.audited += bool(told.done) and self._settings.audit
+        return Action.END in actions or is_banned
 
     def _ban(self, told: Told, seen: Seen, now: float, *, is_inward: bool) -> bool:
         source = seen.tracked.original.source
@@ -151,9 +177,9 @@ class Response:
             why = self._bans.refuses(source, now)
             self.counts.not_banned += why is not None
         if why is not None:
-            told.not_done.append(f"not banned: {why}")
+            told.not_done += (f"not banned: {why}",)
             return False
-        told.done.append(f"{shown(who(source))} banned for {self._settings.ban_time:g} s")
+        told.done += (f"{shown(who(source))} banned for {self._settings.ban_time:g} s",)
         if not self._settings.audit:
             self._means.ban(self._bans.add(source, now).network_address.packed, self._settings.ban_time)
             self.counts.banned += 1
@@ -166,9 +192,9 @@ class Response:
             opener = self._means.opener(first.source, first.destination)
             self.counts.nobody_blamed += opener is None
         if opener is None:
-            told.not_done.append(f"nobody blamed: {why or 'it is not known any more who asked'}")
+            told.not_done += (f"nobody blamed: {why or 'it is not known any more who asked'}",)
             return
-        told.done.append(f"{opener.name} blamed")
+        told.done += (f"{opener.name} blamed",)
         if not self._settings.audit:
             opener.blame(now)
             self.counts.blamed += 1
@@ -182,13 +208,19 @@ class Response:
         self.counts.not_proven += 1
         return "conntrack has seen no handshake, so the client's address may be forged"
 
-    def _end(self, told: Told, seen: Seen) -> None:
-        if self._settings.audit or seen.end():
-            told.done.append("flow ended")
-            self.counts.ended += not self._settings.audit
-        else:
-            told.not_done.append("flow not ended: conntrack has not ended it, or it was over")
-            self.counts.not_ended += 1
+    def _end(self, ends: Iterable[tuple[Told, Seen]]) -> None:
+        """Have flows end, each once whatever number of alerts are of it, in whichever view."""
+        meant = {seen.tracked.original: seen for _, seen in ends}
+        over = dict.fromkeys(meant, True)
+        if not self._settings.audit:
+            over = dict(zip(meant, self._means.end(tuple(meant.values())), strict=True))
+            self.counts.ended += sum(over.values())
+            self.counts.not_ended += len(over) - sum(over.values())
+        for told, seen in ends:
+            if over[seen.tracked.original]:
+                told.done += ("flow ended",)
+            else:
+                told.not_done += ("flow not ended: conntrack has not ended it, or it was over",)
 
     def show(self, limit: int, at: float) -> dict[str, Any]:
         """The alerts that came last, as plain values, the latest first.
@@ -207,7 +239,8 @@ class Response:
             "category": alert.category, "severity": alert.severity,
             "src_ip": written(source), "src_port": sport, "dest_ip": written(destination), "dest_port": dport,
             "proto": protocols.NAMES.get(protocol, str(protocol)),
-            "rule": told.rule, "flow": told.whose and _shown(told.whose), "done": told.done, "not_done": told.not_done,
+            "rule": told.rule, "flow": told.whose and _shown(told.whose),
+            "done": [*told.done], "not_done": [*told.not_done],
         }  # fmt: skip
 
 

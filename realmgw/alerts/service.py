@@ -1,8 +1,8 @@
 """Alerts while the gateway runs: taken as they come, looked at when nobody else wants the reactor.
 
-A turn looks at lines for `TURN` at most, and then everybody else has his, which takes longer than that as soon as there
-is much to do: so DNS and first packets come round whatever comes, and what they leave of the processor is for alerts.
-What comes faster waits in the backlog, and what finds no room there is lost.
+A turn looks at lines for `TURN` or little more, `AT_ONCE` by `AT_ONCE`, and then everybody else has his, which takes
+longer than that as soon as there is much to do: so DNS and first packets come round whatever comes, and what they leave
+of the processor is for alerts. What comes faster waits in the backlog, and what finds no room there is lost.
 
 Edge: the reactor.
 """
@@ -10,7 +10,7 @@ Edge: the reactor.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import attrs
@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 
 from realmgw.alerts.backlog import Backlog
 from realmgw.alerts.bans import Bans
-from realmgw.alerts.eve import Flow, after_cut, decode
+from realmgw.alerts.eve import Alert, Flow, after_cut, decode
 from realmgw.alerts.ours import Ours
 from realmgw.alerts.response import Means, Opener, Response, Seen
 from realmgw.alerts.sources import Sources
@@ -36,6 +36,8 @@ from realmgw.subscribers.reach import Around
 
 TURN = 0.001  # seconds
 """So long lines are looked at in one turn."""
+AT_ONCE = 32
+"""So many lines are looked at before it is asked what time it is. Conntrack is asked about their flows at once."""
 LOOK = 1.0  # seconds
 """How often it is looked whose ban is over, and what is wrong."""
 AFTER_LOSS = 60.0  # seconds
@@ -56,8 +58,10 @@ class Kernel(Protocol):
 class Known:
     """What others know."""
 
-    find: Callable[[Flow], Seen | None]
+    find: Callable[[Sequence[Flow]], Sequence[Seen | None]]
     """See `Means.find`."""
+    end: Callable[[Sequence[Any]], Sequence[bool]]
+    """See `Means.end`."""
     opener: Callable[[bytes, bytes], Opener | None]
     """See `Means.opener`."""
     watch: Callable[..., object]
@@ -110,7 +114,7 @@ class AlertsService(Service):
         self._alerts = alerts = settings.alerts or Alerts()
         self._ours = Ours(settings, known.host_at, known.around)
         self._bans, self._backlog = Bans(alerts, self._ours.is_guarded), Backlog()
-        means = Means(known.find, self._ours.is_inside, self._ours.name_of, known.opener, self._ban)
+        means = Means(known.find, known.end, self._ours.is_inside, self._ours.name_of, known.opener, self._ban)
         self._response = Response(alerts, self._bans, means)
         room = self._backlog
         self._sources = Sources(alerts, self._take, lambda: room.has_room, clocks.reactor, elsewhere, group_of)
@@ -180,24 +184,24 @@ class AlertsService(Service):
         at, end = self._clocks.time(), begin + TURN
         now = begin
         while now < end and len(self._backlog):
-            self._line(self._backlog.take(), now, at)
+            self._response.take(list(self._alerts_of(self._backlog.take(AT_ONCE))), now, at)
             now = monotonic()
         self._arm()
 
-    def _line(self, line: bytes, now: float, at: float) -> None:
-        try:
-            alert = decode(line)
-        except MalformedError:
-            self.malformed += 1
-            rest = after_cut(line)
-            if rest:
-                self._line(rest, now, at)
-            return
-        if alert is None:
-            self.others += 1
-        else:
-            self.alerts += 1
-            self._response.take(alert, now, at)
+    def _alerts_of(self, lines: Iterable[bytes]) -> Iterator[Alert]:
+        """The alerts of some lines; other lines are counted."""
+        for line in lines:
+            try:
+                alert = decode(line)
+            except MalformedError:
+                self.malformed += 1
+                yield from self._alerts_of(filter(None, (after_cut(line),)))
+                continue
+            if alert is None:
+                self.others += 1
+            else:
+                self.alerts += 1
+                yield alert
 
     # Bans
 

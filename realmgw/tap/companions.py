@@ -140,7 +140,8 @@ def _neighbours(ground: Ground, allocator: Allocator) -> NeighboursService:
 def _alerts(ground: Ground, allocator: Allocator, conntrack: Conntrack, datapath: DatapathService) -> AlertsService:
     """Takes alerts: conntrack knows whose flows they are of, and the allocation who has asked for their clients."""
     openers, running, group_of = Openers(allocator), ground.running, partial(group_number, key="alerts.group")
-    known = Known(conntrack.find, openers.of, openers.watch, running.registry.host_at, lambda: running.around)
+    host_at = running.registry.host_at
+    known = Known(conntrack.find, conntrack.end, openers.of, openers.watch, host_at, lambda: running.around)
     clocks, tell = Clocks(ground.reactor, ground.present, time), ground.telling("alerts")
     return AlertsService(ground.settings, known, datapath, clocks, ground.elsewhere, tell, group_of)
 

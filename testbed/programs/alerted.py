@@ -192,7 +192,7 @@ def watch(testbed: Testbed, writing: Writing, seconds: float) -> Iterator[float]
     conntrack = Conntrack(time.monotonic)
 
     def has(flow: Flow) -> bool:
-        return conntrack.find(flow) is not None
+        return conntrack.find((flow,)) != [None]
 
     def has_not(flow: Flow) -> bool:
         return not has(flow)

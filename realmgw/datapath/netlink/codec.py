@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
 from typing import Protocol, TypeVar
 
@@ -35,6 +35,7 @@ _ATTRIBUTE = struct.Struct("=HH")
 _NUMBER = struct.Struct("=i")
 _KIND = 0x3FFF
 _SEQUENCE = struct.Struct("=I").unpack_from
+_REFUSAL, _ABSENT = struct.pack("=H", ERROR), struct.pack("=i", -ENOENT)
 
 
 class InterruptedDumpError(RealmGatewayError):
@@ -173,7 +174,40 @@ def ask(channel: Channel, request: bytes, what: str) -> Message:
         RefusedError: The kernel refused.
         RealmGatewayError: The answer was lost, is cut off, or does not come.
     """
-    said = _answer(channel, request, what)
+    return _unrefused(_answer(channel, request, what), what)
+
+
+def ask_all(channel: Channel, questions: Sequence[bytes], what: str) -> list[Message | None]:
+    """The one message that answers each of several questions, which are put at once, each with the same sequence.
+
+    That takes half of the time that one after the other takes; of what is not there no more is read than that.
+
+    Args:
+        channel: As for `dump`.
+        questions: They; so many that their answers have room in the socket.
+        what: What is asked for, in words.
+
+    Returns:
+        In their order; None: what was asked for is not there.
+
+    Raises:
+        RealmGatewayError: As `ask`.
+    """
+    found, asked = list[Message | None](), questions[0][8:12]
+    try:
+        channel.send(b"".join(questions))
+        while len(found) < len(questions):
+            received = channel.recv(READ_SIZE)
+            if received[4:6] == _REFUSAL and received[8:12] == asked and received[16:20] == _ABSENT:
+                found.append(None)
+            else:
+                found += [_unrefused(each, what) for each in _of(received, _SEQUENCE(asked)[0], what)]
+    except OSError as error:
+        raise _silent(what, error) from error
+    return found
+
+
+def _unrefused(said: Message, what: str) -> Message:
     if said.kind == ERROR and (error := error_of(said.body)):
         raise RefusedError(what, error)
     return said
@@ -246,14 +280,19 @@ def _answers(
         if not received:
             channel.send(request)
         while True:
-            for each in messages(received or channel.recv(READ_SIZE), wanted):
-                if each.kind == OVERRUN:
-                    raise RealmGatewayError(f"netlink: answers about {what} were lost")
-                if each.sequence == sequence and each.kind != NOOP:
-                    yield each
+            yield from _of(received or channel.recv(READ_SIZE), sequence, what, wanted)
             received = b""
     except OSError as error:
         raise _silent(what, error) from error
+
+
+def _of(received: bytes, sequence: int, what: str, wanted: re.Pattern[bytes] | None = None) -> Iterator[Message]:
+    """What of one read answers that sequence."""
+    for each in messages(received, wanted):
+        if each.kind == OVERRUN:
+            raise RealmGatewayError(f"netlink: answers about {what} were lost")
+        if each.sequence == sequence and each.kind != NOOP:
+            yield each
 
 
 def _silent(what: str, error: OSError) -> RealmGatewayError:

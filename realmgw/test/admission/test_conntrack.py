@@ -11,7 +11,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.admission.conntrack import Conntrack
+from realmgw.admission.conntrack import Conntrack, Seen
 from realmgw.admission.port import EndedFlows
 from realmgw.admission.service import Hearing
 from realmgw.allocation.allocator import Allocator
@@ -44,11 +44,13 @@ class MemoryChannel:
             + codec.attribute(12, IDENTITY)
         )
         self.there = True
+        self.read = 0
         self.sent: list[codec.Message] = []
         self.fault: OSError | None = None
 
     def send(self, data: bytes) -> int:
-        """Take a question."""
+        """Take questions; answers to former ones are read already, or lost."""
+        self.read = len(self.sent)
         self.sent += codec.messages(data)
         return len(data)
 
@@ -57,7 +59,8 @@ class MemoryChannel:
         del size
         if self.fault is not None:
             raise self.fault
-        asked = self.sent[-1]
+        asked = self.sent[self.read]
+        self.read += 1
         if self.there and asked.kind & 0xFF == 1:
             return codec.message(1 << 8, 0, asked.sequence, self.body)
         error, self.there = 0 if self.there else -codec.ENOENT, False
@@ -65,6 +68,32 @@ class MemoryChannel:
 
     def close(self) -> None:
         """Go."""
+
+
+class SomeChannel(MemoryChannel):
+    """A netlink socket whose kernel has the flows from ports of 5000 and above.
+
+    Attributes:
+        sends: How often it was sent something.
+    """
+
+    def __init__(self, most: int = 99) -> None:
+        """It has room for so many answers."""
+        super().__init__()
+        self.sends, self._most = 0, most
+
+    def send(self, data: bytes) -> int:
+        """Take some; the answers may have no room."""
+        self.sends += 1
+        super().send(data)
+        self.fault = OSError(errno.ENOBUFS, "") if len(self.sent) - self.read > self._most else None
+        return len(data)
+
+    def recv(self, size: int) -> bytes:
+        """Answer the next."""
+        asked = self.sent[self.read].body
+        self.there = any(side(SOURCE, POOL, UDP, (port, 2000)) in asked for port in range(5000, 5010))
+        return super().recv(size)
 
 
 class ConntrackTestCase(SynchronousTestCase):
@@ -90,36 +119,59 @@ class ConntrackTestCase(SynchronousTestCase):
 class FindTests(ConntrackTestCase):
     """`Conntrack.find`."""
 
+    def found(self, channel: MemoryChannel, flow: Flow = FLOW) -> Seen | None:
+        """One flow."""
+        [seen] = self.conntrack(channel).find((flow,))
+        return seen
+
     def test_a_flow_by_a_packet_of_its(self) -> None:
         """And it can be ended; of UDP nothing is proven."""
         channel = MemoryChannel(status=SEEN_REPLY | ASSURED)
-        seen = self.conntrack(channel).find(FLOW)
+        conntrack = self.conntrack(channel)
+        [seen] = conntrack.find((FLOW,))
         assert seen is not None
         self.assertEqual((seen.tracked.original.source, seen.tracked.reply.source), (SOURCE, HOST))
         self.assertEqual((seen.tracked.assured, seen.is_proven, len(channel.sent)), (True, False, 1))
-        self.assertTrue(seen.end())
-        self.assertFalse(seen.end())
+        self.assertEqual(conntrack.end((seen, seen)), [True, False])
+        channel.fault = OSError()
+        self.assertEqual((conntrack.end((seen, seen)), conntrack.unasked), ([False, False], 1))
 
     def test_a_handshake_is_proof(self) -> None:
         """When it came to its end, of whichever protocol begins with one."""
         for protocol in HANDSHAKES:
             flow = (SOURCE, POOL, protocol, 5000, 2000)
             for status, expected in ((SEEN_REPLY | ASSURED, True), (SEEN_REPLY, False)):
-                seen = self.conntrack(MemoryChannel(status=status)).find(flow)
+                seen = self.found(MemoryChannel(status=status), flow)
                 self.assertEqual(seen and seen.is_proven, expected)
 
     def test_a_packet_is_looked_for_both_ways(self) -> None:
-        """What is not there is none; and a kernel that does not tell has none."""
+        """What is not there is none."""
         channel = MemoryChannel()
         channel.there = False
-        conntrack = self.conntrack(channel)
-        self.assertIsNone(conntrack.find(FLOW))
-        self.assertEqual((len(channel.sent), conntrack.unasked), (2, 0))
+        self.assertIsNone(self.found(channel))
+        self.assertEqual(len(channel.sent), 2)
         self.assertIn(side(SOURCE, POOL, UDP, (5000, 2000))[:20], channel.sent[0].body)
         self.assertIn(side(POOL, SOURCE, UDP, (2000, 5000))[:20], channel.sent[1].body)
+
+    def test_several_are_asked_for_at_once(self) -> None:
+        """And those that are not there the other way round; each has its own answer."""
+        channel = SomeChannel()
+        wanted = [(SOURCE, POOL, UDP, port, 2000) for port in (1, 5000, 2, 5001)]
+        found = self.conntrack(channel).find(wanted)
+        self.assertEqual([each is not None for each in found], [False, True, False, True])
+        self.assertEqual((channel.sends, len(channel.sent)), (2, 6))
+        self.assertEqual(self.conntrack(channel).find(()), [])
+
+    def test_a_kernel_that_does_not_tell_has_none(self) -> None:
+        """And what it does not tell of several, it is asked for again, of each by itself."""
+        channel = MemoryChannel()
         channel.fault = TimeoutError()
-        self.assertIsNone(conntrack.find(FLOW))
-        self.assertEqual(conntrack.unasked, 1)
+        conntrack = self.conntrack(channel)
+        self.assertEqual((conntrack.find((FLOW,)), conntrack.unasked), ([None], 1))
+        full = SomeChannel(most=2)
+        conntrack = self.conntrack(full)
+        found = conntrack.find([(SOURCE, POOL, UDP, 5000 + number, 2000) for number in range(4)])
+        self.assertEqual(([each is not None for each in found], conntrack.unasked), ([True] * 4, 1))
 
 
 class IdleTests(ConntrackTestCase):

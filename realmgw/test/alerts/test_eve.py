@@ -64,6 +64,7 @@ class DecodeTests(SynchronousTestCase):
         for bad in (
             b"", b"x", b"[]", b'["alert"]', b'"alert"', line()[:-1], line()[1:], b"[" * 100_000 + b'"alert"',
             b'{"alert":' + b"9" * 5000 + b"}", b'\xff{"alert":1}', line(event_type="alert", alert={"severity": None}),
+            line(src_ip="1" * 99),
             line(src_ip=None), line(src_ip="x"), line(src_ip=5), line(src_ip="fe80::1%eth0"), line(dest_ip="::1"),
             line(src_port=None), line(src_port=70000), line(src_port="80"), line(src_port=True), line(dest_port=-1),
             line(src_port=80.0), line(proto=None), line(proto="what"), line(proto="256"), line(proto=6),
@@ -73,6 +74,7 @@ class DecodeTests(SynchronousTestCase):
             with self.assertRaises(MalformedError, msg=bad[:80]):
                 decode(bad)
         self.assertRaises(MalformedError, decode, json.dumps({**SAID, "alert": [1]}).encode())
+        self.assertIsNone(decode(json.dumps({**SAID, "alert": [1], "event_type": "flow"}).encode()))
 
     def test_texts_are_short_and_in_one_line(self) -> None:
         """Whoever writes signatures does not write to a terminal."""
@@ -110,7 +112,9 @@ class DecodeTests(SynchronousTestCase):
         with contextlib.suppress(MalformedError):
             decode(octets)
         with contextlib.suppress(ValueError):
-            self.assertEqual(eve._read(octets), eve._read_patiently(octets))
+            fast = eve._read(octets)
+            if fast.event_type == "alert":
+                self.assertEqual(fast, eve._read_patiently(octets))
 
     def test_values_that_nobody_asks_for_are_no_reason_to_give_an_alert_up(self) -> None:
         """Halves of characters, numbers that no machine has, NaN."""

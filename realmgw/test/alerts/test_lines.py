@@ -66,7 +66,7 @@ class BacklogTests(SynchronousTestCase):
         few.add((b"a", b"b", b"c", b"d", b"e"))
         self.assertEqual((few.lines, few.lost, len(few)), (10, 6, 4))
         short.add((b"1234", b"1234", b"1234", b"12"))
-        self.assertEqual((short.lost, [short.take() for _ in range(3)]), (1, [b"1234", b"1234", b"12"]))
+        self.assertEqual((short.lost, short.take(2), short.take(2)), (1, [b"1234", b"1234"], [b"12"]))
         short.add((b"1234567890",))
         self.assertEqual((short.lost, len(short)), (1, 1))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import ip_address, ip_network
 from typing import Any
 from unittest.mock import patch
@@ -42,11 +43,6 @@ class MemoryFlow:
     ends: bool = True
     ended: int = 0
 
-    def end(self) -> bool:
-        """It is over."""
-        self.ended += 1
-        return self.ends
-
 
 def into(client: bytes = CLIENT, pool: bytes = POOL, host: bytes = HOST, **how: Any) -> MemoryFlow:
     """A flow into a host."""
@@ -82,6 +78,7 @@ class ResponseTestCase(SynchronousTestCase):
         self.flow: MemoryFlow | None = into()
         self.opener: RecordingOpener | None = RecordingOpener()
         self.asked: list[Flow] = []
+        self.steps: list[str] = []
         self.banned: list[tuple[bytes, float]] = []
         self.ours: tuple[Network, ...] = OURS
 
@@ -91,19 +88,26 @@ class ResponseTestCase(SynchronousTestCase):
         self.bans = Bans(settings, lambda packed: is_of(guarding(self.ours), packed))
         means = Means(
             self._find,
+            self._end,
             lambda packed: packed in (HOST, HOST6),
             {HOST: "one.example.org."}.get,
             lambda *_: self.opener,
             lambda *banned: self.banned.append(banned),
         )
         response = Response(settings, self.bans, means)
-        for each in alerts:
-            response.take(each, now, 1_700_000_000.0 + now)
+        response.take(alerts, now, 1_700_000_000.0 + now)
         return response
 
-    def _find(self, flow: Flow) -> MemoryFlow | None:
-        self.asked.append(flow)
-        return self.flow
+    def _find(self, flows: Sequence[Flow]) -> list[MemoryFlow | None]:
+        self.asked += flows
+        self.steps.append("find")
+        return [self.flow for _ in flows]
+
+    def _end(self, some: Sequence[MemoryFlow]) -> list[bool]:
+        self.steps.append(f"end {len(some)}")
+        for each in some:
+            each.ended += 1
+        return [each.ends for each in some]
 
     def row(self, response: Response) -> dict[str, Any]:
         """The latest."""
@@ -195,11 +199,11 @@ class ResponseTests(ResponseTestCase):
             if not number:
                 response = self.respond(alert(), bans_per_minute=2)
             else:
-                response.take(alert(signature=number + 1), 0.0, 0.0)
+                response.take([alert(signature=number + 1)], 0.0, 0.0)
         self.assertEqual((len(self.banned), response.counts.not_banned), (2, 2))
-        response.take(alert(signature=9), MINUTE, 0.0)
+        response.take([alert(signature=9)], MINUTE, 0.0)
         self.assertEqual(len(self.banned), 3)
-        response.take(alert(signature=10), MINUTE, 0.0)
+        response.take([alert(signature=10)], MINUTE, 0.0)
         self.assertIn("banned already", self.row(response)["not_done"][0])
 
     def test_whoever_has_asked_may_be_forgotten(self) -> None:
@@ -227,9 +231,27 @@ class ResponseTests(ResponseTestCase):
     def test_the_same_alert_again_is_counted_for_a_second(self) -> None:
         """Then it is looked at again, and is still one entry."""
         response = self.respond(alert(), alert(), alert(signature=2), actions=(Action.END,))
-        self.assertEqual((len(self.asked), response.counts.repeated), (2, 1))
-        response.take(alert(), recent.SOON, 0.0)
-        self.assertEqual((len(self.asked), self.row(response)["times"], len(response.recent)), (3, 3, 2))
+        self.assertEqual((response.counts.repeated, len(response.recent)), (1, 2))
+        response.take([alert()], recent.SOON, 0.0)
+        self.assertEqual((len(self.asked), self.row(response)["times"], len(response.recent)), (2, 3, 2))
+
+    def test_what_is_alike_is_done_once(self) -> None:
+        """Conntrack is asked for a flow once, and it ends once, in whatever views others saw it; each alert says so."""
+        back = (POOL, CLIENT, 6, 80, 4000)
+        response = self.respond(alert(), alert(signature=2), alert(back), actions=(Action.END,))
+        self.assertEqual((self.asked, self.steps), ([alert().flow, back], ["find", "end 1"]))
+        self.assertEqual((response.counts.ended, response.counts.not_ended), (1, 0))
+        self.assertEqual([each["done"] for each in response.show(9, 0.0)["alerts"]], [["flow ended"]] * 3)
+
+    def test_who_has_to_go_is_first(self) -> None:
+        """Whatever comes before him that is only shown."""
+        response = self.respond()
+        rules = AlertRule((Action.END,), signatures=(2,)), AlertRule((Action.COUNT,), signatures=(1,))
+        response.configure(Alerts(rules=rules))
+        others = [alert((CLIENT, POOL, 6, port, 80), signature=port % 2 * 2 + 1) for port in range(4)]
+        response.take([*others, alert(signature=2)], 0.0, 0.0)
+        self.assertEqual((self.steps, self.asked[0]), (["find", "end 1", "find"], alert().flow))
+        self.assertEqual((len(self.asked), response.counts.without_rule), (5, 2))
 
     def test_what_is_remembered_is_bounded(self) -> None:
         """The oldest is forgotten."""

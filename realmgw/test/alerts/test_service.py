@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_address, ip_network
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +21,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.alerts.backlog import MOST
-from realmgw.alerts.service import AFTER_LOSS, LOOK, TURN, AlertsService, Clocks, Known
+from realmgw.alerts.eve import Flow
+from realmgw.alerts.service import AFTER_LOSS, AT_ONCE, LOOK, TURN, AlertsService, Clocks, Known
 from realmgw.alerts.sources import CONNECTIONS
 from realmgw.config.alerts import Action, AlertRule, Alerts
 from realmgw.config.settings import Endpoint, Settings
@@ -96,6 +97,7 @@ class ServiceTestCase(SynchronousTestCase):
         """Makes what it is handed."""
         self.reactor, self.kernel = Reactor(), MemoryKernel()
         self.flow: MemoryFlow | None = into()
+        self.asked: list[int] = []
         self.spent = 0.0
         self.passed = 0.0
         self.wrong: tuple[str, ...] = ()
@@ -141,12 +143,17 @@ class ServiceTestCase(SynchronousTestCase):
             raise PlatformError(f"there is no group {name}")
         return os.getgid()
 
+    def find(self, wanted: Sequence[Flow]) -> list[MemoryFlow | None]:
+        """All of them are one."""
+        self.asked.append(len(wanted))
+        return [self.flow for _ in wanted]
+
     def make(self, **how: Any) -> AlertsService:
         """The service."""
         self.service = AlertsService(
             self.settings(**how),
             Known(
-                lambda _: self.flow, lambda *_: None, lambda *, on: self.watched.append(on),
+                self.find, lambda some: [True for _ in some], lambda *_: None, lambda *, on: self.watched.append(on),
                 {HOST: Host(1, "one.example.org.", HOST)}.get, lambda: NOWHERE,
             ),
             self.kernel,
@@ -272,25 +279,28 @@ class TurnTests(ServiceTestCase):
     """When lines are looked at."""
 
     def test_others_have_their_turn_in_between(self) -> None:
-        """However many come; and when nobody wants one, it goes on at once."""
-        self.begin(udp=UDP)
-        self.spent = TURN / 4
-        for number in range(40):
-            self.reactor.udp.datagramReceived(self.alert(number + 1), ("127.0.0.1", 5))
+        """However many come; and when nobody wants one, it goes on at once. Conntrack is asked for some at once."""
+        self.begin(udp=UDP, rules=(BANS,))
+        self.spent = TURN / 2.5
+        many = 40 * AT_ONCE - 5
+        for number in range(many):
+            port = ("127.0.0.1", 5)
+            self.reactor.udp.datagramReceived(line(src_port=number, alert={"signature_id": number + 1}), port)
         self.assertEqual(self.counts()["alerts"], 0)
         seen: list[Any] = []
 
         def another() -> None:
             seen.append(self.counts()["alerts"])
-            if seen[-1] < 40:
+            if seen[-1] < many:
                 self.reactor.callLater(0.0, another)
 
         another()
         self.reactor.advance(0.0)
         turns = [after - before for before, after in pairwise(seen)]
-        self.assertEqual((sum(turns), self.counts()["waiting"]), (40, 0))
-        self.assertLessEqual(set(turns), {0, 1, 2, 3, 4})
-        self.assertGreaterEqual(turns.count(4) + turns.count(3), 9)
+        self.assertEqual((sum(turns), self.counts()["waiting"]), (many, 0))
+        self.assertLessEqual(max(turns), 3 * AT_ONCE)
+        self.assertGreaterEqual(sum(bool(turn) for turn in turns), 13)
+        self.assertEqual(self.asked, [AT_ONCE] * 39 + [AT_ONCE - 5])
         self.successResultOf(self.service.stopService())
 
     def test_what_is_lost_is_told_for_a_while(self) -> None:
