@@ -19,10 +19,11 @@ from realmgw.alerts.follower import Follower
 from realmgw.alerts.lines import LONGEST, LineCounts, Lines
 from realmgw.config.addresses import Inside
 from realmgw.config.alerts import Alerts
-from realmgw.config.port import HeldSocket, refusal
-from realmgw.config.settings import Endpoint, Network
+from realmgw.config.settings import Network
 from realmgw.config.steps import Blocking
 from realmgw.errors import PlatformError
+from realmgw.system.endpoints import Endpoint
+from realmgw.system.port import HeldSocket, refusal
 
 CONNECTIONS = 16
 """So many may write to the socket at once."""

@@ -21,7 +21,8 @@ from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 from realmgw.config import names
-from realmgw.config.values import Address, Endpoint, Network, Peer, Resolver
+from realmgw.config.values import Address, Network, Peer, Resolver
+from realmgw.system.endpoints import Endpoint
 
 DNS_PORT, TLS_PORT = 53, 853
 USER_PORTS, LAST_PORT = 1024, 65535
@@ -168,12 +169,6 @@ def prefix6(text: str) -> IPv6Network:
     if not isinstance(value, IPv6Network):
         raise ValueError(f"{text!r} is an IPv4 prefix: write one like 2001:db8:1::/48")
     return value
-
-
-def plain_address(text: str) -> Address:
-    """An address without its scope; one of IPv4 that a socket of both families gave as IPv6, as what it is."""
-    plain = ip_address(text.partition("%")[0])
-    return getattr(plain, "ipv4_mapped", None) or plain
 
 
 def endpoint(text: str, default: int = DNS_PORT) -> Endpoint:

@@ -27,7 +27,8 @@ from realmgw.config.validators import (
     remembered,
     sequence,
 )  # fmt: skip
-from realmgw.config.values import Endpoint, Network
+from realmgw.config.values import Network
+from realmgw.system.endpoints import Endpoint
 
 ALERTS_PORT = 12346
 """Where alerts come by UDP, if no port is written."""

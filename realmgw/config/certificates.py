@@ -22,8 +22,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from realmgw.config.disk import exposed, read
 from realmgw.errors import MalformedError
+from realmgw.system.disk import exposed, read
 
 MOST = 1000
 """So many files are read of a folder."""

@@ -25,7 +25,6 @@ from realmgw.config.settings import (
     Allocation,
     Audit,
     Challenges,
-    Endpoint,
     NameServer,
     Network,
     PolicyStage,
@@ -35,6 +34,7 @@ from realmgw.config.settings import (
 from realmgw.config.steps import Steps, finish, portions
 from realmgw.config.terms import USUAL_GROUPS, DefaultService
 from realmgw.config.validators import suggestion
+from realmgw.system.endpoints import Endpoint
 
 T = TypeVar("T")
 Found = Generator[tuple[Node, str] | None, Any, T]

@@ -23,7 +23,8 @@ from realmgw.config.validators import (
     remembered,
     sequence,
 )  # fmt: skip
-from realmgw.config.values import Endpoint, Places
+from realmgw.config.values import Places
+from realmgw.system.endpoints import Endpoint
 
 DASHBOARD_PORT = 12347
 """At an address without a port."""

@@ -28,7 +28,8 @@ from realmgw.config.validators import (
     remembered,
     sequence,
 )  # fmt: skip
-from realmgw.config.values import MAX_DURATION, Endpoint, Network, Resolver
+from realmgw.config.values import MAX_DURATION, Network, Resolver
+from realmgw.system.endpoints import Endpoint
 
 MOST_LISTS = 64
 """Of names: each one that is not for everybody is looked at for each question."""

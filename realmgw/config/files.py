@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-from realmgw.config import consistency, disk, layers, policy_schema, prefixlists
+from realmgw.config import consistency, layers, policy_schema, prefixlists
 from realmgw.config.document import Mapping, Node, Problems, discarding, parse, parsing
 from realmgw.config.pipeline import PrefixList
 from realmgw.config.places import placing
@@ -18,6 +18,7 @@ from realmgw.config.settings import Interfaces, NameList, Network, Pools, Settin
 from realmgw.config.steps import Blocking, Steps, finish, now
 from realmgw.config.validators import reading
 from realmgw.errors import ConfigurationError
+from realmgw.system import disk
 
 MAX_MAIN_FILE = 2**20  # octets
 """The longest main file, and the longest of every other that is laid over it."""

@@ -10,7 +10,7 @@ import attrs
 
 from realmgw.config.addresses import endpoint
 from realmgw.config.validators import Section, boolean, choice, integer, key, number, parsed
-from realmgw.config.values import Endpoint
+from realmgw.system.endpoints import Endpoint
 
 IPFIX_PORT = 4739
 """Where collectors listen (RFC 7011 section 10.3.4)."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from realmgw.config import disk, layers
+from realmgw.config import layers
 from realmgw.config.document import Node, Problems, parse
 from realmgw.config.files import MAX_MAIN_FILE, filling, load, located, text
 from realmgw.config.schema import GATEWAY
@@ -18,6 +18,7 @@ from realmgw.config.settings import Settings
 from realmgw.config.steps import Blocking, finish, now
 from realmgw.config.writing import dump
 from realmgw.errors import ConfigurationError, MalformedError
+from realmgw.system import disk
 
 FORMAT = b"realmgw-settings-1"
 """Of the file."""

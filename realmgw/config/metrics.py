@@ -11,7 +11,8 @@ from realmgw.config import addresses
 from realmgw.config.addresses import network
 from realmgw.config.labels import Label
 from realmgw.config.validators import key, matching, parsed, remembered, sequence
-from realmgw.config.values import Endpoint, Network, Places
+from realmgw.config.values import Network, Places
+from realmgw.system.endpoints import Endpoint
 
 METRICS_PORT = 12346
 """At an address without a port."""

@@ -23,7 +23,8 @@ from realmgw.config.validators import (
     sequence,
     table,
 )  # fmt: skip
-from realmgw.config.values import Endpoint, Network
+from realmgw.config.values import Network
+from realmgw.system.endpoints import Endpoint
 
 HTTP_PORT, HTTPS_PORT = 80, 443
 LONGEST_TEXT = 2000  # characters

@@ -8,13 +8,13 @@ from pathlib import Path, PurePath
 import attrs
 
 from realmgw.config import namelists, updates
-from realmgw.config.disk import read
 from realmgw.config.document import Problems
 from realmgw.config.files import loading
 from realmgw.config.settings import Settings
 from realmgw.config.steps import Blocking, Steps, finish
 from realmgw.config.updates import UpdateKey
 from realmgw.errors import ConfigurationError, MalformedError
+from realmgw.system.disk import read
 
 SECRET_LENGTH = 16  # octets
 """Of a secret of DNS cookies."""

@@ -83,11 +83,11 @@ from realmgw.config.validators import (
 )  # fmt: skip
 from realmgw.config.values import MAX_DURATION
 from realmgw.config.values import Address as Address
-from realmgw.config.values import Endpoint as Endpoint
 from realmgw.config.values import Network as Network
 from realmgw.config.values import Peer as Peer
 from realmgw.config.values import Resolver as Resolver
 from realmgw.config.webproxy import Webproxy as Webproxy
+from realmgw.system.endpoints import Endpoint as Endpoint
 
 FOLDERS = sequence(parsed(PurePath), at_most=MOST_FOLDERS)
 interface = parsed(identifiers.interface_name)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from realmgw.config.disk import is_public, read
 from realmgw.errors import PlatformError
+from realmgw.system.disk import is_public, read
 
 MAX_TOKEN = 2**12  # octets
 """The longest file with a token."""

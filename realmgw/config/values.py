@@ -7,30 +7,12 @@ from pathlib import PurePath
 
 import attrs
 
+from realmgw.system.endpoints import Endpoint
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 MAX_DURATION = 3600.0  # seconds
 """The longest time that anything may be told to wait or to remember."""
-
-
-@attrs.frozen
-class Endpoint:
-    """Where a server listens."""
-
-    address: Address
-    """A single address: wildcards are refused, since answers must leave from the address that was asked."""
-    port: int
-    """1 to 65535."""
-
-    @property
-    def host(self) -> str:
-        """Its address, as it is written before a port."""
-        return str(self.address) if self.address.version == 4 else f"[{self.address}]"
-
-    @property
-    def text(self) -> str:
-        """As the configuration writes it."""
-        return f"{self.host}:{self.port}"
 
 
 class Places:

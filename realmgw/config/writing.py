@@ -16,8 +16,9 @@ from realmgw.config import rules
 from realmgw.config.addresses import AddressRange, PortRange
 from realmgw.config.pipeline import Group, Pipeline
 from realmgw.config.rules import StageRule
-from realmgw.config.settings import Address, Endpoint, Peer, PoolPrefix, Settings, Zone
+from realmgw.config.settings import Address, Peer, PoolPrefix, Settings, Zone
 from realmgw.config.steps import Steps, emptying, finish, portions
+from realmgw.system.endpoints import Endpoint
 
 Value = dict[str, Any] | list[Any] | str | int | float | bool | None
 """What YAML has: a mapping, a list, or a single value."""

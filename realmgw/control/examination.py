@@ -18,9 +18,8 @@ from typing import Any
 import attrs
 
 from realmgw import config
-from realmgw.config import haproxy, limits, port
-from realmgw.config.disk import exposed, stranger
-from realmgw.config.settings import Address, Endpoint, Network, Settings
+from realmgw.config import haproxy, limits
+from realmgw.config.settings import Address, Network, Settings
 from realmgw.config.steps import Blocking, Steps
 from realmgw.control.examined import Examined, answered, attempt
 from realmgw.control.instance import Place
@@ -32,6 +31,9 @@ from realmgw.datapath.dualstack import SWITCHED_OFF, served
 from realmgw.datapath.machine import capabilities, interfaces
 from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
 from realmgw.subscribers.reach import NOWHERE, Around
+from realmgw.system import port
+from realmgw.system.disk import exposed, stranger
+from realmgw.system.endpoints import Endpoint
 
 OURS = "chmod and chown it, or name a folder that is not there yet"
 """What is to be done about a folder that others may write in."""

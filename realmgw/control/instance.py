@@ -20,11 +20,11 @@ import attrs
 from twisted.application.service import Service
 from twisted.logger import Logger
 
-from realmgw.config.disk import HeldError, Hold
 from realmgw.datapath.netlink import codec
 from realmgw.datapath.netlink.client import SOCK_DIAG, open_socket
 from realmgw.datapath.netlink.codec import Message
 from realmgw.errors import PlatformError, RealmGatewayError
+from realmgw.system.disk import HeldError, Hold
 
 _PREFIX = b"\0realmgw/"
 _SOCK_DIAG_BY_FAMILY = 20

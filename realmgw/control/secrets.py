@@ -11,16 +11,16 @@ from typing import Any
 
 from realmgw import config
 from realmgw.config import certificates
-from realmgw.config.disk import is_public
 from realmgw.config.references import reading_secrets
 from realmgw.config.settings import DashboardTls, PortalTls, Settings
 from realmgw.config.steps import Blocking, finish
-from realmgw.config.tls import tls_options
 from realmgw.config.tokens import read_own_token
 from realmgw.config.updates import NOT_RECOMMENDED, UpdateKey
 from realmgw.control.examined import Examined, answered, attempt
 from realmgw.errors import PlatformError
 from realmgw.subscribers.remote.port import token, trust
+from realmgw.system.disk import is_public
+from realmgw.system.tls import tls_options
 
 
 def look_at_files(

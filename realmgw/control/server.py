@@ -22,9 +22,7 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from realmgw.config.http import JSON, PROBLEM, BoundedRequest, OperatorsSite, say
 from realmgw.config.limits import CONTROL_CONNECTIONS
-from realmgw.config.port import HeldSocket, group_number
 from realmgw.config.settings import Control
 from realmgw.control.callers import described, peer_of
 from realmgw.control.commands import (
@@ -42,6 +40,8 @@ from realmgw.control.gateway import Gateway
 from realmgw.control.streaming import Stream
 from realmgw.control.telling import Telling
 from realmgw.errors import RealmGatewayError
+from realmgw.system.http import JSON, PROBLEM, BoundedRequest, OperatorsSite, say
+from realmgw.system.port import HeldSocket, group_number
 from realmgw.system.unix_http import PREFIX
 
 MAX_BODY = 65536  # octets

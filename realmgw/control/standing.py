@@ -10,7 +10,6 @@ from pathlib import Path
 
 import attrs
 
-from realmgw.config import disk
 from realmgw.config.layers import SUFFIX
 from realmgw.config.steps import REFUSALS, Blocking, Steps
 from realmgw.control.commands import Value
@@ -18,6 +17,7 @@ from realmgw.datapath.pipeline.parts import where
 from realmgw.subscribers.files.listing import MAX_FILE
 from realmgw.subscribers.files.standing import Sought, finding
 from realmgw.subscribers.registry import Registry
+from realmgw.system import disk
 
 MOST_FILES = 16
 """So many files are read for one answer; of hosts in others, the file is told, and no line."""

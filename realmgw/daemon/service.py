@@ -29,10 +29,10 @@ from twisted.python.failure import Failure
 from twisted.python.usage import Options
 from zope.interface import implementer
 
-from realmgw.config.disk import read
 from realmgw.config.readers import Helper
 from realmgw.daemon.manager import Look, Manager
 from realmgw.errors import RealmGatewayError
+from realmgw.system.disk import read
 
 RESERVE = 1 << 20  # octets
 """Given back when there is no memory left, so that it can be said."""

@@ -15,7 +15,6 @@ from twisted.internet.defer import maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from realmgw.config.http import ShortFactory, ShortRequest
 from realmgw.config.limits import DASHBOARD_CONNECTIONS
 from realmgw.control.callers import described
 from realmgw.control.commands import COMMANDS, Command, CommandError, ExitStatus, ForbiddenError, problem, spelled
@@ -25,6 +24,7 @@ from realmgw.dashboard.live import Live
 from realmgw.dashboard.pages import POLICY, pages
 from realmgw.dashboard.readers import Reader
 from realmgw.errors import RealmGatewayError
+from realmgw.system.http import ShortFactory, ShortRequest
 
 LIVE, SESSION, COMMAND = "/live", "/session", "/v1/"
 """Paths beside the page's: what goes on, sessions, and what all commands begin with."""

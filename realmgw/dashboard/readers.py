@@ -20,7 +20,7 @@ from typing import Any
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
-from realmgw.config.http import ShortRequest
+from realmgw.system.http import ShortRequest
 
 PATIENCE = 30.0  # seconds
 """For so long a reader may take nothing."""

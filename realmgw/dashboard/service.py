@@ -13,15 +13,15 @@ from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from realmgw.config.port import Sockets
 from realmgw.config.settings import Dashboard, Settings
 from realmgw.config.steps import Blocking
-from realmgw.config.tls import tls_options
 from realmgw.config.tokens import read_own_token
 from realmgw.dashboard.access import Access
 from realmgw.dashboard.feeds import Do
 from realmgw.dashboard.live import Live
 from realmgw.dashboard.port import DashboardFactory
+from realmgw.system.port import Sockets
+from realmgw.system.tls import tls_options
 
 _log = Logger()
 

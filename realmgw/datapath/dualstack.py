@@ -10,13 +10,14 @@ from collections.abc import Collection, Iterable
 import attrs
 
 from realmgw.config.ipv6 import Ipv6, Ipv6Mode, Leave6
-from realmgw.config.settings import Endpoint, Settings
+from realmgw.config.settings import Settings
 from realmgw.datapath import client
 from realmgw.datapath.elements import is_pinhole, takes_ipv6
 from realmgw.datapath.machine import interfaces
 from realmgw.datapath.machine.sysctls import Needs
 from realmgw.errors import PlatformError
 from realmgw.subscribers.model import Host
+from realmgw.system.endpoints import Endpoint
 
 SWITCHED_OFF = (
     "IPv6 is switched off on this machine (net.ipv6.conf.all.disable_ipv6), so only IPv4 is served:"

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 import attrs
 
 from realmgw.config.policy import UnknownHosts
-from realmgw.config.settings import Address, Endpoint, Network, Settings
+from realmgw.config.settings import Address, Network, Settings
 from realmgw.datapath.elements import SUBSCRIBERS, interval_set
+from realmgw.system.endpoints import Endpoint
 
 COUNTERS: Mapping[UnknownHosts, Mapping[str, str]] = {
     UnknownHosts.ACCEPT: {},

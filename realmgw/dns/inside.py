@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from realmgw.config.addresses import plain_address
 from realmgw.config.values import Network
+from realmgw.system.endpoints import plain_address
 
 _MOST_SPELLED = 32
 """A network whose senders begin with more different texts is told by what they all begin with."""

@@ -18,11 +18,11 @@ from typing import Any
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.protocol import DatagramProtocol
 
-from realmgw.config.values import Endpoint
 from realmgw.dns.codec import names
 from realmgw.dns.codec.wire import HEADER, IN, QR, Rcode, Type
 from realmgw.dns.counts import Count
 from realmgw.dns.server import ViewServer
+from realmgw.system.endpoints import Endpoint
 
 _OPTION = 65001  # of those for local use (RFC 6891 section 9)
 _SIZE = 1232  # octets

@@ -21,8 +21,7 @@ from twisted.python.failure import Failure
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.reputation.challenges import Proof
 from realmgw.config import NO_SECRETS, Secrets
-from realmgw.config.port import explained
-from realmgw.config.settings import DnsView, Endpoint, Network, Settings
+from realmgw.config.settings import DnsView, Network, Settings
 from realmgw.config.steps import Steps, finish
 from realmgw.dns.codec.message import MAX_MESSAGE
 from realmgw.dns.codec.wire import Type
@@ -44,6 +43,8 @@ from realmgw.dns.zones import NameChanges, ZoneTable, amending, compile_table, c
 from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.subscribers.model import Directory
 from realmgw.subscribers.registry import Changes
+from realmgw.system.endpoints import Endpoint
+from realmgw.system.port import explained
 
 LOOK_INTERVAL = 10.0  # seconds
 """How often it is looked which networks the LANs have."""

@@ -23,13 +23,13 @@ from twisted.python.components import Componentized
 from zope.interface import implementer
 
 from realmgw.config.external import LogFormat, Logging
-from realmgw.config.rotating import RotatingFile
 from realmgw.errors import PlatformError
 from realmgw.log import events, levels
 from realmgw.log.client import Journal, Stream, Syslog
 from realmgw.log.levels import OURS
 from realmgw.log.lines import Line, one_line, part
 from realmgw.log.storms import Storms, Untold
+from realmgw.system.rotating import RotatingFile
 
 DEFAULT = "twistd.log"
 """Where a daemon's log is, when the command line does not say."""

@@ -11,10 +11,10 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from realmgw.config.http import ShortChannel, ShortFactory, ShortRequest
 from realmgw.config.limits import METRICS_CONNECTIONS
 from realmgw.config.settings import Network
 from realmgw.metrics.text import Format, chosen
+from realmgw.system.http import ShortChannel, ShortFactory, ShortRequest
 
 PATH = "/metrics"
 """Where they are."""

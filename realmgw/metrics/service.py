@@ -14,12 +14,12 @@ from twisted.internet.interfaces import IDelayedCall
 from realmgw import __version__
 from realmgw.config.distribution import DELAY_BOUNDS, Distribution
 from realmgw.config.driving import Driver
-from realmgw.config.port import Sockets
 from realmgw.config.settings import Metrics
 from realmgw.errors import PlatformError
 from realmgw.metrics.declared import Metric, Tree
 from realmgw.metrics.port import MetricsFactory
 from realmgw.metrics.text import Format, Writer
+from realmgw.system.port import Sockets
 from twisted import __version__ as twisted
 
 TURN = 0.0005  # seconds

@@ -15,9 +15,10 @@ import attrs
 
 from realmgw.config.addresses import host_of
 from realmgw.config.portal import HTTP_PORT, HTTPS_PORT
-from realmgw.config.settings import Endpoint, Settings
+from realmgw.config.settings import Settings
 from realmgw.portal.page import POLICY, Told, page
 from realmgw.portal.words import language
+from realmgw.system.endpoints import Endpoint
 
 API = "/captive-portal/api"
 """The path of the captive portal API (RFC 8908)."""

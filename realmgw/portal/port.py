@@ -10,11 +10,10 @@ from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any, cast
 
-from realmgw.config.addresses import plain_address
-from realmgw.config.http import ShortFactory, ShortRequest
 from realmgw.config.limits import PORTAL_CONNECTIONS
-from realmgw.config.settings import Endpoint
 from realmgw.portal.answers import Answers, Asked, Kind
+from realmgw.system.endpoints import Endpoint, plain_address
+from realmgw.system.http import ShortFactory, ShortRequest
 
 OF_ONE = 16
 """So many connections one guest may have at once."""

@@ -12,12 +12,12 @@ from twisted.internet.ssl import CertificateOptions
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from realmgw.config.port import Sockets
 from realmgw.config.settings import PortalTls, Settings
 from realmgw.config.steps import Blocking
-from realmgw.config.tls import tls_options
 from realmgw.portal.answers import Answers
 from realmgw.portal.port import PortalFactory
+from realmgw.system.port import Sockets
+from realmgw.system.tls import tls_options
 
 BACKLOG = 128
 """So many connections may wait to be taken."""

@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from realmgw.config.database import Database
 from realmgw.errors import PlatformError
 from realmgw.records import tables
 from realmgw.records.lasting import Counted
 from realmgw.records.record import Record
 from realmgw.records.tables import Accounts
+from realmgw.system.database import Database
 
 KEPT = 1.0  # seconds
 """How often it is written."""

@@ -10,8 +10,8 @@ from typing import Any
 
 import attrs
 
-from realmgw.config.rotating import RotatingFile
 from realmgw.errors import PlatformError
+from realmgw.system.rotating import RotatingFile
 
 DAY = 86_400.0  # seconds
 TRY_AGAIN = 10.0  # seconds

@@ -7,7 +7,7 @@ from collections.abc import Hashable
 
 import attrs
 
-from realmgw.config.addresses import plain_address
+from realmgw.system.endpoints import plain_address
 
 KNOWN = 600
 """How many connections there may be on which a token was shown; all, where there are no tokens."""

@@ -15,12 +15,12 @@ from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred, suc
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from realmgw.config import disk
-from realmgw.config.disk import Hold, exposed, stranger
 from realmgw.errors import PlatformError
 from realmgw.repository import store
 from realmgw.repository.store import EmptyError
 from realmgw.subscribers.exchange import MAX_IDENTITY
+from realmgw.system import disk
+from realmgw.system.disk import Hold, exposed, stranger
 
 FOLDER_MODE = 0o700
 """Of the database's folder, when it is made here."""

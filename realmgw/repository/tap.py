@@ -16,12 +16,8 @@ from twisted.logger import Logger
 from twisted.python.usage import Options as UsageOptions
 
 from realmgw.config.addresses import endpoint, network
-from realmgw.config.disk import is_public
 from realmgw.config.metrics import THIS_MACHINE, Metrics
 from realmgw.config.metrics import place as metrics_place
-from realmgw.config.port import HeldSocket, Sockets
-from realmgw.config.settings import Endpoint
-from realmgw.config.tls import tls_options
 from realmgw.config.tokens import read_token
 from realmgw.daemon.ordered import OrderedService
 from realmgw.daemon.service import EarlySignals, ProcessService, refusing, take_pid_file, the_reactor
@@ -34,6 +30,10 @@ from realmgw.repository.port import RepositorySite
 from realmgw.repository.server import root
 from realmgw.repository.service import StoreService, make_folder
 from realmgw.repository.tokens import Tokens
+from realmgw.system.disk import is_public
+from realmgw.system.endpoints import Endpoint
+from realmgw.system.port import HeldSocket, Sockets
+from realmgw.system.tls import tls_options
 
 DATABASE = "/var/lib/realmgw-repository/repository.sqlite"
 """Where the documents are, when the command line does not say."""

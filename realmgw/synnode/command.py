@@ -18,13 +18,13 @@ from typing import Any
 import click
 
 from realmgw import __version__
-from realmgw.config.port import attempt, refusal
-from realmgw.config.tls import tls_options
 from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
 from realmgw.synnode import control, shown
 from realmgw.synnode.files import load
 from realmgw.synnode.kernel import NodeKernel
 from realmgw.synnode.settings import DEFAULT_CONFIG, NodeSettings, Operators
+from realmgw.system.port import attempt, refusal
+from realmgw.system.tls import tls_options
 from realmgw.system.unix_http import PREFIX, TIMEOUT, asking
 
 PROGRAM = "realmgw-synproxy"

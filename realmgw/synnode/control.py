@@ -22,10 +22,10 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from realmgw.config.http import PROBLEM, OperatorsSite, say
-from realmgw.config.port import HeldSocket, group_number, unfit
 from realmgw.errors import PlatformError
 from realmgw.synnode.settings import Operators
+from realmgw.system.http import PROBLEM, OperatorsSite, say
+from realmgw.system.port import HeldSocket, group_number, unfit
 from realmgw.system.unix_http import PREFIX
 
 CONNECTIONS = 16

@@ -20,9 +20,9 @@ from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from realmgw.config.addresses import plain_address
 from realmgw.synnode.entries import Entries
 from realmgw.synproxy.codec import Operation, ProtocolError, Request, RequestReader, response
+from realmgw.system.endpoints import plain_address
 
 HALF = 30.0  # seconds
 """How long the rest of a request may take."""

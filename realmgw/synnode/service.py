@@ -10,8 +10,6 @@ from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from realmgw.config.port import Sockets
-from realmgw.config.settings import Endpoint
 from realmgw.datapath.watch.keeper import Findings, Noticed
 from realmgw.datapath.watch.port import Ears, Watch
 from realmgw.datapath.worker import Worker
@@ -20,6 +18,8 @@ from realmgw.synnode.entries import Entries, Target
 from realmgw.synnode.kernel import Placed
 from realmgw.synnode.server import ControlServer
 from realmgw.synproxy.codec import TcpOptions
+from realmgw.system.endpoints import Endpoint
+from realmgw.system.port import Sockets
 
 _log = Logger()
 

@@ -23,9 +23,10 @@ from realmgw.config.validators import (
     parsed,
     sequence,
 )  # fmt: skip
-from realmgw.config.values import Address, Endpoint, Network
+from realmgw.config.values import Address, Network
 from realmgw.synnode.rules import Guarding
 from realmgw.synproxy.codec import MAX_WINDOW_SCALE, TcpOptions
+from realmgw.system.endpoints import Endpoint
 
 DEFAULT_CONFIG = "/etc/realmgw/synproxy.yaml"
 """The main file, when the command line does not say."""

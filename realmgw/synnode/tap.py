@@ -13,8 +13,6 @@ from twisted.internet.ssl import CertificateOptions
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.usage import Options as UsageOptions
 
-from realmgw.config.port import Sockets
-from realmgw.config.tls import tls_options
 from realmgw.daemon.ordered import OrderedService
 from realmgw.daemon.service import EarlySignals, ProcessService, refusing, take_pid_file, the_reactor
 from realmgw.datapath.watch.port import KernelEars
@@ -32,6 +30,8 @@ from realmgw.synnode.kernel import NodeKernel
 from realmgw.synnode.server import ControlServer
 from realmgw.synnode.service import PortsService, TableService
 from realmgw.synnode.settings import DEFAULT_CONFIG, NodeSettings
+from realmgw.system.port import Sockets
+from realmgw.system.tls import tls_options
 
 
 class Options(UsageOptions):

@@ -19,8 +19,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from realmgw.config.settings import Peer
-from realmgw.config.tls import trouble_of
 from realmgw.synproxy.link import Link
+from realmgw.system.tls import trouble_of
 
 CONNECT_TIME = 5.0  # seconds
 """How long a connection may take to be made, and again so long its handshake."""

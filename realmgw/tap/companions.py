@@ -18,7 +18,6 @@ from realmgw.alerts.service import AlertsService, Clocks, Known
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.opened import Opened
 from realmgw.allocation.openers import Openers
-from realmgw.config.port import group_number
 from realmgw.config.settings import Settings
 from realmgw.config.steps import Steps
 from realmgw.control import parameters
@@ -39,6 +38,7 @@ from realmgw.portal.service import PortalService
 from realmgw.records.service import RecordsService, Sources
 from realmgw.subscribers.registry import Changes
 from realmgw.synproxy.service import SynproxyService
+from realmgw.system.port import group_number
 from realmgw.tap import kept
 from realmgw.tap.ground import Ground
 from realmgw.webproxy.service import WebproxyService

@@ -16,7 +16,6 @@ from realmgw import config
 from realmgw.allocation.reputation.disk import ReputationFile
 from realmgw.allocation.reputation.records import Book
 from realmgw.allocation.service import ReputationService
-from realmgw.config.disk import Hold
 from realmgw.config.readers import Readers
 from realmgw.config.settings import Settings
 from realmgw.config.steps import Blocking
@@ -29,6 +28,7 @@ from realmgw.subscribers.leases.journal import Journal
 from realmgw.subscribers.leases.service import LeaseService
 from realmgw.subscribers.remote.client import rest_repository
 from realmgw.subscribers.service import KEEP_TIME, LastGoodService
+from realmgw.system.disk import Hold
 from realmgw.tap.ground import Ground
 
 ROWS = 2

@@ -22,9 +22,10 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import ProcessProtocol, Protocol
 from twisted.python.failure import Failure
 
-from realmgw.config import disk, haproxy
+from realmgw.config import haproxy
 from realmgw.config.settings import Address, Webproxy
 from realmgw.errors import PlatformError
+from realmgw.system import disk
 from realmgw.webproxy.configuration import Place, text
 
 PATIENCE = 10.0  # seconds

@@ -14,9 +14,10 @@ from pathlib import Path, PurePath
 
 import attrs
 
-from realmgw.config import certificates, disk
+from realmgw.config import certificates
 from realmgw.config.certificates import Bundle, Folder
 from realmgw.errors import MalformedError
+from realmgw.system import disk
 from realmgw.webproxy.configuration import Place, certificate_line
 
 

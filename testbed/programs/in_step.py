@@ -31,10 +31,11 @@ from twisted.internet.task import LoopingCall, deferLater, react
 from realmgw.allocation.allocator import Allocator
 from realmgw.config import settings
 from realmgw.config.external import Synproxy
-from realmgw.config.values import Endpoint, Peer
+from realmgw.config.values import Peer
 from realmgw.subscribers.model import Host, Service, Terms
 from realmgw.synproxy.codec import TCP
 from realmgw.synproxy.service import SynproxyService
+from realmgw.system.endpoints import Endpoint
 from testbed.measuring import figures
 
 RATE = 10_000

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import attrs
 
-from realmgw.config.database import Database
+from realmgw.system.database import Database
 
 VERSION = 1
 """Of the tables (`PRAGMA user_version`)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from ipaddress import IPv6Address
 
-from realmgw.config.addresses import plain_address
+from realmgw.system.endpoints import plain_address
 
 MOST = 65536
 """Of so many senders by IPv6 it is remembered who they are."""

@@ -43,8 +43,8 @@ NONE = "-"
 @click.pass_obj
 def init(usual: Usual, /, yes: bool, **said: str | None) -> ExitStatus:
     """Write a first configuration: asks what is not said, and proposes what the machine shows."""
-    from realmgw.config import disk  # noqa: PLC0415 - it takes half a second, for which questions need not wait
     from realmgw.control.command import local  # noqa: PLC0415 - likewise
+    from realmgw.system import disk  # noqa: PLC0415 - likewise
 
     path = usual.main_file
     if path.exists():

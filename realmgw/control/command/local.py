@@ -12,9 +12,8 @@ from typing import Any
 import attrs
 
 from realmgw import config
-from realmgw.config import disk, names
+from realmgw.config import names
 from realmgw.config.addresses import url as canonical
-from realmgw.config.disk import read
 from realmgw.config.external import Repository
 from realmgw.config.readers import Readers
 from realmgw.config.settings import Settings
@@ -39,6 +38,8 @@ from realmgw.subscribers.remote.apply import send_all
 from realmgw.subscribers.remote.port import UnreachableError
 from realmgw.subscribers.tools.generate import Template
 from realmgw.subscribers.tools.migrate import migration, write
+from realmgw.system import disk
+from realmgw.system.disk import read
 
 
 def _text(

@@ -6,10 +6,10 @@ import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePath
 
-from realmgw.config import disk
 from realmgw.datapath import client
 from realmgw.datapath.machine.former import Former, NetworkNamespace, remembering
 from realmgw.errors import MalformedError, PlatformError, RealmGatewayError
+from realmgw.system import disk
 
 FORMAT = b"realmgw-sysctls-1"
 """Of the files."""

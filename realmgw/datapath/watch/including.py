@@ -9,7 +9,7 @@ from pathlib import Path
 
 import attrs
 
-from realmgw.config import disk, layers
+from realmgw.config import layers
 from realmgw.config.document import Problems
 from realmgw.config.readers import Readers
 from realmgw.config.settings import Settings
@@ -26,6 +26,7 @@ from realmgw.datapath.watch import ownership
 from realmgw.datapath.watch.keeper import Findings
 from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.subscribers.model import Host
+from realmgw.system import disk
 
 Hosts = Callable[[], Iterable[Host]]
 """What gives all subscribers that there are."""

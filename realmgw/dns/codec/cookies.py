@@ -13,8 +13,8 @@ from collections.abc import Callable
 from siphashc import siphash
 
 from realmgw.config import settings
-from realmgw.config.addresses import plain_address
 from realmgw.config.references import SECRET_LENGTH
+from realmgw.system.endpoints import plain_address
 
 CLIENT_LENGTH = 8  # octets
 LENGTH = 24  # octets

@@ -29,8 +29,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from realmgw.config.settings import Resolver
-from realmgw.config.tls import trouble_of
 from realmgw.dns.forward.asking import Cancel
+from realmgw.system.tls import trouble_of
 
 IDLE_TIME = 10.0  # seconds
 """For so long nothing was asked before we close, or nothing was answered though it should."""

@@ -20,7 +20,7 @@ from collections.abc import Hashable
 from ipaddress import IPv6Address
 
 from realmgw.config import settings
-from realmgw.config.addresses import plain_address
+from realmgw.system.endpoints import plain_address
 
 FACTOR = 3
 """An answer so many times as long as its query hardly amplifies: as much QUIC allows itself (RFC 9000 section 8.1)."""

@@ -15,8 +15,8 @@ from pathlib import Path, PurePath
 
 import attrs
 
-from realmgw.config import disk
 from realmgw.config.layers import counts
+from realmgw.system import disk
 
 MAX_FILE = 64 * 2**20  # octets
 """The longest subscriber file."""

@@ -14,9 +14,9 @@ import sqlite3
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from realmgw.config.database import Database
 from realmgw.subscribers.leases.book import Lease
 from realmgw.subscribers.leases.records import Record
+from realmgw.system.database import Database
 
 VERSION = 1
 """Of the tables (`PRAGMA user_version`)."""

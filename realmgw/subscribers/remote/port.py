@@ -31,12 +31,12 @@ from twisted.web.iweb import IAgentEndpointFactory, IResponse
 from zope.interface import implementer
 
 from realmgw import __version__
-from realmgw.config.disk import read
 from realmgw.config.readers import Readers
 from realmgw.config.settings import Repository as Settings
 from realmgw.config.steps import Blocking
 from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.subscribers.exchange import said
+from realmgw.system.disk import read
 
 MAX_TOKEN = 2**12  # octets
 """The longest file with a token."""

@@ -18,12 +18,13 @@ from collections.abc import Callable, Iterator
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from pathlib import Path
 
-from realmgw.config import disk, pointers
+from realmgw.config import pointers
 from realmgw.config.document import Mapping, Node, Problems, Sequence, parse
 from realmgw.errors import ConfigurationError, PlatformError
 from realmgw.subscribers.entry import Entry, shown
 from realmgw.subscribers.exchange import Kind, document_line
 from realmgw.subscribers.schema import entries
+from realmgw.system import disk
 
 PER_FILE = 10_000
 """How many renderings a file gets, unless told otherwise: few large files are read faster than many small ones."""

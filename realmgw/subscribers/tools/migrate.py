@@ -12,7 +12,7 @@ from pathlib import Path
 
 import attrs
 
-from realmgw.config import disk, layers, policy_schema
+from realmgw.config import layers, policy_schema
 from realmgw.config.document import Mapping, Node, Problems
 from realmgw.config.files import read
 from realmgw.config.writing import fields, text
@@ -20,6 +20,7 @@ from realmgw.errors import PlatformError
 from realmgw.subscribers.files.listing import MAX_FILE
 from realmgw.subscribers.schema import entries
 from realmgw.subscribers.tools.writing import written
+from realmgw.system import disk
 
 SUBSCRIBERS, POLICIES = "*subscriber.d", "*policy.d"
 """What the folders in a deployment's folder are called."""

@@ -25,11 +25,12 @@ from realmgw.alerts.eve import Flow
 from realmgw.alerts.service import AFTER_LOSS, AT_ONCE, LOOK, TURN, AlertsService, Clocks, Known
 from realmgw.alerts.sources import CONNECTIONS
 from realmgw.config.alerts import Action, AlertRule, Alerts
-from realmgw.config.settings import Endpoint, Settings
+from realmgw.config.settings import Settings
 from realmgw.config.steps import Blocking
 from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.subscribers.model import Host
 from realmgw.subscribers.reach import NOWHERE
+from realmgw.system.endpoints import Endpoint
 from realmgw.test.alerts.test_eve import line
 from realmgw.test.alerts.test_response import CLIENT, HOST, MemoryFlow, into
 from realmgw.test.synproxy.test_table import settings as gateway_settings

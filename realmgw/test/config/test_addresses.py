@@ -22,8 +22,9 @@ from realmgw.config.addresses import (
     prefixes,
     resolver,
 )
-from realmgw.config.settings import Endpoint, Network, Resolver
+from realmgw.config.settings import Network, Resolver
 from realmgw.config.steps import finish
+from realmgw.system.endpoints import Endpoint
 
 NUMBERS = strategies.integers(int(IPv4Address("192.0.2.0")), int(IPv4Address("198.51.100.255")))
 

@@ -9,8 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.alerts import Action, AlertRule, Alerts
 from realmgw.config.limits import ALERT_CONNECTIONS, open_files
-from realmgw.config.settings import Endpoint
 from realmgw.config.writing import dump
+from realmgw.system.endpoints import Endpoint
 from realmgw.test.config.test_portal import read
 from realmgw.test.config.test_schema import MINIMAL
 

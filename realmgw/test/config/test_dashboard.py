@@ -10,8 +10,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.config import schema
 from realmgw.config.document import Problems, parse
 from realmgw.config.limits import DASHBOARD_CONNECTIONS, DASHBOARD_READERS, open_files
-from realmgw.config.settings import Dashboard, DashboardTls, Endpoint
+from realmgw.config.settings import Dashboard, DashboardTls
 from realmgw.config.writing import dump
+from realmgw.system.endpoints import Endpoint
 from realmgw.test.config.test_portal import read
 
 WHOLE = """dashboard:

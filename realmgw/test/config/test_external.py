@@ -7,7 +7,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.settings import Control, Endpoint, LogFormat, Logging, LogLevel, Peer, Repository, Synproxy, Watch
+from realmgw.config.settings import Control, LogFormat, Logging, LogLevel, Peer, Repository, Synproxy, Watch
+from realmgw.system.endpoints import Endpoint
 from realmgw.test.config.test_schema import MINIMAL, refusals
 from realmgw.test.config.test_schema import settings as read
 

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.flow_records import IPFIX_PORT, Ipfix, Transport
-from realmgw.config.values import Endpoint
+from realmgw.system.endpoints import Endpoint
 from realmgw.test.config.test_portal import read
 
 HEAD = "flow_records:\n  ipfix: "

@@ -11,9 +11,10 @@ from realmgw.config import consistency, schema
 from realmgw.config.document import Problems, parse
 from realmgw.config.limits import METRICS_CONNECTIONS, open_files
 from realmgw.config.metrics import METRICS_PORT, THIS_MACHINE
-from realmgw.config.settings import Endpoint, Metrics
+from realmgw.config.settings import Metrics
 from realmgw.config.steps import finish
 from realmgw.config.writing import digesting, dump
+from realmgw.system.endpoints import Endpoint
 from realmgw.test.config.test_portal import PORTAL, read
 from realmgw.test.config.test_schema import MINIMAL
 

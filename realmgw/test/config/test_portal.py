@@ -12,8 +12,9 @@ from realmgw.config.document import Problems, parse
 from realmgw.config.limits import PORTAL_CONNECTIONS, open_files
 from realmgw.config.policy import UnknownHosts
 from realmgw.config.portal import LONGEST_TEXT
-from realmgw.config.settings import Endpoint, Portal, PortalTls, Settings
+from realmgw.config.settings import Portal, PortalTls, Settings
 from realmgw.config.writing import dump
+from realmgw.system.endpoints import Endpoint
 from realmgw.test.config.test_schema import MINIMAL
 
 PORTAL = """portal:

@@ -20,7 +20,6 @@ from realmgw.config.settings import (
     Datapath,
     Dns,
     DnsView,
-    Endpoint,
     Interfaces,
     LoadBand,
     NameList,
@@ -31,6 +30,7 @@ from realmgw.config.settings import (
 )
 from realmgw.config.validators import Section
 from realmgw.config.writing import dump
+from realmgw.system.endpoints import Endpoint
 
 STAGED = (DnsServed, Management, NewRate, Preemptive, PrefixList, Segment, Served, Source)
 """Sections whose values know where they stand."""

@@ -30,7 +30,6 @@ from realmgw.config.settings import (
     Dnat,
     Dns,
     DnsView,
-    Endpoint,
     Forwarding,
     Interfaces,
     Ipv6,
@@ -63,6 +62,7 @@ from realmgw.config.settings import (
     Zone,
 )
 from realmgw.config.writing import Change, differences, dump
+from realmgw.system.endpoints import Endpoint
 from realmgw.test.config.test_schema import MINIMAL
 from realmgw.test.config.test_schema import settings as read
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.disk import HeldError, Hold
 from realmgw.control.instance import InstanceLock, Named, Place, sockets
 from realmgw.errors import PlatformError
+from realmgw.system.disk import HeldError, Hold
 from realmgw.test.checkout import PACKAGE
 
 NOBODY = 65534

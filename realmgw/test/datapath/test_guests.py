@@ -9,12 +9,13 @@ import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.policy import UnknownHosts
-from realmgw.config.settings import Datapath, Dns, DnsView, Endpoint, Portal, Settings
+from realmgw.config.settings import Datapath, Dns, DnsView, Portal, Settings
 from realmgw.datapath import guests, ruleset
 from realmgw.datapath.guests import Guests
 from realmgw.datapath.hosts import HostChange
 from realmgw.datapath.ruleset import Ruleset
 from realmgw.subscribers.model import Identity
+from realmgw.system.endpoints import Endpoint
 from realmgw.test.datapath.moves import change
 from realmgw.test.datapath.test_ruleset import OF_STAGES, SETTINGS, host, host6
 

@@ -16,7 +16,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.allocator import Allocator
 from realmgw.config import settings
-from realmgw.config.addresses import plain_address
 from realmgw.config.values import Network
 from realmgw.dns.codec.wire import Rcode, decode
 from realmgw.dns.counts import Count
@@ -25,6 +24,7 @@ from realmgw.dns.inside import Inside
 from realmgw.dns.service import LOOK_INTERVAL, DnsService
 from realmgw.dns.view import Asker
 from realmgw.errors import PlatformError
+from realmgw.system.endpoints import plain_address
 from realmgw.test.dns import realm
 from realmgw.test.dns.gateway import WanTestCase
 

@@ -15,11 +15,12 @@ from typing import Any, ClassVar
 
 import attrs
 
-from realmgw.config.http import LIFE
 from realmgw.config.policy import UnknownHosts
-from realmgw.config.settings import Endpoint, Portal
+from realmgw.config.settings import Portal
 from realmgw.control.command.client import ask
 from realmgw.datapath.watch.keeper import Noticed
+from realmgw.system.endpoints import Endpoint
+from realmgw.system.http import LIFE
 from realmgw.test.datapath.moves import change
 from realmgw.test.kernel.datapath_case import DatapathTestCase, must, until
 from realmgw.test.kernel.realm_case import FIRST, SECOND, RealmTestCase

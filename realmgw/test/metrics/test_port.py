@@ -10,10 +10,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.http import LIFE, MAX_FIELDS, MAX_HEAD
 from realmgw.config.limits import METRICS_CONNECTIONS
 from realmgw.metrics.port import OF_ONE, MetricsFactory
 from realmgw.metrics.text import Format
+from realmgw.system.http import LIFE, MAX_FIELDS, MAX_HEAD
 from realmgw.test.portal.test_port import Transport
 
 GET = b"GET /metrics HTTP/1.1\r\nHost: gw\r\nAccept: %s\r\n\r\n"

@@ -13,11 +13,12 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.settings import Endpoint, Metrics
+from realmgw.config.settings import Metrics
 from realmgw.errors import PlatformError
 from realmgw.metrics.declared import at, gauge, histogram
 from realmgw.metrics.service import TICK, TURN, MetricsService
 from realmgw.metrics.text import OPENMETRICS, chosen
+from realmgw.system.endpoints import Endpoint
 
 HERE = Endpoint(ip_address("127.0.0.1"), 12346)
 METRICS = (

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.settings import Endpoint, Interfaces, Pools, Portal, PortalTls, Settings
+from realmgw.config.settings import Interfaces, Pools, Portal, PortalTls, Settings
 from realmgw.portal.answers import API, Answer, Answers, Asked, Kind
 from realmgw.portal.page import POLICY
+from realmgw.system.endpoints import Endpoint
 
 HERE, HERE6 = Endpoint(ip_address("192.168.0.1"), 80), Endpoint(ip_address("fd00::1"), 8080)
 SECURE = Endpoint(ip_address("192.168.0.1"), 443)

@@ -9,10 +9,10 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.addresses import plain_address
-from realmgw.config.http import LIFE, MAX_BODY, MAX_FIELDS, MAX_HEAD
 from realmgw.config.limits import PORTAL_CONNECTIONS
 from realmgw.portal.port import OF_ONE, PortalFactory
+from realmgw.system.endpoints import plain_address
+from realmgw.system.http import LIFE, MAX_BODY, MAX_FIELDS, MAX_HEAD
 from realmgw.test.portal.test_answers import answers
 
 GET = b"GET /generate_204 HTTP/1.1\r\nHost: connectivitycheck.gstatic.com\r\n\r\n"

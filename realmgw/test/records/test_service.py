@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.flow_records import Ipfix, Transport
-from realmgw.config.settings import Endpoint, FlowRecords, Interfaces, Pools, Settings
+from realmgw.config.settings import FlowRecords, Interfaces, Pools, Settings
 from realmgw.config.steps import Blocking, finish
 from realmgw.daemon import child as process
 from realmgw.daemon.child import DEATH, FAREWELL
@@ -30,6 +30,7 @@ from realmgw.records.service import EVERY, FIRST_WAIT, RecordsService, Sources
 from realmgw.subscribers.model import Host, Profile
 from realmgw.subscribers.reach import NOWHERE
 from realmgw.subscribers.registry import Changes, Registry
+from realmgw.system.endpoints import Endpoint
 
 FLOW: Flow = (b"\xcb\0\x71\5", b"\xc0\0\2\3", 6, 40112, 80)
 ONE = Host(1, "one.example.org.", b"\xc0\xa8\0\x0a", Profile(groups=("gold",)))

@@ -16,11 +16,11 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 
-from realmgw.config.tls import tls_options
 from realmgw.repository.connections import KNOWN_OF_ONE, STRANGERS, STRANGERS_OF_ONE
 from realmgw.repository.port import BODY_TIME, HEAD_TIME, IDLE_TIME, IMPORT_TIME, SILENCE, Channel, RepositorySite
 from realmgw.repository.server import root
 from realmgw.repository.tokens import Tokens
+from realmgw.system.tls import tls_options
 from realmgw.test.repository.site import READ_TOKEN, WRITE_TOKEN, SiteTestCase
 from realmgw.test.subscribers.authority import Authority
 

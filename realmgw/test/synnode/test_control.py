@@ -15,10 +15,10 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from realmgw.config.port import group_number
 from realmgw.errors import PlatformError
 from realmgw.synnode.control import CONNECTIONS, ControlService, problems
 from realmgw.synnode.settings import Operators
+from realmgw.system.port import group_number
 
 
 class Asking(Protocol):

@@ -13,8 +13,6 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.port import Sockets
-from realmgw.config.values import Endpoint
 from realmgw.datapath.watch.keeper import Findings, Noticed
 from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.synnode.entries import Entries, Target
@@ -22,6 +20,8 @@ from realmgw.synnode.kernel import Placed
 from realmgw.synnode.server import ControlServer
 from realmgw.synnode.service import PortsService, TableService
 from realmgw.synproxy.codec import TcpOptions
+from realmgw.system.endpoints import Endpoint
+from realmgw.system.port import Sockets
 from realmgw.test.synnode.keys import FULL, GATEWAY, HOST, PLAIN, flush, key, mod, packed
 from realmgw.testing import MemoryEars, MemoryWorker
 

@@ -20,9 +20,6 @@ from twisted.internet.threads import deferToThread
 from twisted.plugin import getPlugins
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from realmgw.config.port import Sockets
-from realmgw.config.tls import tls_options
-from realmgw.config.values import Endpoint
 from realmgw.daemon.ordered import OrderedService
 from realmgw.synnode.command import command_line
 from realmgw.synnode.entries import Entries
@@ -30,6 +27,9 @@ from realmgw.synnode.server import ControlServer
 from realmgw.synnode.service import PortsService
 from realmgw.synnode.tap import Options, make_service
 from realmgw.synproxy.codec import encode
+from realmgw.system.endpoints import Endpoint
+from realmgw.system.port import Sockets
+from realmgw.system.tls import tls_options
 from realmgw.test.subscribers.authority import Authority
 from realmgw.test.synnode.keys import HOST6, delete, key, mod
 from realmgw.test.synnode.test_files import LEAST

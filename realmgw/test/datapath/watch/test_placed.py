@@ -7,9 +7,10 @@ from ipaddress import ip_address
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.settings import Endpoint, Interfaces
+from realmgw.config.settings import Interfaces
 from realmgw.datapath.watch import placed
 from realmgw.datapath.watch.placed import AS_PLACED, DOWN, GONE, THERE, UP, Kind
+from realmgw.system.endpoints import Endpoint
 from realmgw.test.config.test_schema import MINIMAL, settings
 
 NPTV6 = "ipv6: {outbound: [{lan: lan0, leave: nptv6, inside: 'fd01::/48', outside: '2001:db8:1::/48'}]}\n"

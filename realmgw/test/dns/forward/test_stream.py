@@ -22,9 +22,10 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from realmgw.config.addresses import address
-from realmgw.config.settings import Endpoint, Resolver
+from realmgw.config.settings import Resolver
 from realmgw.dns.forward.stream import MOST_OUTSTANDING, Streams, _pin, _Stream
 from realmgw.subscribers.remote.port import trust
+from realmgw.system.endpoints import Endpoint
 from realmgw.test.subscribers.authority import Authority
 
 HOST, NAME = "127.0.0.1", "dns.example.net"

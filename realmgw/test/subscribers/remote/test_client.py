@@ -10,7 +10,6 @@ from twisted.internet.defer import inlineCallbacks
 from twisted.internet.task import deferLater
 
 from realmgw.config.settings import Watch
-from realmgw.config.tls import tls_options
 from realmgw.errors import PlatformError
 from realmgw.repository.port import RepositorySite
 from realmgw.repository.server import root
@@ -19,6 +18,7 @@ from realmgw.subscribers.remote.apply import send
 from realmgw.subscribers.remote.client import CACHE
 from realmgw.subscribers.remote.port import UnreachableError, Web
 from realmgw.subscribers.remote.snapshot import Snapshot
+from realmgw.system.tls import tls_options
 from realmgw.test.repository.site import READ_TOKEN, WRITE_TOKEN, host, lines
 from realmgw.test.subscribers.authority import Authority
 from realmgw.test.subscribers.followers import ClientTestCase, names

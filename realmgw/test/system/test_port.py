@@ -1,4 +1,4 @@
-"""Tests for `realmgw.config.port`: unix sockets, and the end of all. Listening is tested where it is done."""
+"""Tests for `realmgw.system.port`: unix sockets, and the end of all. Listening is tested where it is done."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.protocol import Factory
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.port import HeldSocket, Sockets
-from realmgw.config.settings import Endpoint
 from realmgw.errors import PlatformError
+from realmgw.system.endpoints import Endpoint
+from realmgw.system.port import HeldSocket, Sockets
 
 
 class Listening:

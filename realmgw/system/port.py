@@ -23,9 +23,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from realmgw.config.disk import Hold
-from realmgw.config.settings import Endpoint
 from realmgw.errors import PlatformError
+from realmgw.system.disk import Hold
+from realmgw.system.endpoints import Endpoint
 
 BACKLOG = 50
 """So many connections may wait to be taken, of operators, monitoring systems, or gateways."""

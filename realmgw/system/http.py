@@ -23,7 +23,7 @@ from twisted.web import server
 from twisted.web.http import HTTPChannel, Request
 from twisted.web.resource import Resource
 
-from realmgw.config.addresses import plain_address
+from realmgw.system.endpoints import plain_address
 
 IDLE = 30.0  # seconds
 """How long an operator's connection may be silent."""

@@ -1,4 +1,4 @@
-"""Tests for `realmgw.config.disk`."""
+"""Tests for `realmgw.system.disk`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config import disk
 from realmgw.errors import MalformedError, PlatformError
+from realmgw.system import disk
 from realmgw.test.checkout import PACKAGE
 
 
@@ -137,7 +137,7 @@ class ReadTests(SynchronousTestCase):
 HOLDING = """
 import os, sys
 from pathlib import Path
-from realmgw.config.disk import Hold
+from realmgw.system.disk import Hold
 hold = Hold(Path(sys.argv[1]), "it")
 hold.take()
 print(os.getpid(), flush=True)

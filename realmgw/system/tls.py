@@ -8,8 +8,8 @@ from OpenSSL import SSL, crypto
 from twisted.internet.ssl import CertificateOptions, TLSVersion
 from twisted.python.failure import Failure
 
-from realmgw.config.disk import read
 from realmgw.errors import PlatformError
+from realmgw.system.disk import read
 
 MAX_PEM = 2**20  # octets
 """The longest file with certificates, or a key."""

@@ -1,4 +1,4 @@
-"""Tests for `realmgw.config.tls`."""
+"""Tests for `realmgw.system.tls`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.tls import tls_options
 from realmgw.errors import PlatformError
+from realmgw.system.tls import tls_options
 from realmgw.test.subscribers.authority import Authority
 
 
