@@ -8,9 +8,11 @@ Refusals have logs of their own, so that a flood of them pushes out nothing else
 from __future__ import annotations
 
 import enum
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Hashable
-from itertools import takewhile
+from itertools import islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -164,7 +166,18 @@ class DecisionLog:
         """
         if since is None:
             return tuple(map(list, self._logs))
-        return tuple(list(takewhile(lambda entry: entry[0] >= since, reversed(each)))[::-1] for each in self._logs)
+        return tuple(_latest(each, _count(each, since)) for each in self._logs)
+
+    def news(self, since: float, most: int) -> tuple[tuple[list[Any], ...], int | None]:
+        """What was decided since a time, as `logs`, but so many of each kind at most, the latest.
+
+        Returns:
+            It, and how many decisions there were in all; None: more than are kept. O(decisions told).
+        """
+        counts = [_count(each, since) for each in self._logs]
+        is_known = all(count < self.most or not count for count in counts)
+        latest = tuple(_latest(log, min(count, most)) for log, count in zip(self._logs, counts, strict=True))
+        return latest, sum(counts) if is_known else None
 
     def oldest(self, now: float) -> float:
         """When the oldest of what is kept was decided; the present, if there is nothing."""
@@ -172,7 +185,18 @@ class DecisionLog:
 
     def admitted_after(self, last: Any) -> list[Any]:
         """What was let in after an entry, which this gave: the fields of `Admitted`, the oldest first; all for None."""
-        return list(takewhile(lambda entry: entry is not last, reversed(self._admitted)))[::-1]
+        log = self._admitted
+        if last is None:
+            return list(log)
+        if log and log[-1] is last:
+            return []
+        found = _latest(log, _count(log, last[0]))
+        for place, each in enumerate(found, 1):  # those of the same moment may have been told
+            if each is last:
+                return found[place:]
+            if each[0] > last[0]:
+                break
+        return found
 
     def answer(self, now: float, service: Service, group: Group, client: Requestor | None, address: bytes) -> int:
         """A query is answered with an address; returns the trace id."""
@@ -205,3 +229,13 @@ class DecisionLog:
         """A packet was dropped or refused by a rule; see `Forbidden`."""
         if self.most:
             self._forbidden.append((now, flow, ruled))
+
+
+def _count(log: deque[Any], since: float) -> int:
+    """How many entries are not older than a time; they are in the order of time."""
+    return len(log) - bisect_left(log, since, key=itemgetter(0))
+
+
+def _latest(log: deque[Any], count: int) -> list[Any]:
+    """So many of the latest entries, the oldest first."""
+    return list(islice(reversed(log), count))[::-1]

@@ -5,7 +5,6 @@ They are looked up in the log of decisions: nothing is done for that when a pack
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from realmgw.allocation.flow import Flow
@@ -45,16 +44,15 @@ class Traced:
     def learn(self) -> Steps[None]:
         """Learn all that there is, in steps: whoever asks for many flows does so first."""
         for some in portions(self.further()):
-            self._put(some)
+            self._learn(some)
             yield None
 
     def of(self, flow: Flow) -> int:
         """The trace id of a flow; 0: it has none, or it is not known any more."""
         found = self.further()
-        self._put(islice(found, max(0, len(found) - AT_ONCE), None))
+        if found:
+            self._learn(found[-AT_ONCE:])
         return self._known.peek(flow) or 0
 
-    def _put(self, pairs: Iterable[tuple[Flow, int]]) -> None:
-        for flow, number in pairs:
-            if number:
-                self._known.put(flow, number)
+    def _learn(self, pairs: Iterable[tuple[Flow, int]]) -> None:
+        self._known.put_all({flow: number for flow, number in pairs if number})

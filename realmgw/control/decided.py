@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from heapq import merge
 from ipaddress import ip_address
 from operator import attrgetter, itemgetter
@@ -28,19 +28,19 @@ from realmgw.control.commands import CommandError, Deferred, ExitStatus, Value
 from realmgw.control.moments import moment
 from realmgw.control.running import Running
 from realmgw.control.standing import Unplaced
-from realmgw.control.streaming import BEFORE, Stream
+from realmgw.control.streaming import BEFORE, PERIOD, Stream
 from realmgw.errors import RealmGatewayError, Reason
 from realmgw.subscribers.files.standing import Sought
 
+_Raw = tuple[Any, ...]  # as the log has it
 Entry = Answered | Admitted | Unanswered | Refused | Ended | Forbidden
 """A decision."""
 _KINDS: tuple[Callable[..., Entry], ...] = (
     Answered._make, Admitted._make, Unanswered._make, Refused._make, Ended._make, Forbidden._make,
 )  # fmt: skip
-LOOK = 0.5  # seconds
-"""How often it is looked for what is new while somebody follows."""
+_NUMBER, _TOLD = 1, 5  # of `Answered`; the first of `Admitted`, too
 AT_ONCE = 1000
-"""So many decisions of a kind are told of at once to those who follow."""
+"""So many decisions of a kind are looked at in a period for those who follow."""
 FOLLOWERS = 4
 """More do not follow at once."""
 LONGEST = 10_000_000  # seconds
@@ -72,33 +72,39 @@ class Known:
     Args:
         most: So many of each kind are remembered at least.
 
-    Attributes:
-        answers: Answers by trace id.
-        came: By trace id, the first packet that came for an answer.
-        told: By address, what it was told for last.
     """
 
     def __init__(self, most: int) -> None:
-        self.answers = TwoGenerationLRU[int, Answered](2 * most)
-        self.came = TwoGenerationLRU[int, Admitted](2 * most)
-        self.told = TwoGenerationLRU[bytes, Answered](2 * most)
+        self._answers = TwoGenerationLRU[int, _Raw](2 * most)
+        self._came = TwoGenerationLRU[int, _Raw](2 * most)
+        self._told = TwoGenerationLRU[bytes, _Raw](2 * most)
 
-    def learn(self, logs: Sequence[Sequence[Any]]) -> Generator[None, Any, list[list[Entry]]]:
-        """Goes through logs as `DecisionLog.logs` has them, a portion at a time; returns them as decisions."""
-        found = list[list[Entry]]()
-        for make, raw in zip(_KINDS, logs, strict=True):
-            entries = list[Entry]()
-            for portion in portions(raw):
-                for each in map(make, portion):
-                    entries.append(each)
-                    if isinstance(each, Answered):
-                        self.answers.put(each.number, each)
-                        self.told.put(each.told, each)
-                    elif isinstance(each, Admitted) and self.came.peek(each.number) is None:
-                        self.came.put(each.number, each)
-                yield None
-            found.append(entries)
-        return found
+    def learn(self, logs: Sequence[Sequence[_Raw]]) -> Generator[None, Any, None]:
+        """Goes through logs as `DecisionLog.logs` has them, a portion at a time."""
+        answered, admitted, *_ = logs
+        for portion in portions(answered):
+            self._answers.put_all({each[_NUMBER]: each for each in portion})
+            self._told.put_all({each[_TOLD]: each for each in portion})
+            yield None
+        for portion in portions(admitted):
+            first, before = {each[_NUMBER]: each for each in reversed(portion)}, self._came.peek
+            self._came.put_all({number: each for number, each in first.items() if before(number) is None})
+            yield None
+
+    def answer(self, number: int) -> Answered | None:
+        """The answer with a trace id."""
+        raw = self._answers.peek(number)
+        return None if raw is None else Answered._make(raw)
+
+    def came(self, number: int) -> Admitted | None:
+        """The first packet that came for the answer with a trace id."""
+        raw = self._came.peek(number)
+        return None if raw is None else Admitted._make(raw)
+
+    def told(self, address: bytes) -> Answered | None:
+        """What an address was told for last."""
+        raw = self._told.peek(address)
+        return None if raw is None else Answered._make(raw)
 
 
 class Decided:
@@ -196,8 +202,9 @@ class Decided:
     def _rows(self, wanted: Wanted, most: int, least: float) -> Generator[Any, Any, list[Value]]:
         """The rows of the latest that are meant, the oldest of them first."""
         known, rows, unplaced = Known(self._decisions.most), list[Value](), list[Unplaced]()
-        kinds = yield from known.learn(self._decisions.logs())
-        for portion in portions(merge(*map(reversed, reversed(kinds)), key=attrgetter("at"), reverse=True)):
+        logs = self._decisions.logs()
+        yield from known.learn(logs)
+        for portion in portions(_latest_first(logs)):
             for each in portion:
                 if each.at < least or len(rows) >= most:
                     break
@@ -211,21 +218,28 @@ class Decided:
         return rows[::-1]
 
     def _follow(self, stream: Stream, wanted: Wanted) -> Stream:
-        """Tell what is decided from now on."""
-        known, last = Known(AT_ONCE), self._monotonic()
+        """Tell what is decided from now on: in each period the latest, as many as there is room for."""
+        known, last, every = Known(AT_ONCE), self._monotonic(), wanted == Wanted()
 
         def look() -> None:
             nonlocal last
-            logs, last = self._decisions.logs(last), self._monotonic()
-            if any(len(each) > AT_ONCE or len(each) >= self._decisions.most for each in logs if each):
-                stream.tell({"what": "lost"})
-            kinds = finish(known.learn([each[-AT_ONCE:] for each in logs]))
-            for each in merge(*kinds, key=attrgetter("at")):
-                if is_meant(each, wanted, known):
-                    stream.tell(self._row(each, known, []))
+            (logs, total), last = self._decisions.news(last, AT_ONCE), self._monotonic()
+            rows, seen = list[Value](), 0
+            if stream.room:
+                finish(known.learn(logs))
+                for each in _latest_first(logs):
+                    seen += 1
+                    if every or is_meant(each, wanted, known):
+                        rows.append(self._row(each, known, []))
+                        if len(rows) == stream.room:
+                            break
+            if total != seen:
+                stream.leave_out(None if total is None else total - seen)
+            for row in reversed(rows):
+                stream.tell(row)
 
         self._followers += 1
-        stop_looking = self._repeat(LOOK, look)
+        stop_looking = self._repeat(PERIOD, look)
 
         def stop() -> None:
             self._followers -= 1
@@ -237,7 +251,7 @@ class Decided:
     def _row(self, entry: Entry, known: Known, unplaced: list[Unplaced]) -> Value:
         at = self._time() - (self._monotonic() - entry.at)
         if isinstance(entry, Answered):
-            came = known.came.peek(entry.number)
+            came = known.came(entry.number)
             after = None if came is None else round(came.at - entry.at, 6)
             more = {"name": entry.name, **_asker(entry), "address": str(ip_address(entry.told)), "came_after": after}
             return {"at": at, "what": "answered", "id": trace_id(entry.number), **more}
@@ -252,7 +266,7 @@ class Decided:
             return {"at": at, "what": "claim_ended", "id": trace_id(entry.number), **more}
         if isinstance(entry, Forbidden):
             return {"at": at, "what": "refused", **self._ruled(entry, known, unplaced)}
-        told = known.told.peek(entry.flow[1])
+        told = known.told(entry.flow[1])
         more = {"name": None if told is None else told.name, **_flow(entry.flow)}
         reason = Reason(entry.reason)
         by = causes.causes(self._running.settings, reason)
@@ -260,7 +274,7 @@ class Decided:
 
     def _ruled(self, entry: Forbidden, known: Known, unplaced: list[Unplaced]) -> dict[str, Value]:
         """The packet, and the rule that has ended it; of a host's own rule it is to be found out where it stands."""
-        told, ruled = known.told.peek(entry.flow[1]), entry.ruled
+        told, ruled = known.told(entry.flow[1]), entry.ruled
         name = ruled.host or (None if told is None else told.name)
         by: dict[str, Value] = {"key": ruled.rule, "origin": ruled.origin or None}
         if ruled.host:
@@ -279,6 +293,12 @@ class Decided:
         return found
 
 
+def _latest_first(logs: Sequence[Sequence[_Raw]]) -> Iterator[Entry]:
+    """Decisions of all kinds, made of what the log has only as they are taken."""
+    kinds = [map(make, reversed(raw)) for make, raw in zip(_KINDS, logs, strict=True)]
+    return merge(*reversed(kinds), key=attrgetter("at"), reverse=True)
+
+
 def is_meant(entry: Entry, wanted: Wanted, known: Known) -> bool:
     """Whether a decision is one of those that somebody wants to know of.
 
@@ -289,14 +309,12 @@ def is_meant(entry: Entry, wanted: Wanted, known: Known) -> bool:
     """
     if wanted.refused and not isinstance(entry, Refused | Unanswered | Forbidden):
         return False
-    answer = entry if isinstance(entry, Answered | Unanswered) else known.answers.peek(getattr(entry, "number", 0))
-    packet = (
-        entry if isinstance(entry, Admitted | Refused | Forbidden) else known.came.peek(getattr(entry, "number", 0))
-    )
+    answer = entry if isinstance(entry, Answered | Unanswered) else known.answer(getattr(entry, "number", 0))
+    packet = entry if isinstance(entry, Admitted | Refused | Forbidden) else known.came(getattr(entry, "number", 0))
     if wanted.flow is not None:
         return packet is not None and _is_of(packet, wanted.flow)
     if isinstance(entry, Refused | Forbidden):
-        answer = known.told.peek(entry.flow[1])
+        answer = known.told(entry.flow[1])
     if wanted.name and wanted.name not in _name(entry, answer):
         return False
     if wanted.resolver and (

@@ -16,8 +16,8 @@ from realmgw.config.settings import Network
 from realmgw.control import parameters
 from realmgw.control.commands import MOST, CommandError, Deferred, ExitStatus, Value
 from realmgw.control.running import Running
-from realmgw.control.streaming import Stream
-from realmgw.datapath.hearing import Tell
+from realmgw.control.streaming import PERIOD, Stream
+from realmgw.datapath.hearing import Listener
 from realmgw.datapath.netlink.tracked import Glance, Tracked
 from realmgw.datapath.selecting import Found
 from realmgw.subscribers.entry import shown
@@ -30,7 +30,7 @@ List = Callable[[Callable[[Glance], object], int], Generator[Any, Any, Found[Tra
 """See `realmgw.datapath.selecting.listed`."""
 End = Callable[[Callable[[Glance], object]], Generator[Any, Any, Found[bool]]]
 """See `realmgw.datapath.selecting.ended`."""
-Hear = Callable[[Callable[[Glance], object], Tell, Callable[[], object]], Callable[[], None]]
+Hear = Callable[[Listener], Callable[[], None]]
 """See `realmgw.datapath.hearing.FlowEvents.hear`."""
 
 
@@ -121,7 +121,7 @@ class Flows:
         def tell(begins: bool, flow: Tracked) -> None:
             stream.tell({"event": "begins" if begins else "ends", "at": self._time(), **self._row(flow, wanted)})
 
-        end = self._hear(wanted, tell, lambda: stream.tell({"event": "lost", "at": self._time()}))
+        end = self._hear(Listener(wanted, tell, lambda: stream.leave_out(None), lambda: stream.room, PERIOD))
         self._watching += 1
 
         def stop() -> None:

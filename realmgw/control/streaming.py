@@ -1,7 +1,7 @@
 """What is told over a while: a source tells values one after the other, and whoever has asked follows it to its end.
 
-A source never waits for its reader. What a reader does not take is left out, and he is told how much that was, by the
-server (`realmgw.control.server`).
+A source never waits for its reader, and makes nothing that nobody takes: in each `PERIOD` it makes so many values as
+there is `Stream.room` for, and tells how many it has left out.
 """
 
 from __future__ import annotations
@@ -11,6 +11,10 @@ from typing import Any
 
 Value = Any
 """What JSON has."""
+PERIOD = 0.5  # seconds
+"""So often there is room anew."""
+ROOM = 1000
+"""So many values are taken in a period by who does not say otherwise."""
 BEFORE = 1000
 """So many values are kept at most that are told before anybody follows."""
 
@@ -23,6 +27,7 @@ class Stream:
 
     Attributes:
         is_over: Whether no more will come.
+        room: So many values are taken in each period by whoever follows; he says so, 0 while he takes none.
     """
 
     def __init__(self, stop: Callable[[], object] = lambda: None) -> None:
@@ -31,6 +36,7 @@ class Stream:
         self._tell: Callable[[Value], object] | None = None
         self._ended: Callable[[], object] = lambda: None
         self.is_over = False
+        self.room = ROOM
 
     def tell(self, value: Value) -> None:
         """By the source: one more."""
@@ -38,6 +44,10 @@ class Stream:
             self._tell(value)
         elif len(self._before) < BEFORE:
             self._before.append(value)
+
+    def leave_out(self, count: int | None) -> None:
+        """By the source: so many were not made into values, for want of room; None: nobody knows how many."""
+        self.tell({"left_out": count})
 
     def end(self) -> None:
         """By the source: there are no more."""

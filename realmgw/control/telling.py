@@ -1,7 +1,8 @@
 """What is told over a while, as the control interface sends it: a line of JSON for each value (application/x-ndjson).
 
-Nothing waits for a slow reader: what he does not take is left out, and counted. Only what came before he did, which is
-bounded (`realmgw.control.streaming`), is kept until he takes it. Between the values there are empty lines, so that a
+Nothing waits for a slow reader: while he does not read the source has no room, what it tells all the same is left out,
+and he is told how much that was. Only what came before he did, which is bounded (`realmgw.control.streaming`), is kept
+until he takes it. Between the values there are empty lines, so that a
 reader can tell a gateway that has nothing to say from one that says nothing any more.
 
 Edge: HTTP, the reactor's timers.
@@ -21,7 +22,7 @@ from twisted.internet.task import LoopingCall
 from twisted.web.server import Request
 from zope.interface import implementer
 
-from realmgw.control.streaming import Stream
+from realmgw.control.streaming import ROOM, Stream
 
 PULSE = 1.0  # seconds
 """How often there is an empty line."""
@@ -99,6 +100,7 @@ class _Reader:
     def pauseProducing(self) -> None:
         """He does not read."""
         self._is_slow = True
+        self._stream.room = 0
 
     def resumeProducing(self) -> None:
         """He reads again, and is told how much he has missed."""
@@ -107,6 +109,7 @@ class _Reader:
             self._tell(self._before.popleft())
         if self._is_slow:
             return
+        self._stream.room = ROOM
         if self._left_out:
             left_out, self._left_out = self._left_out, 0
             self._write({"left_out": left_out})
@@ -143,8 +146,9 @@ class _Reader:
         if self._is_slow and self._is_beginning:
             self._before.append(value)
         elif self._is_slow:
-            self._left_out += 1
-            self._telling.lost += 1
+            count = (value.get("left_out", 1) if isinstance(value, dict) else 1) or 1
+            self._left_out += count
+            self._telling.lost += count
         else:
             self._telling.told += 1
             self._write(value)

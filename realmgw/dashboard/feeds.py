@@ -11,8 +11,10 @@ from twisted.python.failure import Failure
 
 from realmgw.control.streaming import Stream
 
-AT_ONCE = 500
-"""So many are told within a second; of others, only how many there were."""
+ROOM = 50
+"""So many are told in each of a stream's periods; of others, at most how many there were."""
+AT_ONCE = 200
+"""So many are kept until pages are told."""
 
 Do = Callable[[str, Mapping[str, str]], Any]
 """Does a command: see `realmgw.control.gateway.Gateway.do`."""
@@ -29,7 +31,7 @@ class Feed:
         most: So many are remembered, for pages that are opened later.
 
     Attributes:
-        lost: How many no page was told of: there were too many, or the gateway had no room.
+        lost: How many no page was told of, at least: where the source does not know how many that were, it counts as 1.
         recent: The latest.
         untold: Why nothing is told; empty: it is.
     """
@@ -71,7 +73,7 @@ class Feed:
     def _follow(self, stream: Stream) -> Stream | None:
         if self._asked is None:  # nobody looks any more
             return stream
-        self._stream, self.untold = stream, ""
+        self._stream, self.untold, stream.room = stream, "", ROOM
         stream.follow(self._hear, lambda: None)
         return None
 
@@ -79,8 +81,9 @@ class Feed:
         self._asked, self.untold = None, failure.getErrorMessage()
 
     def _hear(self, row: Row) -> None:
-        if "lost" in (row.get("event"), row.get("what")) or len(self._new) >= AT_ONCE:
-            self._missing += 1
-            self.lost += 1
+        if "left_out" in row or len(self._new) >= AT_ONCE:
+            missing = row.get("left_out") or 1
+            self._missing += missing
+            self.lost += missing
         else:
             self._new.append(row)

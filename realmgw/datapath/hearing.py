@@ -1,6 +1,7 @@
-"""What conntrack tells of flows as they begin and end, for whoever wants to see them: so many a second at most.
+"""What conntrack tells of flows as they begin and end, for whoever wants to see them: as much as he has room for.
 
-What is told beyond that waits in the kernel, and what finds no room there is lost; it is told that something was.
+What there is no room for is not made: the socket is closed until there is, so that it costs the kernel nothing either.
+It is told that something was left out; how much that was, nobody knows.
 
 Edge: netlink, the reactor and its timers.
 """
@@ -17,17 +18,36 @@ from realmgw.datapath.netlink import codec, tracked
 from realmgw.datapath.netlink.client import open_socket
 from realmgw.datapath.netlink.port import Ear
 from realmgw.datapath.netlink.tracked import Glance, Tracked
+from realmgw.errors import RealmGatewayError
 
 GROUPS = (1, 3)
 """NFNLGRP_CONNTRACK_NEW and NFNLGRP_CONNTRACK_DESTROY, of NETLINK_NETFILTER."""
-PER_SECOND = 2000
-"""So many messages are heard in a second: others have their turn meanwhile."""
+PER_PERIOD = 1000
+"""So many messages are heard in a period at most, also where few of them are wanted."""
+UNWANTED = 4
+"""And not more than so many for each flow that there is room for."""
 _BUFFER = 1 << 21  # octets
 # linux/netfilter/nfnetlink_conntrack.h
 _NEW, _DELETE = 1 << 8, 1 << 8 | 2
 
 Tell = Callable[[bool, Tracked], object]
 """Told of a flow that has begun (True), or has ended."""
+
+
+@attrs.frozen
+class Listener:
+    """Somebody who wants to hear of flows."""
+
+    wanted: Callable[[Glance], object]
+    """Whether a flow is meant."""
+    tell: Tell
+    """Told of each that is."""
+    left_out: Callable[[], object]
+    """Called when he is not told of others that there may have been, once in a period at most."""
+    room: Callable[[], int]
+    """Of how many he is told in a period."""
+    period: float
+    """In seconds."""
 
 
 @attrs.frozen
@@ -39,13 +59,11 @@ class FlowEvents:
     open_channel: Callable[..., Any] = open_socket
     """Opens a netlink socket."""
 
-    def hear(self, wanted: Callable[[Glance], object], tell: Tell, lost: Callable[[], object]) -> Callable[[], None]:
+    def hear(self, listener: Listener) -> Callable[[], None]:
         """Begin.
 
         Args:
-            wanted: Whether a flow is meant.
-            tell: Told of each that is.
-            lost: Called when something was lost.
+            listener: For whom.
 
         Returns:
             What ends it.
@@ -53,49 +71,64 @@ class FlowEvents:
         Raises:
             RealmGatewayError: The kernel does not let us.
         """
-        channel = self.open_channel(timeout=0.0, groups=GROUPS, buffer=_BUFFER)
-        return _Hearing(self.reactor, channel, wanted, tell, lost).end
+        return _Hearing(self, listener).end
 
 
 class _Hearing:
     """What one who has asked hears."""
 
-    def __init__(
-        self,
-        reactor: Any,
-        channel: Any,
-        wanted: Callable[[Glance], object],
-        tell: Tell,
-        lost: Callable[[], object],
-    ) -> None:
-        self._reactor = reactor
-        self._wanted = wanted
-        self._tell = tell
-        self._heard = 0
-        self._is_resting = False
-        self._ear = Ear(channel, self._take, lost, reactor)
-        self._seconds = LoopingCall(self._next)
-        self._seconds.clock = reactor
-        self._seconds.start(1.0, now=False)
+    def __init__(self, events: FlowEvents, listener: Listener) -> None:
+        self._events, self._listener = events, listener
+        self._ear: Ear | None = None
+        self._begin()
+        self._listen()
+        self._periods = LoopingCall(self._next)
+        self._periods.clock = events.reactor
+        self._periods.start(listener.period, now=False)
 
     def end(self) -> None:
         """Hear no more; harmless when done twice."""
-        if self._seconds.running:
-            self._seconds.stop()
-        self._ear.close()
+        if self._periods.running:
+            self._periods.stop()
+        self._rest()
+
+    def _begin(self) -> None:
+        self._room, self._heard, self._is_lacking = self._listener.room(), 0, False
+        self._most = min(PER_PERIOD, UNWANTED * self._room)
+
+    def _listen(self) -> None:
+        channel = self._events.open_channel(timeout=0.0, groups=GROUPS, buffer=_BUFFER)
+        self._ear = Ear(channel, self._take, self._lack, self._events.reactor)
+
+    def _rest(self) -> None:
+        ear, self._ear = self._ear, None
+        if ear is not None:
+            ear.close()
+
+    def _lack(self) -> None:
+        if not self._is_lacking:
+            self._is_lacking = True
+            self._listener.left_out()
 
     def _take(self, received: bytes) -> None:
+        listener = self._listener
         for each in codec.messages(received):
             self._heard += 1
-            if each.kind in (_NEW, _DELETE) and self._wanted(tracked.glance(each.body)):
-                self._tell(each.kind == _NEW, tracked.tracked(each))
-        if self._heard >= PER_SECOND and not self._is_resting:
-            self._is_resting = True
-            self._reactor.removeReader(self._ear)
+            if each.kind in (_NEW, _DELETE) and listener.wanted(tracked.glance(each.body)):
+                self._room -= 1
+                listener.tell(each.kind == _NEW, tracked.tracked(each))
+        if self._room <= 0 or self._heard >= self._most:
+            self._rest()
+            self._lack()
 
     def _next(self) -> None:
-        """Another second."""
-        self._heard = 0
-        if self._is_resting:
-            self._is_resting = False
-            self._reactor.addReader(self._ear)
+        """Another period."""
+        self._begin()
+        if self._room <= 0:
+            self._rest()
+            self._lack()
+        elif self._ear is None or self._ear.fileno() < 0:
+            try:
+                self._listen()
+            except RealmGatewayError:  # for want of files, for example: perhaps the next time
+                self._lack()

@@ -35,7 +35,7 @@ DASHBOARD: tuple[Metric, ...] = (
     ),
     counter(
         "dashboard_untold",
-        "What no open page was told of, since there was too much of it.",
+        "What no open page was told of, since there was too much of it; of flows, in how many half seconds.",
         *by("what", "dashboard", flows="flows_lost", decisions="decisions_lost"),
     ),
 )

@@ -56,6 +56,15 @@ class TwoGenerationLRU(Generic[Key, Value]):
             self._old, self.young = self.young, {}
         self.young[key] = value
 
+    def put_all(self, entries: dict[Key, Value]) -> None:
+        """Have all of these from now on, at C's speed; there may be as many more than the limit, twice.
+
+        What is there under a key is not looked for: it counts twice until the old generation is forgotten.
+        """
+        self.young.update(entries)
+        if len(self.young) >= self._half:
+            self._old, self.young = self.young, {}
+
     def pop(self, key: Key) -> Value | None:
         """Forget what is under a key, and return it."""
         old = self._old.pop(key, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
+from realmgw.control.command.passing import left_out
 from realmgw.control.command.past import size
 from realmgw.control.command.shown import Answer, end_of
 from realmgw.control.durations import duration
@@ -25,10 +26,7 @@ _ENDS = {
 def line(value: Answer) -> Iterator[str]:
     """A decision, in a line."""
     if "left_out" in value:
-        yield f"{value['left_out']} are left out: what reads this is too slow"
-        return
-    if value["what"] == "lost":
-        yield "some are lost: more was decided than is kept, or told at once"
+        yield left_out(value)
         return
     if value["what"] == "unread":
         yield f"the ends of flows are not told: {value['why']}"

@@ -25,7 +25,7 @@ _End = tuple[str, int]
 
 
 def lines(value: Answer) -> Iterator[str]:
-    """What `flows/watch` tells, as EVE; what was lost or left out is a record of `event_type` `realmgw`."""
+    """What `flows/watch` tells, as EVE; what was left out is a record of `event_type` `realmgw`."""
     yield json.dumps(record(value), separators=(",", ":"))
 
 

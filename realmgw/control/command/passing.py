@@ -10,12 +10,15 @@ WIDEST = 100
 """So many characters of a rule are shown."""
 
 
+def left_out(value: Answer) -> str:
+    """That something is not told, and of how much that is known."""
+    return f"{value['left_out'] or 'some'} are left out: there were too many, or what reads this is too slow"
+
+
 def watch(value: Answer) -> Iterator[str]:
     """A flow that begins or ends, in a line."""
     if "left_out" in value:
-        yield f"{value['left_out']} are left out: what reads this is too slow"
-    elif value["event"] == "lost":
-        yield "some are lost: more came than could be heard"
+        yield left_out(value)
     else:
         address, via, client = (end_of(value[end], value[port]) for end, port in ENDS)
         name = f" name {value['service']}" if value["service"] else ""

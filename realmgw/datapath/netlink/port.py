@@ -68,6 +68,8 @@ class Ear:
             except BlockingIOError:  # noqa: PERF203 - one read fails, and the next may not
                 return
             except (OSError, RealmGatewayError) as error:
+                if self._channel.fileno() < 0:  # it was closed by who took the message before
+                    return
                 if isinstance(error, OSError) and error.errno != errno.ENOBUFS:
                     self._log.error("datapath: changes are not heard any more: {error}", error=error)
                     self.close()

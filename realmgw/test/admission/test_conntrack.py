@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import struct
 from pathlib import Path
+from typing import Any
 
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
@@ -370,6 +371,14 @@ class EarTests(SynchronousTestCase):
         """Others have their turn, too."""
         self.ear(BrokenChannel(*[b"x"] * 1000)).doRead()
         self.assertEqual(len(self.taken), PER_TURN)
+
+    def test_who_takes_may_close_it(self) -> None:
+        """Nothing is read then, and nothing is wrong."""
+        channel: Any = BrokenChannel(b"1", OSError(errno.EBADF, "Bad file descriptor"), b"2")
+        ear = Ear(channel, lambda _: ear.close(), lambda: self.lost.append(None), self.reactor)
+        with capturedLogs() as logged:
+            ear.doRead()
+        self.assertEqual((channel.reads, self.lost, logged), ([b"2"], [], []))
 
     def test_a_socket_that_is_broken_is_given_back(self) -> None:
         """It is read no more; whoever has opened it may see that."""

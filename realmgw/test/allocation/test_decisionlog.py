@@ -153,6 +153,19 @@ class DecisionLogTests(SynchronousTestCase):
         self.fill(log, 0, 5)
         self.assertEqual(self.times(log, 3.0)[1:], [[3.0, 4.0]] * 5)
 
+    def test_of_much_that_is_new_the_latest_is_told(self) -> None:
+        """And how much there was, unless that was more than is kept."""
+        log = self.log(10)
+        self.fill(log, 0, 5)
+        for since, most, times, total in (
+            (2.0, 2, [3.0, 4.0], 15), (2.0, 9, [2.0, 3.0, 4.0], 15), (2.0, 0, [], 15), (5.0, 9, [], 0),
+        ):  # fmt: skip
+            logs, count = log.news(since, most)
+            self.assertEqual(([[each[0] for each in kind] for kind in logs[1:]], count), ([times] * 5, total))
+        self.fill(log, 5, 20)
+        self.assertEqual([log.news(since, 1)[1] for since in (9.0, 11.0)], [None, 45])
+        self.assertEqual(self.log(0).news(0.0, 9), (([],) * 6, 0))
+
     def test_another_size_keeps_the_latest(self) -> None:
         """And none, nothing; ids go on."""
         scene = Scene(1, decisions=4)

@@ -43,6 +43,16 @@ class TracedTests(SynchronousTestCase):
         self.admit(*range(10, 10 + 2 * MOST))
         self.assertEqual([number for _, number in self.traced.further()], [*range(10 + MOST, 10 + 2 * MOST)])
 
+    def test_of_one_moment_none_is_told_twice(self) -> None:
+        """Nor is one left out that came later, within it or after."""
+        self.admit(1, 2)
+        self.traced.further()
+        self.admit(3)
+        self.log.admit(1.0, 4, "www.example.org.", flow(4), Way.CLAIM)
+        self.assertEqual([number for _, number in self.traced.further()], [3, 4])
+        self.log.admit(2.0, 5, "www.example.org.", flow(5), Way.CLAIM)
+        self.assertEqual([number for _, number in self.traced.further()], [5])
+
     def test_what_was_asked_for_is_known_when_the_log_has_forgotten_it(self) -> None:
         """What was let in without an answer has no id."""
         self.admit(1)

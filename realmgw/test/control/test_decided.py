@@ -15,9 +15,9 @@ from realmgw.allocation.reputation.requestors import ClientPrefix, Requestor
 from realmgw.config.settings import Allocation
 from realmgw.control.command import decided as shown
 from realmgw.control.commands import COMMANDS, CommandError, ExitStatus, checked
-from realmgw.control.decided import AT_ONCE, FOLLOWERS, LOOK, Decided
+from realmgw.control.decided import AT_ONCE, FOLLOWERS, Decided
 from realmgw.control.refusals import Ruled
-from realmgw.control.streaming import BEFORE, Stream
+from realmgw.control.streaming import BEFORE, PERIOD, Stream
 from realmgw.errors import PlatformError, Reason
 from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, STRAY, TCP, service
 from realmgw.test.control.parts import TestGateway
@@ -49,8 +49,9 @@ class DecidedTests(SynchronousTestCase):
         self.log = allocator.ledger.decisions
         self.decided = Decided(
             self.made.running, self.log, self.made.reloader.drive, self.repeat, self.recorded, self.made.clock.seconds,
-            lambda: self.made.clock.seconds() + 3600,
+            self.wall,
         )  # fmt: skip
+        self.dated = 0
         now, group = self.made.clock.seconds, allocator.groups.of
         self.log.number = 0xABC
         self.one, self.two = b"\xc0\x00\x02\x01", b"\xc0\x00\x02\x02"
@@ -64,6 +65,11 @@ class DecidedTests(SynchronousTestCase):
         self.made.clock.advance(1.0)
         self.log.refuse(now(), (STRAY, self.two, TCP, 1025, 80), Reason.NO_CLAIM)
         self.made.clock.advance(58.5)
+
+    def wall(self) -> float:
+        """The time of day; each row asks for it once, which is counted."""
+        self.dated += 1
+        return self.made.clock.seconds() + 3600
 
     def recorded(self, given: dict[str, Any], most: int) -> Any:
         """What `RecordsService.ended` does."""
@@ -161,15 +167,15 @@ class DecidedTests(SynchronousTestCase):
         stream = self.stream(name="host1", limit="1", follow="1")
         stream.follow(told.append, lambda: told.append("over"))
         ((seconds, look),) = self.repeated.values()
-        self.assertEqual((seconds, [row["what"] for row in told]), (LOOK, ["admitted"]))
+        self.assertEqual((seconds, [row["what"] for row in told]), (PERIOD, ["admitted"]))
         look()
         group = self.made.allocator.groups.of(RESOLVER)
         number = self.log.answer(self.made.clock.seconds(), ONE, group, None, self.two)
         self.log.answer(self.made.clock.seconds(), TWO, group, None, self.one)
-        self.made.clock.advance(LOOK)
+        self.made.clock.advance(PERIOD)
         look()
         self.log.admit(self.made.clock.seconds(), number, ONE.name, (CLIENT, self.two, TCP, 7, 80), Way.CLAIM)
-        self.made.clock.advance(LOOK)
+        self.made.clock.advance(PERIOD)
         look()
         look()
         self.assertEqual([row["what"] for row in told], ["admitted", "answered", "admitted"])
@@ -186,19 +192,59 @@ class DecidedTests(SynchronousTestCase):
         self.stream(follow="1")
 
     def test_says_when_more_was_decided_than_is_told(self) -> None:
-        """To who follows: more than is told at once, or than is kept; it is said first, then the latest are told."""
+        """To who follows: more than is looked at, or than is kept; it is said first, then the latest are told."""
         told: list[Any] = []
         self.stream(refused="1", limit="0", follow="1").follow(told.append, lambda: None)
         ((_, look),) = self.repeated.values()
-        for many, lost in ((AT_ONCE, 0), (AT_ONCE + 1, 1), (self.log.most + 1, 1), (0, 0)):
-            for port in range(many):
-                self.log.refuse(self.made.clock.seconds(), (CLIENT, self.one, TCP, port, 80), Reason.LATE)
-            self.made.clock.advance(LOOK)
+        for many, missing in (
+            (AT_ONCE, []), (AT_ONCE + 1, [1]), (self.log.most - 1, [self.log.most - 1 - AT_ONCE]),
+            (self.log.most + 1, [None]), (0, []),
+        ):  # fmt: skip
+            self.refuse(many)
             look()
-            self.assertEqual([row for row in told if row == {"what": "lost"}], told[:lost])
-            ports = [row["source_port"] for row in told[lost:]]
+            self.assertEqual([row["left_out"] for row in told[: len(missing)]], missing)
+            ports = [row["source_port"] for row in told[len(missing) :]]
             self.assertEqual(ports, list(range(max(0, many - AT_ONCE), many)))
             told.clear()
+
+    def refuse(self, many: int) -> None:
+        """So many packets, from one port after the other; then a period passes."""
+        for port in range(many):
+            self.log.refuse(self.made.clock.seconds(), (CLIENT, self.one, TCP, port, 80), Reason.LATE)
+        self.made.clock.advance(PERIOD)
+
+    def test_no_more_is_made_than_there_is_room_for(self) -> None:
+        """In each period the latest; of the others it is only told how many there were, also while there is no room."""
+        told: list[Any] = []
+        stream = self.stream(limit="0", follow="1")
+        stream.follow(told.append, lambda: None)
+        ((_, look),) = self.repeated.values()
+        for stream.room, expected in ((3, [{"left_out": 497}, 497, 498, 499]), (0, [{"left_out": 500}])):
+            self.refuse(500)
+            before = self.dated
+            look()
+            self.assertEqual([row.get("source_port", row) for row in told], expected)
+            self.assertEqual(self.dated - before, stream.room)
+            told.clear()
+        stream.room = 3
+        look()
+        self.assertEqual(told, [])
+
+    def test_a_row_that_is_told_knows_what_was_not(self) -> None:
+        """A packet that comes late tells what its address had been told for, also if that answer was left out."""
+        told: list[Any] = []
+        stream = self.stream(limit="0", follow="1")
+        stream.follow(told.append, lambda: None)
+        ((_, look),) = self.repeated.values()
+        stream.room = 1
+        group = self.made.allocator.groups.of(RESOLVER)
+        for asked, address in ((TWO, self.one), (ONE, self.two)):
+            self.log.answer(self.made.clock.seconds(), asked, group, None, address)
+        self.made.clock.advance(PERIOD)
+        look()
+        self.refuse(1)
+        look()
+        self.assertEqual([row.get("name", row) for row in told], [{"left_out": 1}, ONE.name, TWO.name])
 
     def test_nothing_is_lost_where_nothing_is_kept(self) -> None:
         """Who follows then is told nothing."""
@@ -206,7 +252,7 @@ class DecidedTests(SynchronousTestCase):
         told: list[Any] = []
         self.stream(limit="0", follow="1").follow(told.append, lambda: None)
         ((_, look),) = self.repeated.values()
-        self.made.clock.advance(LOOK)
+        self.made.clock.advance(PERIOD)
         look()
         self.assertEqual(told, [])
 
@@ -339,4 +385,4 @@ class DecidedTests(SynchronousTestCase):
         nothing = self.successResultOf(self.decided.flow("192.0.2.9:1", "192.0.2.9:2"))
         self.assertIn("no such flow", " ".join(shown.flow(nothing)))
         self.assertIn("left out", " ".join(shown.line({"left_out": 3})))
-        self.assertIn("lost", " ".join(shown.line({"what": "lost"})))
+        self.assertIn("some are left out", " ".join(shown.line({"left_out": None})))

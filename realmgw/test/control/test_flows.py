@@ -16,6 +16,7 @@ from realmgw.control import flows as room
 from realmgw.control.command import passing, shown
 from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.control.flows import AT_ONCE, Flows, Wanted
+from realmgw.datapath.hearing import Listener
 from realmgw.datapath.netlink.tracked import Direction, Glance, Tracked
 from realmgw.datapath.selecting import Found
 from realmgw.subscribers.reach import Around
@@ -58,12 +59,12 @@ class FlowsTestCase(SynchronousTestCase):
         self.there = list(EVERY)
         key = attrs.astuple(INTO.original)
         self.made.allocator.ledger.decisions.admit(0.0, 0x2F3, "www.example.org.", key, Way.CLAIM)
-        self.heard: list[tuple[Any, ...]] = []
+        self.heard: list[Listener] = []
         self.gone = 0
 
-    def hear(self, *asked: Any) -> Callable[[], None]:
+    def hear(self, listener: Listener) -> Callable[[], None]:
         """What `FlowEvents.hear` does."""
-        self.heard.append(asked)
+        self.heard.append(listener)
         return self.hear_no_more
 
     def hear_no_more(self) -> None:
@@ -237,25 +238,23 @@ class WatchTests(FlowsTestCase):
     """Flows as they begin and end."""
 
     def test_each_is_told_as_it_is_listed(self) -> None:
-        """Of those that are meant; and that something was lost."""
+        """Of those that are meant; and that something was left out."""
         told: list[Any] = []
         self.flows.watch("a.example.org", "", "").follow(told.append, print)
-        [(wanted, tell, lost)] = self.heard
+        [listener] = self.heard
+        wanted, tell = listener.wanted, listener.tell
         self.there = [each for each in EVERY if each in self._wanted(wanted)]
         self.assertEqual(self.there, [INTO, OUT])
         tell(True, INTO)
         tell(False, OUT)
-        lost()
+        listener.left_out()
         rows = self.show()["flows"]
         self.assertEqual(
             told,
             [
-                {**told, "at": NOW}
-                for told in (
-                    {"event": "begins", **rows[0]},
-                    {"event": "ends", **rows[1]},
-                    {"event": "lost"},
-                )
+                {"event": "begins", "at": NOW, **rows[0]},
+                {"event": "ends", "at": NOW, **rows[1]},
+                {"left_out": None},
             ],
         )
         lines = [line for value in (*told, {"left_out": 3}) for line in passing.watch(value)]
@@ -264,8 +263,8 @@ class WatchTests(FlowsTestCase):
             [
                 f"begins in  tcp a.example.org. {HOST}:80 via {POOL}:80 client {CLIENT}:4000 id 2f3",
                 f"ends   out udp a.example.org. {HOST}:5000 via {POOL}:40000 client {CLIENT}:53",
-                "some are lost: more came than could be heard",
-                "3 are left out: what reads this is too slow",
+                "some are left out: there were too many, or what reads this is too slow",
+                "3 are left out: there were too many, or what reads this is too slow",
             ],
         )
         named = next(passing.watch({**told[0], "service": "www.example.org."}))

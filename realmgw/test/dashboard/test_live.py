@@ -9,7 +9,7 @@ from twisted.python.failure import Failure
 from realmgw.config.limits import DASHBOARD_READERS
 from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.control.streaming import Stream
-from realmgw.dashboard.feeds import AT_ONCE
+from realmgw.dashboard.feeds import AT_ONCE, ROOM
 from realmgw.dashboard.live import AGAIN, FLOWS, GONE_THROUGH, PERIOD
 from realmgw.dashboard.readers import PATIENCE
 from realmgw.test.dashboard.looking import FLOW, STATUS, LookingTestCase, events
@@ -108,17 +108,20 @@ class FlowTests(LookingTestCase):
         """It is told that there were more; so it is when the kernel had no room."""
         cookie = self.enter()
         _, page = self.look(cookie)
-        for _ in range(3):
+        seconds = FLOWS // AT_ONCE + 1
+        for _ in range(seconds):
             for _ in range(AT_ONCE + 2):
                 self.commands.streams[0].tell(FLOW)
             self.clock.advance(PERIOD)
-        self.commands.streams[0].tell({"event": "lost", "at": 1.0})
+        self.commands.streams[0].leave_out(None)
         self.clock.advance(PERIOD)
         told = [value for name, value in events(page) if name == "flows"]
-        self.assertEqual([(len(each["rows"]), each["lost"]) for each in told], [(0, 0), *[(AT_ONCE, 2)] * 3, (0, 1)])
+        self.assertEqual(
+            [(len(each["rows"]), each["lost"]) for each in told], [(0, 0), *[(AT_ONCE, 2)] * seconds, (0, 1)]
+        )
         _, later = self.look(cookie)
         [flows] = [value["rows"] for name, value in events(later) if name == "flows"]
-        self.assertEqual((len(flows), self.factory.counts()["flows_lost"]), (FLOWS, 7))
+        self.assertEqual((len(flows), self.factory.counts()["flows_lost"]), (FLOWS, 2 * seconds + 1))
 
     def test_where_they_are_not_told_it_is_told_why(self) -> None:
         """And tried again after a while."""
@@ -152,10 +155,15 @@ class DecisionTests(LookingTestCase):
         _, page = self.look(self.enter())
         for _ in range(AT_ONCE + 2):
             self.commands.logs[0].tell({"what": "refused"})
-        self.commands.logs[0].tell({"what": "lost"})
+        self.commands.logs[0].leave_out(1000)
         self.clock.advance(PERIOD)
         told = [(len(value["rows"]), value["lost"]) for name, value in events(page) if name == "decisions"]
-        self.assertEqual((told, self.factory.counts()["decisions_lost"]), ([(0, 0), (AT_ONCE, 3)], 3))
+        self.assertEqual((told, self.factory.counts()["decisions_lost"]), ([(0, 0), (AT_ONCE, 1002)], 1002))
+
+    def test_no_more_is_made_than_pages_show(self) -> None:
+        """Whoever tells is told how much there is room for."""
+        self.look(self.enter())
+        self.assertEqual([each.room for each in (*self.commands.streams, *self.commands.logs)], [ROOM, ROOM])
 
     def test_where_they_are_not_told_it_is_told_why(self) -> None:
         """And tried again; an answer that comes when nobody looks any more is not followed."""

@@ -27,15 +27,16 @@ MANY = 20_000
 """Flows that conntrack is told of; more than one read of the socket has many times over."""
 
 
-def made_up(sequence: int, source: str, destination: str, sport: int) -> bytes:
-    """The message by which conntrack learns of a flow of UDP."""
+def made_up(sequence: int, source: str, destination: str, sport: int, protocol: int = 17) -> bytes:
+    """The message by which conntrack learns of a flow, of UDP if nothing else is said."""
     one, other = (ip_address(each).packed for each in (source, destination))
     kinds = (1, 2) if len(one) == 4 else (3, 4)
 
     def direction(kind: int, ends: tuple[bytes, bytes], ports: tuple[int, int]) -> bytes:
         addresses = map(codec.attribute, kinds, ends)
         numbers = (codec.attribute(at, port.to_bytes(2, "big")) for at, port in enumerate(ports, 2))
-        return codec.nested(kind, codec.nested(1, *addresses), codec.nested(2, codec.attribute(1, b"\x11"), *numbers))
+        ported = codec.nested(2, codec.attribute(1, bytes([protocol])), *numbers)
+        return codec.nested(kind, codec.nested(1, *addresses), ported)
 
     there, back = direction(1, (one, other), (sport, 53)), direction(2, (other, one), (53, sport))
     timeout, family = codec.attribute(7, (300).to_bytes(4, "big")), 2 if len(one) == 4 else 10

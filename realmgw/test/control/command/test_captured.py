@@ -136,8 +136,7 @@ class NameTests(SelectionTestCase):
         self.assertIsNone(self.to(HOST, 25))
 
     def test_what_else_the_gateway_tells(self) -> None:
-        """That something was lost, or left out."""
-        self.selection.hear({"event": "lost", "at": 1.0})
+        """That something was left out."""
         self.selection.hear({"left_out": 3})
         self.assertIsNone(self.to(POOL))
 
