@@ -36,6 +36,7 @@ ANY_ADDRESS6 = bytes(16)
 _REQUEST = struct.Struct("!4sHBBHBB")
 _OPERATION_AT = 7
 _ANSWERS = {b"0": False, b"1": True}
+_DONE = b"1\n"
 
 
 class Fault(enum.Enum):
@@ -229,7 +230,7 @@ class RequestReader:
 
 def response(is_done: bool) -> bytes:
     """What is answered to a request."""
-    return b"1\n" if is_done else b"0\n"
+    return _DONE if is_done else b"0\n"
 
 
 class ResponseReader:
@@ -245,7 +246,12 @@ class ResponseReader:
             ProtocolError: Something else is among them. What came before it is lost, and no use can be made of the
                 stream any more.
         """
-        lines = (self._begun + octets).split(b"\n")
+        octets = self._begun + octets
+        done = octets.count(_DONE)
+        if done * len(_DONE) == len(octets):  # nearly always
+            self._begun = b""
+            return [True] * done
+        lines = octets.split(b"\n")
         self._begun = lines.pop()
         try:
             answers = [_ANSWERS[line] for line in lines]

@@ -12,6 +12,9 @@ In step, what changes is kept as a set of places, `_changed`: what is sent is wh
 nothing if the proxy has that already. Both this set and the requests that are not answered yet have a bound. When the
 set becomes too large, the proxy is told everything anew from the table.
 
+Thousands may change in a second. So requests are octets from the beginning, and what is called is called for many of
+them at once: one call tells them, one takes all answers that have come, if everything was done.
+
 Requests are answered in their order. A refusal means that the proxy's table is not what we take it for: it is told
 everything anew. Only the default of IPv6 may be refused: then the proxy takes none, and is told of none.
 """
@@ -19,8 +22,9 @@ everything anew. Only the default of IPv6 may be refused: then the proxy takes n
 from __future__ import annotations
 
 import enum
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
 from typing import Protocol
 
 import attrs
@@ -34,7 +38,7 @@ from realmgw.synproxy.codec import (
     ProtocolError,
     Request,
     ResponseReader,
-    TcpOptions,
+    decode,
     encode,
 )
 from realmgw.synproxy.table import DEFAULT, Place, Table, is6, key_of
@@ -123,11 +127,11 @@ class Link:
         self._now = now
         self._send: Callable[[bytes], object] = _nowhere
         self._answers = ResponseReader()
-        self._outstanding: deque[Request] = deque()
-        self._told: dict[Place, TcpOptions] = {}
+        self._outstanding: list[bytes] = []
+        self._told: dict[Place, bytes] = {}
         # The first of a plain dict is found behind all that were taken before: 60 000 took 6 s, with turns of 0.2 s.
         self._changed: OrderedDict[Place, None] = OrderedDict()
-        self._coming: Iterator[Request] | None = None
+        self._coming: Iterator[bytes] | None = None
         self._heard_at = self._due_at = now
         self._pause = FIRST_PAUSE
         self._once_more = False
@@ -174,7 +178,8 @@ class Link:
         """Something is different at these places."""
         self._now = now
         if self.state is State.IN_STEP or (self.state is State.SYNCING and self._coming is None):
-            self._changed.update(dict.fromkeys(places))
+            for place in places:
+                self._changed[place] = None
             if len(self._changed) > MOST_CHANGED + len(self._table):
                 self.counts.overflowed += 1
                 self._fall_behind(f"{len(self._changed)} entries waited to be told")
@@ -195,16 +200,17 @@ class Link:
             answers = self._answers.receive(octets)
         except ProtocolError as error:
             return self._garbled(str(error))
-        if len(answers) > len(self._outstanding):
+        number = len(answers)
+        if number > len(self._outstanding):
             return self._garbled("an answer that nobody asked for")
         if answers:
             self._heard_at = now
-        for is_done in answers:
-            request = self._outstanding.popleft()
-            if is_done:
-                self.counts.done += 1
-            else:
-                self._refused(request)
+        answered, self._outstanding = self._outstanding[:number], self._outstanding[number:]
+        self.counts.done += (done := answers.count(True))
+        if done < number:
+            for is_done, request in zip(answers, answered, strict=True):
+                if not is_done:
+                    self._refused(decode(request))
         self._look()
         return ""
 
@@ -228,68 +234,62 @@ class Link:
         room = min(PORTION, MOST_OUTSTANDING - len(self._outstanding))
         if self.paused or self.state in (State.DOWN, State.BEHIND) or room <= 0:
             return False
-        if not self._outstanding:
-            self._heard_at = now
-        octets = list[bytes]()
-        for request in self._next(room):
-            octets.append(encode(request))
-            self._outstanding.append(request)
-        if octets:
-            self.counts.sent += len(octets)
-            self._send(b"".join(octets))
+        requests = self._next(room)
+        if requests:
+            if not self._outstanding:
+                self._heard_at = now
+            self._outstanding += requests
+            self.counts.sent += len(requests)
+            self._send(b"".join(requests))
         self._look()
-        return len(octets) == room and len(self._outstanding) < MOST_OUTSTANDING
+        return len(requests) == room and len(self._outstanding) < MOST_OUTSTANDING
 
     # What is told
 
-    def _next(self, room: int) -> Iterator[Request]:
-        """So many requests."""
-        while self._coming is not None:
-            request = next(self._coming, None)
-            if request is None:
-                self._coming = None
-                self._changed = OrderedDict.fromkeys(self._table.reserved())
-                break
-            yield request
-            room -= 1
-            if not room:
-                return
+    def _next(self, room: int) -> list[bytes]:
+        """So many requests, or all that there are."""
+        requests = list[bytes]()
+        if self._coming is not None:
+            requests += islice(self._coming, room)
+            if len(requests) == room:
+                return requests
+            self._coming = None
+            self._changed = OrderedDict.fromkeys(self._table.reserved())
+        while self._changed and len(requests) < room:
+            self._tell(self._take(room - len(requests)), requests)
+        return requests
+
+    def _take(self, most: int) -> Iterable[Place]:
+        """So many of the places where something is different, or all that there are."""
         changed = self._changed
-        while changed and room:
-            place, _ = changed.popitem(last=False)
-            request = self._request(place)
-            if request is not None:
-                yield request
-                room -= 1
+        if len(changed) > most:
+            return [changed.popitem(last=False)[0] for _ in range(most)]
+        self._changed = OrderedDict()
+        return changed
 
-    def _request(self, place: Place) -> Request | None:
-        """What is to be said of a place; None: the proxy has it as it shall be."""
-        if not self.takes6 and is6(place[0]):
-            return None
-        table, told = self._table, self._told
-        lasting = table.lasting(place)
-        wanted = table.wanted(place) or lasting
-        if wanted == told.get(place, lasting):
-            return None
-        if wanted is None:
-            del told[place]
-            return Request(Operation.DEL, key_of(place))
-        if wanted == lasting:
-            del told[place]
-        else:
-            told[place] = wanted
-        return Request(Operation.MOD, key_of(place), wanted)
+    def _tell(self, places: Iterable[Place], requests: list[bytes]) -> None:
+        """Add what is to be said of places; nothing, where the proxy has what it shall have."""
+        told, takes6 = self._told, self.takes6
+        for place, wanted, lasting in self._table.wanted(places):
+            if wanted == told.get(place, lasting) or not (takes6 or len(place[0]) == len(ANY_ADDRESS)):
+                continue
+            if wanted is None:
+                del told[place]
+                requests.append(encode(Request(Operation.DEL, key_of(place))))
+                continue
+            if wanted == lasting:
+                del told[place]
+            else:
+                told[place] = wanted
+            requests.append(wanted)
 
-    def _everything(self) -> Iterator[Request]:
+    def _everything(self) -> Iterator[bytes]:
         """What comes before reservations."""
-        yield Request(Operation.FLUSH, Key(ANY_ADDRESS))
-        yield Request(Operation.MOD, Key(ANY_ADDRESS), DEFAULT)
+        first = [Request(Operation.FLUSH, Key(ANY_ADDRESS)), Request(Operation.MOD, Key(ANY_ADDRESS), DEFAULT)]
         if self.takes6:
-            yield Request(Operation.MOD, Key(ANY_ADDRESS6), DEFAULT)
-        for place in self._table.bases():
-            lasting = self._table.lasting(place)
-            if lasting is not None and (self.takes6 or not is6(place[0])):
-                yield Request(Operation.MOD, key_of(place), lasting)
+            first.append(Request(Operation.MOD, Key(ANY_ADDRESS6), DEFAULT))
+        services = (request for packed, request in self._table.services() if self.takes6 or not is6(packed))
+        return chain(map(encode, first), self._table.pool(), services)
 
     # What becomes of it
 
@@ -301,7 +301,7 @@ class Link:
         self.counts.refused += 1
         if request.key == Key(ANY_ADDRESS6) and request.operation is Operation.MOD:
             self.takes6 = False
-            self._told = {place: options for place, options in self._told.items() if not is6(place[0])}
+            self._told = {place: told for place, told in self._told.items() if not is6(place[0])}
         if self.takes6 or not is6(request.key.address):  # else it was sent before that was known
             self._fall_behind(f"it refused {request.operation.name.lower()} {request.key}")
 
@@ -337,7 +337,7 @@ class Link:
             self.error = ""
         else:
             self._send = _nowhere
-            self._outstanding.clear()
+            self._outstanding = []
             self._told.clear()
 
 

@@ -20,10 +20,10 @@ from realmgw.subscribers.model import Terms
 from realmgw.subscribers.remote.port import trust
 from realmgw.synproxy.link import Link, State
 from realmgw.synproxy.port import Connecting
-from realmgw.synproxy.table import Place, Table
+from realmgw.synproxy.table import CONCERNED, Place, Table
 
-BATCH = 0.005  # seconds
-"""What changes within so long a time is told in one go."""
+BATCH = 0.01  # seconds
+"""What changes is told at once, but not more often than that."""
 LOOK = 0.25  # seconds
 """How often it is looked whether links are in time."""
 
@@ -57,8 +57,9 @@ class SynproxyService(Service):
         self._table = Table(settings)
         self._links: dict[Peer, Connecting] = {}
         self._states: dict[Peer, State] = {}
-        self._changed: dict[Place, None] = {}
+        self._changed: dict[Place, Terms | None] = {}
         self._is_due = False
+        self._passed_at = -BATCH
         self._is_noting = False
         self._changing = DeferredLock()
         self._looking = LoopingCall(self._look)
@@ -131,8 +132,7 @@ class SynproxyService(Service):
         self._is_noting = True
         note(self._allocator, self._note)
         for portion in standing(self._allocator):
-            for packed, key, terms in portion:
-                self._table.note(packed, key, terms)
+            self._table.note({(packed, key): terms for packed, key, terms in portion if key >> 16 in CONCERNED})
             yield deferLater(self._clock, 0)
 
     def _rest(self) -> None:
@@ -153,20 +153,20 @@ class SynproxyService(Service):
 
     def _note(self, packed: bytes, key: int, terms: Terms | None) -> None:
         """A reservation begins or ends; on the path of queries, so it is only put down."""
-        place = self._table.note(packed, key, terms)
-        if place is not None:
-            self._changed[place] = None
+        if key >> 16 in CONCERNED:
+            self._changed[packed, key] = terms
             if not self._is_due:
                 self._is_due = True
-                self._clock.callLater(BATCH, self._pass_on)
+                self._clock.callLater(max(0.0, self._passed_at + BATCH - self._now()), self._pass_on)
 
     def _pass_on(self) -> None:
         """Tell the links what has changed."""
         self._is_due = False
+        self._passed_at = now = self._now()
         changed, self._changed = self._changed, {}
-        now = self._now()
-        for each in self._links.values():
-            each.link.change(changed, now=now)
+        places = self._table.note(changed)
+        for each in self._links.values() if places else ():
+            each.link.change(places, now=now)
             each.work()
 
     # How they are

@@ -32,6 +32,7 @@ from realmgw.allocation.allocator import Allocator
 from realmgw.config import settings
 from realmgw.config.external import Synproxy
 from realmgw.config.values import Peer
+from realmgw.daemon import collecting
 from realmgw.subscribers.model import Host, Service, Terms
 from realmgw.synproxy.codec import TCP
 from realmgw.synproxy.service import SynproxyService
@@ -139,6 +140,7 @@ class Scene:
     @inlineCallbacks
     def run(self, seconds: float, rounds: int) -> Generator[Deferred[Any], Any, str]:
         """All rounds, and what is told of them."""
+        collecting.settle()  # as the whole gateway has it
         yield self._service.startService()
         found: dict[str, list[Round]] = {case: [] for case in (WITHOUT, ALIKE, FOLLOWS, RECONNECTS, STOPPED)}
         for _ in range(rounds):

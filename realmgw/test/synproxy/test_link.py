@@ -13,9 +13,9 @@ from realmgw.subscribers.model import Terms
 from realmgw.synproxy import link as module
 from realmgw.synproxy.codec import ANY_ADDRESS, Key, TcpOptions
 from realmgw.synproxy.link import AGAIN, FIRST_PAUSE, LONGEST_PAUSE, MOST_OUTSTANDING, PATIENCE, STEADY, Link, State
-from realmgw.synproxy.table import DEFAULT, Place, Table, key_of
+from realmgw.synproxy.table import DEFAULT, Table, key_of
 from realmgw.test.synproxy.peer import MemoryProxy
-from realmgw.test.synproxy.test_table import FRESH, FULL, HTTP, POOL, settings
+from realmgw.test.synproxy.test_table import FRESH, FULL, HTTP, POOL, lasting, said, settings
 
 FIRST = ["flush 0.0.0.0 any any", "mod 0.0.0.0 any any"]
 LASTING = ["mod 198.51.100.0 any any", "mod 198.51.100.1 any any", "mod 192.0.2.80 any any"]
@@ -69,12 +69,9 @@ class LinkTestCase(SynchronousTestCase):
             self.assertEqual(self.link.received(answers, now=self.now), "")
         return self.proxy.said()
 
-    def change(self, packed: bytes, key: int, terms: Terms | None) -> Place:
+    def change(self, packed: bytes, key: int, terms: Terms | None) -> None:
         """Something is reserved, or ends."""
-        place = self.table.note(packed, key, terms)
-        assert place is not None
-        self.link.change([place], now=self.now)
-        return place
+        self.link.change(self.table.note({(packed, key): terms}), now=self.now)
 
     def after(self, seconds: float) -> str:
         """Time passes."""
@@ -84,8 +81,8 @@ class LinkTestCase(SynchronousTestCase):
     def assert_in_step(self) -> None:
         """The proxy has what it shall have."""
         self.assertIs(self.link.state, State.IN_STEP)
-        wanted = {key_of(place): self.table.lasting(place) for place in self.table.bases()}
-        wanted |= {key_of(place): self.table.wanted(place) for place in self.table.reserved()}
+        wanted = {each.key: each.options for each in lasting(self.table)}
+        wanted |= {key_of(place): said(octets) for place, octets, _ in self.table.wanted(self.table.reserved())}
         found = {key: options for key, options in self.proxy.table.items() if any(key.address)}
         self.assertEqual(found, wanted)
 
@@ -188,8 +185,9 @@ class InStepTests(LinkTestCase):
             self.patch(module, "PORTION", portion)
             self.link.renew(now=0.0)
             while self.link.work(now=0.0):
-                self.change(POOL, HTTP, OWN if self.table.wanted((POOL, HTTP)) is None else None)
-                self.change(POOL, 0, OWN if self.table.wanted((POOL, 0)) is None else None)
+                there = self.table.reserved()
+                self.change(POOL, HTTP, None if (POOL, HTTP) in there else OWN)
+                self.change(POOL, 0, None if (POOL, 0) in there else OWN)
             self.settle()
             self.assert_in_step()
 
@@ -216,7 +214,7 @@ class InStepTests(LinkTestCase):
             self.after(LONGEST_PAUSE)
         self.link.renew(now=self.now)
         self.settle()
-        self.table.note(FRESH, 0, None), self.table.note(FRESH, HTTP, None), self.table.note(FRESH, 80, None)
+        self.table.note(dict.fromkeys([(FRESH, 0), (FRESH, HTTP), (FRESH, 80)]))
         self.assert_in_step()
 
 

@@ -119,9 +119,7 @@ class PortTestCase(TestCase):
 
     def change(self, terms: Terms | None) -> None:
         """Something is reserved, or ends."""
-        place = self.table.note(POOL, HTTP, terms)
-        assert place is not None
-        self.link.change([place], now=self.real.seconds())
+        self.link.change(self.table.note({(POOL, HTTP): terms}), now=self.real.seconds())
         self.connecting.work()
 
     def is_in_step(self) -> bool:

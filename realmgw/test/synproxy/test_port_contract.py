@@ -34,9 +34,7 @@ class NodeTests(PortTestCase):
 
     def note(self, packed: bytes, key: int, terms: Terms | None) -> None:
         """Something is reserved, or ends."""
-        place = self.table.note(packed, key, terms)
-        assert place is not None
-        self.link.change([place], now=self.real.seconds())
+        self.link.change(self.table.note({(packed, key): terms}), now=self.real.seconds())
 
     async def settle(self) -> None:
         """Until all is told and answered."""

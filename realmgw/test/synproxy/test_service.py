@@ -5,6 +5,12 @@
 
 from __future__ import annotations
 
+import sys
+from collections import deque
+from collections.abc import Callable
+from ipaddress import ip_network
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -18,8 +24,9 @@ from realmgw.config.settings import Settings
 from realmgw.config.steps import Blocking
 from realmgw.errors import PlatformError
 from realmgw.subscribers.model import Host, Service, Terms
-from realmgw.synproxy.codec import TCP, TcpOptions
-from realmgw.synproxy.service import LOOK, SynproxyService
+from realmgw.synproxy import service as module
+from realmgw.synproxy.codec import LENGTH, TCP, TcpOptions
+from realmgw.synproxy.service import BATCH, LOOK, SynproxyService
 from realmgw.test.synproxy.peer import MemoryProxy
 from realmgw.test.synproxy.test_table import HTTP, settings
 
@@ -31,6 +38,23 @@ BUSY = 2000
 def service(index: int, **how: Any) -> Service:
     """A service of a host of its own."""
     return Service(f"host{index}.example.org.", Host(index, f"host{index}.example.org.", b"\n\0\0\1"), Terms(**how))
+
+
+def _calls_of(step: Callable[[], object]) -> int:
+    """How many calls of functions of the client something costs."""
+    calls = 0
+
+    def count(frame: FrameType, event: str, argument: object) -> None:
+        del argument
+        nonlocal calls
+        calls += event == "call" and Path(frame.f_code.co_filename).parent == Path(module.__file__).parent
+
+    sys.setprofile(count)
+    try:
+        step()
+    finally:
+        sys.setprofile(None)
+    return calls
 
 
 class Wire(StringTransport):
@@ -149,6 +173,42 @@ class ServiceTests(ServiceTestCase):
         self.allocator.expire(now=self.clock.seconds() + 1e5)
         self.after(2.0)
         self.assertEqual(len(self.proxies["203.0.113.9"].table), 4)
+
+    def test_is_told_at_once_and_then_of_many_in_one_go(self) -> None:
+        """Before who has asked can have come; whoever comes within a moment of that is told of with the next ones."""
+        self.start()
+        for number, (index, wait) in enumerate(((1, 0.0), (2, BATCH)), 1):
+            self.ask(service(index, protocol=TCP, port=index))
+            self.ask(service(index + 2, protocol=TCP, port=index))
+            self.clock.advance(wait / 2)
+            self.assertEqual(len(self.wires[0].value()), 0 if wait else 2 * LENGTH)
+            self.clock.advance(wait / 2)
+            self.assertEqual(len(self.wires[0].value()), 2 * LENGTH)
+            self.wires[0].pump()
+            self.assertEqual(self.service.counts()["reserved"], 2 * number)
+
+    def test_what_a_reservation_costs_is_next_to_nothing(self) -> None:
+        """To have it put down, and to look what is to be told; all else is called for many at once, answers too."""
+        self.allocator = Allocator(self.settings.allocation, (ip_network("198.51.100.0/23"),), now=0.0)
+        self.service = self.make(settings(pool="198.51.100.0/23"))
+        self.start()
+        self._calls(1)  # so that these options are known
+        few, many = self._calls(10), self._calls(210)
+        self.assertEqual((many - few) / 200, 2.0)
+
+    def _calls(self, number: int) -> int:
+        """How many calls in the client so many hosts cost, each of whom is lent an address, and told of."""
+        indexes = range(self.questions + 1, self.questions + 1 + number)
+        hosts = [service(index, protocol=TCP, port=80, tcp_mss=1380) for index in indexes]
+        wire = self.wires[0]
+        wire.proxy.said()
+        calls = _calls_of(lambda: deque(map(self.ask, hosts)))
+        calls += _calls_of(lambda: self.clock.advance(BATCH))
+        answers = wire.proxy.receive(wire.value())
+        calls += _calls_of(lambda: wire.protocol.dataReceived(answers))
+        wire.clear()
+        self.assertEqual(len(wire.proxy.said()), number)
+        return calls
 
     def test_what_was_lent_before_is_told_as_well(self) -> None:
         """To one that comes by a reload."""

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
+from itertools import chain
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.settings import Settings
 from realmgw.subscribers.model import Terms
-from realmgw.synproxy.codec import TCP, TcpOptions
-from realmgw.synproxy.table import Table, key_of
+from realmgw.synproxy.codec import TCP, Operation, Request, TcpOptions, decode, encode
+from realmgw.synproxy.table import Place, Table, is6, key_of
 from realmgw.test.config.test_schema import MINIMAL
 from realmgw.test.config.test_schema import settings as read
 
 FULL = TcpOptions(1460, True, 7)
+ADDRESSES = "198.51.100.0", "198.51.100.1", "192.0.2.80"
 POOL, SERVICE, ELSEWHERE = (ip_address(each).packed for each in ("198.51.100.1", "192.0.2.80", "203.0.113.1"))
 FRESH = ip_address("2001:db8:1::1").packed
 HTTP = TCP << 16 | 80
-UDP = 17
+
+
+def lasting(table: Table) -> list[Request]:
+    """What is told of entries that are there whatever is reserved."""
+    services = (request for packed, request in table.services() if table.takes6 or not is6(packed))
+    return [decode(request) for request in chain(table.pool(), services)]
+
+
+def said(request: bytes | None) -> TcpOptions | None:
+    """The options in a request."""
+    return None if request is None else decode(request).options
 
 
 def settings(
@@ -41,37 +53,56 @@ class TableTests(SynchronousTestCase):
         """Nothing is reserved."""
         self.table = Table(settings())
 
+    def wanted(self, place: Place) -> TcpOptions | None:
+        """The options of the entry that shall be at a place."""
+        [(same, wanted, _)] = self.table.wanted([place])
+        self.assertEqual(same, place)
+        return said(wanted)
+
     def test_pool_and_service_addresses_last(self) -> None:
         """With the options of the configuration; nothing else does."""
-        bases = list(self.table.bases())
-        self.assertEqual([str(key_of(each)) for each in bases], [
-            "198.51.100.0 any any", "198.51.100.1 any any", "192.0.2.80 any any",
-        ])  # fmt: skip
-        self.assertEqual([self.table.lasting(each) for each in bases], [FULL] * 3)
-        for other in ((ELSEWHERE, 0), (POOL, HTTP), (FRESH, 0)):
+        there = lasting(self.table)
+        self.assertEqual([str(each.key) for each in there], [f"{each} any any" for each in ADDRESSES])
+        for each in there:
+            self.assertEqual((each.operation, each.options), (Operation.MOD, FULL))
+            self.assertEqual(self.table.lasting(each.key.address), encode(each))
+        for other in (ELSEWHERE, FRESH, POOL + bytes(12)):
             self.assertIsNone(self.table.lasting(other))
+        self.assertEqual([self.wanted(place) for place in ((POOL, 0), (POOL, HTTP), (FRESH, 0))], [FULL, None, None])
 
     def test_what_is_reserved_is_wanted_until_it_ends(self) -> None:
-        """For TCP, or every protocol."""
-        for key in (HTTP, TCP << 16, 80, 0):
-            self.assertEqual(self.table.note(POOL, key, Terms()), (POOL, key))
-            self.assertEqual(self.table.wanted((POOL, key)), FULL)
-        self.assertEqual(len(self.table), 4)
-        self.table.note(POOL, HTTP, None)
-        self.assertIsNone(self.table.wanted((POOL, HTTP)))
+        """By one port of TCP, of every protocol, or all of them."""
+        for number, key in enumerate((HTTP, TCP << 16, 80, 0), 1):
+            self.assertEqual(self.table.note({(POOL, key): Terms()}), [(POOL, key)])
+            self.assertEqual((self.wanted((POOL, key)), len(self.table)), (FULL, number))
+        self.assertEqual(self.table.note({(POOL, HTTP): None}), [(POOL, HTTP)])
+        self.assertIsNone(self.wanted((POOL, HTTP)))
 
-    def test_other_protocols_do_not_concern_it(self) -> None:
-        """They have no SYN."""
-        self.assertIsNone(self.table.note(POOL, UDP << 16 | 53, Terms()))
-        self.assertEqual(len(self.table), 0)
+    def test_an_entry_is_told_of_by_the_request_that_makes_it(self) -> None:
+        """Of either family; and what is there when nothing is reserved."""
+        places = [(POOL, HTTP), (FRESH, HTTP), (POOL, 0)]
+        self.table.note(dict.fromkeys(places, Terms(tcp_mss=1380)))
+        options = TcpOptions(1380, True, 7)
+        requests = [Request(Operation.MOD, key_of(place), options) for place in places]
+        found = zip(places, map(encode, requests), (None, None, self.table.lasting(POOL)), strict=True)
+        self.assertEqual(list(self.table.wanted(places)), list(found))
+
+    def test_what_has_the_same_options_as_before_is_nothing_new(self) -> None:
+        """Whoever the host is; nor is what has come and gone."""
+        place = POOL, HTTP
+        self.table.note({place: (terms := Terms(tcp_mss=1380))})
+        for same in (terms, Terms(tcp_mss=1380), Terms(tcp_mss=1380, timeout=9.0)):
+            self.assertEqual(self.table.note({place: same, (POOL, 80): None}), [])
+        for other in (Terms(tcp_mss=1381), Terms(tcp_sack=False), Terms(tcp_window_scale=3), None):
+            self.assertEqual(self.table.note({place: other}), [place])
 
     def test_a_service_has_options_of_its_own(self) -> None:
         """What it does not say is that of the configuration, also of one that comes later."""
-        self.table.note(POOL, HTTP, Terms(tcp_mss=1380, tcp_sack=False))
-        self.assertEqual(self.table.wanted((POOL, HTTP)), TcpOptions(1380, False, 7))
-        self.table.note(POOL, HTTP, Terms(tcp_window_scale=0))
+        self.table.note({(POOL, HTTP): Terms(tcp_mss=1380, tcp_sack=False)})
+        self.assertEqual(self.wanted((POOL, HTTP)), TcpOptions(1380, False, 7))
+        self.table.note({(POOL, HTTP): Terms(tcp_window_scale=0)})
         self.assertTrue(self.table.configure(settings(", mss: 1400")))
-        self.assertEqual(self.table.wanted((POOL, HTTP)), TcpOptions(1400, True, 0))
+        self.assertEqual(self.wanted((POOL, HTTP)), TcpOptions(1400, True, 0))
 
     def test_tells_whether_what_lasts_is_different(self) -> None:
         """A reload that changes something else is none of its business."""
@@ -91,6 +122,4 @@ class TableTests(SynchronousTestCase):
             self.assertTrue(self.table.takes6)
         self.table.configure(settings(", ipv6: false", service="2001:db8::80"))
         self.assertFalse(self.table.takes6)
-        self.assertEqual([str(key_of(each)) for each in self.table.bases()], [
-            "198.51.100.0 any any", "198.51.100.1 any any",
-        ])  # fmt: skip
+        self.assertEqual([str(ip_address(each.key.address)) for each in lasting(self.table)], list(ADDRESSES[:2]))
