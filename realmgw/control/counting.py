@@ -6,7 +6,7 @@ A counter that is not handed in reaches nobody; a test looks for such ones.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -20,6 +20,8 @@ RATES = {
     "admitted": (("admission", "admitted"),),
 }
 """What is told by the second: names, and which counters they are the sum of."""
+RATED = tuple(path for paths in RATES.values() for path in paths)
+"""Those."""
 
 
 class Counting:
@@ -61,17 +63,17 @@ class Counting:
         Args:
             counts: What was read now.
         """
-        period = self._period(counts, -1)
+        period = self._period(flat(counts), -1)
         self._marks.append((self._monotonic(), period.numbers))
         return period
 
     def lately(self, counts: Counts) -> Period:
-        """The same since `since` was called the last but one time: with a call each minute, one to two minutes."""
-        return self._period(counts, 0)
+        """The totals since `since` was called the last but one time: with a call each minute, one to two minutes."""
+        return self._period(picked(counts, RATED), 0)
 
-    def _period(self, counts: Counts, mark: int) -> Period:
+    def _period(self, numbers: Mapping[str, int], mark: int) -> Period:
         then, before = self._marks[mark] if self._marks else (self._began, {})
-        return Period(self._monotonic() - then, flat(counts), before)
+        return Period(self._monotonic() - then, numbers, before)
 
 
 @attrs.frozen
@@ -113,4 +115,19 @@ def flat(counts: Counts, head: str = "") -> dict[str, int]:
             found.update(flat(value, f"{head}{name}."))
         elif isinstance(value, int) and not isinstance(value, bool):
             found[f"{head}{name}"] = value
+    return found
+
+
+def picked(counts: Counts, paths: Iterable[tuple[str, ...]]) -> dict[str, int]:
+    """As `flat`, but only what stands at these places, or below them.
+
+    >>> picked({"dns": {"wan": {"queries": 3, "late": 1}, "lan": {"queries": 5}}}, [("dns", "wan", "queries")])
+    {'dns.wan.queries': 3}
+    """
+    found: dict[str, int] = {}
+    for path in paths:
+        value: Any = counts
+        for name in path:
+            value = value.get(name) if isinstance(value, Mapping) else None
+        found.update(flat({path[-1]: value}, "".join(f"{name}." for name in path[:-1])))
     return found

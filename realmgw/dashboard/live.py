@@ -33,6 +33,8 @@ SHOWN = 50
 """So many names and hosts are told of, those that have most."""
 GONE_THROUGH = 16384
 """A pool of more addresses is gone through not every second, but so many addresses of it a second."""
+GATHERED = 100
+"""Of what stands in it, so much a second; so it is asked for less often where more stands there."""
 FLOWS = 1000
 """So many flows are remembered that have begun or ended lately, for pages that are opened later."""
 DECISIONS = 50
@@ -143,9 +145,7 @@ class Live:
     @inlineCallbacks
     def _gather(self) -> Generator[Deferred[Any], Any, None]:
         began = self._time
-        asked = {"status": {}, "reputation/list": {"limit": str(RESOLVERS)}}
-        if not self._pool or not self._count % max(1, -(-self._pool["picture"]["size"] // GONE_THROUGH)):
-            asked.update({"reservations": {"limit": str(ROWS)}, "picture": {"cells": str(CELLS)}})
+        asked = {"status": {}, "reputation/list": {"limit": str(RESOLVERS)}, **self._due()}
         done = [maybeDeferred(self._do, *each) for each in asked.items()]
         found = yield DeferredList(done, consumeErrors=True)
         if self._time is not began:  # nobody looks any more, or others do
@@ -158,6 +158,16 @@ class Live:
         now, known = told.pop("status"), told.pop("reputation/list")
         self._pool.update(told)
         self._tell(now, known)
+
+    def _due(self) -> dict[str, dict[str, str]]:
+        """What of the pool is to be asked for: the longer it takes the less often."""
+        if not self._pool:
+            rarely = often = 1
+        else:
+            often = max(1, -(-self._pool["picture"]["size"] // GONE_THROUGH))
+            rarely = often * max(1, -(-len(self._pool["reservations"]["reservations"]) // GATHERED))
+        picture = {} if self._count % often else {"picture": {"cells": str(CELLS)}}
+        return picture if self._count % rarely else {"reservations": {"limit": str(ROWS)}, **picture}
 
     def _tell(self, now: Mapping[str, Any], known: Mapping[str, Any]) -> None:
         """Tell all pages how it is now, by the status and the resolvers' reputations."""

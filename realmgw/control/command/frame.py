@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from realmgw.control.command import shown
-from realmgw.control.counting import RATES, Period, flat
+from realmgw.control.counting import RATED, RATES, Period, picked
 from realmgw.control.durations import duration
 from realmgw.control.remedies import remedy
 
@@ -18,6 +18,7 @@ SORTS = ("admitted", "addresses", "waiting", "name")
 waited for, or their own name."""
 REFUSED = (("packets", "admission"), ("queries", "allocation"))
 """What is refused, and the part that counts it."""
+_COMPARED = (*RATED, *((part, "refused") for _, part in REFUSED))
 
 
 def frame(
@@ -39,7 +40,7 @@ def frame(
     seconds = 0.0 if before is None else now["uptime"] - before["uptime"]
     period = None  # nothing is known of before; so it is, too, when the gateway was started anew
     if before is not None and seconds > 0:
-        period = Period(seconds, flat(now["counts"]), flat(before["counts"]))
+        period = Period(seconds, picked(now["counts"], _COMPARED), picked(before["counts"], _COMPARED))
     return {
         "state": now["state"],
         "troubles": [f"{each['part']}: {each['text']}" for each in now["troubles"]],

@@ -8,7 +8,7 @@ from twisted.internet.defer import succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.control.counting import Counting, flat
+from realmgw.control.counting import Counting, flat, picked
 
 
 class Part:
@@ -78,3 +78,14 @@ class CountingTests(SynchronousTestCase):
     def test_only_numbers_are_compared(self) -> None:
         """Words and truths are not."""
         self.assertEqual(flat({"a": {"b": 1, "c": True, "d": "x", "e": None}, "f": 2}), {"a.b": 1, "f": 2})
+
+    def test_some_are_picked_as_they_are_among_all(self) -> None:
+        """One, or all below a name; what there is not, or is no number, is none."""
+        counts = {"a": {"b": 1, "c": {"d": 2, "e": 3, "f": "x"}}, "g": 4, "h": 5}
+        for paths, names in (
+            ([("a", "b"), ("g",)], {"a.b", "g"}),
+            ([("a", "c")], {"a.c.d", "a.c.e"}),
+            ([("a", "x"), ("a", "b", "y"), ("z",), ("a", "c", "f")], set()),
+        ):
+            every = flat(counts)
+            self.assertEqual(picked(counts, paths), {name: every[name] for name in names}, paths)

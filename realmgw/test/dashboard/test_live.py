@@ -10,7 +10,7 @@ from realmgw.config.limits import DASHBOARD_READERS
 from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.control.streaming import Stream
 from realmgw.dashboard.feeds import AT_ONCE, ROOM
-from realmgw.dashboard.live import AGAIN, FLOWS, GONE_THROUGH, PERIOD
+from realmgw.dashboard.live import AGAIN, FLOWS, GATHERED, GONE_THROUGH, PERIOD, ROWS
 from realmgw.dashboard.readers import PATIENCE
 from realmgw.test.dashboard.looking import FLOW, STATUS, LookingTestCase, events
 
@@ -89,6 +89,26 @@ class SnapshotTests(LookingTestCase):
         self.clock.pump([PERIOD] * 8)
         asked = [path for path, _ in self.commands.asked]
         self.assertEqual([asked.count(each) for each in ("status", "picture", "reservations")], [9, 3, 3])
+
+    def test_where_much_stands_in_the_pool_it_is_asked_for_less_often(self) -> None:
+        """Names and hosts are; its picture and all else are told every second."""
+        row = {
+            "address": "192.0.2.1",
+            "service": "a.example.org.",
+            "host": "a.example.org.",
+            "claims": [],
+            "sources": 1,
+        }
+        for rows, times in ((GATHERED, 11), (GATHERED + 1, 6), (ROWS, 3)):
+            self.commands.answers["reservations"] = {"addresses": rows, "reservations": [row] * rows}
+            self.commands.asked.clear()
+            protocol, page = self.look(self.enter())
+            self.clock.pump([PERIOD] * 10)
+            asked = [path for path, _ in self.commands.asked]
+            self.assertEqual([asked.count(each) for each in ("picture", "reservations")], [11, times])
+            told = [value["names"][0]["addresses"] for name, value in events(page) if name == "now"]
+            self.assertEqual(told, [rows] * 11)
+            protocol.connectionLost(Failure(ConnectionDone()))
 
 
 class FlowTests(LookingTestCase):
