@@ -90,15 +90,18 @@ def messages(received: bytes, wanted: re.Pattern[bytes] | None = None) -> Iterat
     Raises:
         RealmGatewayError: It is cut off.
     """
-    at, found = 0, _found(wanted, received, 0)
-    while at < len(received):
-        length, kind, flags, sequence, port = unpack(_HEADER, received, at)
-        if not _HEADER.size <= length <= len(received) - at:
-            raise RealmGatewayError(f"netlink: a message says it has {length} octets, {len(received) - at} are there")
-        if found < at + length or kind <= OVERRUN or flags & INTERRUPTED:
-            yield Message(kind, flags, sequence, port, received[at + _HEADER.size : at + length])
-            found = _found(wanted, received, at + length) if found < at + length else found
-        at += aligned(length)
+    at, end, found, header, read = 0, len(received), _found(wanted, received, 0), _HEADER.size, _HEADER.unpack_from
+    while at < end:
+        length, kind, flags, sequence, port = (
+            read(received, at) if end - at >= header else unpack(_HEADER, received, at)
+        )
+        after = at + length
+        if not header <= length <= end - at:
+            raise RealmGatewayError(f"netlink: a message says it has {length} octets, {end - at} are there")
+        if found < after or kind <= OVERRUN or flags & INTERRUPTED:
+            yield Message(kind, flags, sequence, port, received[at + header : after])
+            found = _found(wanted, received, after) if found < after else found
+        at = after + 3 & ~3
 
 
 def _found(wanted: re.Pattern[bytes] | None, received: bytes, at: int) -> int:

@@ -160,10 +160,14 @@ def families(addresses: Iterable[bytes]) -> frozenset[int]:
 def sources(addresses: Iterable[bytes]) -> re.Pattern[bytes]:
     """What is found in a listing where one of these packed addresses is the source of a tuple, and hardly elsewhere.
 
-    Most of a listing is of no interest, and is not parsed.
+    Most of a listing is of no interest, and is not parsed. Neighbours share what they begin with: a pattern that has
+    hundreds of addresses one by one takes 10 ms to be made.
     """
-    wanted = (re.escape(codec.attribute(_IP_SRC[len(address)], address)) for address in addresses)
-    return re.compile(b"|".join(wanted), re.DOTALL)
+    ends: dict[bytes, list[bytes]] = {}
+    for address in addresses:
+        octets = codec.attribute(_IP_SRC[len(address)], address)
+        ends.setdefault(octets[:-1], []).append(re.escape(octets[-1:]))
+    return re.compile(b"|".join(re.escape(each) + b"[%s]" % b"".join(last) for each, last in ends.items()), re.DOTALL)
 
 
 def destinations(networks: Iterable[Network]) -> re.Pattern[bytes]:

@@ -45,6 +45,10 @@ def entry(sequence: int, private: bytes, identity: bytes = b"\0\0\0\7") -> bytes
     return message(1 << 8, sequence, body)
 
 
+_NEIGHBOURS = st.integers(0, 255).map(lambda last: bytes((192, 168, 0, last)))
+"""Addresses of one /24, in which every octet stands last."""
+
+
 class ListingTests(SynchronousTestCase):
     """Which flows an address has."""
 
@@ -57,6 +61,17 @@ class ListingTests(SynchronousTestCase):
         """What was admitted to a host has its address in the reply direction only."""
         found = self.take(entry(1, b"\xc0\xa8\0\2") + entry(1, HOST), done(1))
         self.assertEqual([flow.sources for flow in found], [frozenset((CLIENT, HOST))])
+
+    @given(st.sets(st.one_of(st.binary(min_size=4, max_size=4), _NEIGHBOURS), min_size=1), _NEIGHBOURS)
+    def test_finds_flows_of_each_of_many_and_of_nobody_else(self, every: set[bytes], one: bytes) -> None:
+        """Neighbours or not, whatever their octets mean in a pattern, and beside addresses of IPv6."""
+        pattern = flows.sources([*every, *(bytes(12) + each for each in every)])
+        for each in {*every, one}:
+            found = [
+                pattern.search(attribute(kind, octets)) is not None
+                for kind, octets in ((1, each), (3, bytes(12) + each), (2, each), (4, bytes(12) + each))
+            ]
+            self.assertEqual(found, [each in every] * 2 + [False] * 2)
 
     @given(st.integers(0, 2**32 - 1), st.integers(0, 32), st.integers(0, 2**32 - 1))
     def test_finds_flows_by_the_destination_of_either_direction(self, base: int, length: int, address: int) -> None:
