@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection
 
 MOST = 20_000
 """So many lines wait."""
@@ -33,9 +33,14 @@ class Backlog:
         """Whether it is no more than half full: who can wait, waits until then."""
         return 2 * len(self._waiting) <= self._most and 2 * self._octets <= self._most_octets
 
-    def add(self, lines: Iterable[bytes]) -> None:
+    def add(self, lines: Collection[bytes]) -> None:
         """Some more have come."""
-        for line in lines:
+        octets = self._octets + sum(map(len, lines))
+        if len(self._waiting) + len(lines) <= self._most and octets <= self._most_octets:
+            self._waiting.extend(lines)
+            self.lines, self._octets = self.lines + len(lines), octets
+            return
+        for line in lines:  # not all of them fit
             self.lines += 1
             if len(self._waiting) >= self._most or self._octets + len(line) > self._most_octets:
                 self.lost += 1

@@ -28,6 +28,7 @@ PROTOCOLS: Mapping[str, int] = {
     "esp": 50, "ah": 51, "ipv6-icmp": 58, "icmpv6": 58, "ospf": 89, "pim": 103, "sctp": 132, "udplite": 136,
 }  # fmt: skip
 """By their names in EVE, in small letters; others are written as numbers."""
+_OCTETS: Mapping[str, int] = {str(number): number for number in range(256)}
 _MARK, _BEGIN = b'"alert"', b'{"timestamp":'
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
 """What a terminal acts upon, what turns the order of others around (Unicode's Bidi_Control), halves of characters."""
@@ -140,6 +141,11 @@ def _flow(event: _Event) -> Flow:
 
 @lru_cache(4096)
 def _packed(text: str) -> bytes | None:
+    try:  # as most are written; it takes a fifth of the time
+        first, second, third, last = text.split(".")
+        return bytes((_OCTETS[first], _OCTETS[second], _OCTETS[third], _OCTETS[last]))
+    except (KeyError, ValueError):
+        pass
     try:
         return None if "%" in text else ip_address(text).packed
     except ValueError:

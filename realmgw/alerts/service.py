@@ -10,7 +10,7 @@ Edge: the reactor.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import attrs
@@ -168,7 +168,7 @@ class AlertsService(Service):
             self._sources.configure(settings.alerts)
             self._place({**dict.fromkeys(lifted, 0.0), **self._left()})
 
-    def _take(self, lines: Iterable[bytes]) -> None:
+    def _take(self, lines: Collection[bytes]) -> None:
         """Lines have come; they are looked at soon."""
         self._backlog.add(lines)
         self._arm()

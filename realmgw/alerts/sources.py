@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable
 from errno import EINVAL
 from ipaddress import ip_address
 from pathlib import Path
@@ -31,7 +31,7 @@ LOOK = 0.1  # seconds
 """How often a file is looked at."""
 WHERE = "alerts.file"
 
-Take = Callable[[Iterable[bytes]], object]
+Take = Callable[[Collection[bytes]], object]
 """Takes lines."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+from ipaddress import ip_address
 from typing import Any
 
 from hypothesis import given
@@ -75,6 +76,15 @@ class DecodeTests(SynchronousTestCase):
                 decode(bad)
         self.assertRaises(MalformedError, decode, json.dumps({**SAID, "alert": [1]}).encode())
         self.assertIsNone(decode(json.dumps({**SAID, "alert": [1], "event_type": "flow"}).encode()))
+
+    @given(st.ip_addresses().map(str) | st.from_regex(r"[0-9]{1,3}(\.[0-9 +]{0,4}){1,4}", fullmatch=True))
+    def test_addresses_are_read_as_everybody_reads_them(self, text: str) -> None:
+        """However fast; a number with a zero before it is none."""
+        try:
+            expected: bytes | None = ip_address(text).packed
+        except ValueError:
+            expected = None
+        self.assertEqual(eve._packed(text), expected)
 
     def test_texts_are_short_and_in_one_line(self) -> None:
         """Whoever writes signatures does not write to a terminal."""
