@@ -19,7 +19,7 @@ from realmgw.config.settings import Control
 from realmgw.control.command.client import follow
 from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.control.server import ControlService
-from realmgw.control.streaming import BEFORE, Stream
+from realmgw.control.streaming import BEFORE, ROOM, Stream
 from realmgw.errors import RealmGatewayError
 from realmgw.test.control.test_server import RecordingGateway
 
@@ -119,7 +119,7 @@ class TellingTests(TestCase):
         await self.stopped
 
     async def test_what_a_slow_reader_does_not_take_is_left_out(self) -> None:
-        """Nothing waits for him; he is told how much it was when he reads again."""
+        """Nothing waits for him, sources have no room meanwhile; he is told how much it was when he reads again."""
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(self.path))
             client.sendall(REQUEST)
@@ -127,12 +127,16 @@ class TellingTests(TestCase):
             for _ in range(100):
                 self.stream.tell("x" * 50_000)
                 await deferLater(reactor, 0, lambda: None)
+            self.assertEqual(self.stream.room, 0)
+            self.stream.leave_out(None)  # by a source that can not say how much
+            self.stream.leave_out(7)
             left_out = self.service.counts()["not_told"]
             assert isinstance(left_out, int)
-            self.assertGreater(left_out, 50)
-            self.stream.end()
+            self.assertGreater(left_out, 58)
             while b"left_out" not in received[-500:] and (more := await deferToThread(client.recv, 1 << 20)):
                 received += more
+            self.assertEqual(self.stream.room, ROOM)
+            self.stream.end()
         self.assertIn(b'{"left_out": %d}\n' % left_out, received)
 
     async def test_a_gateway_that_stops_ends_it(self) -> None:
