@@ -34,6 +34,10 @@ Hear = Callable[[Listener], Callable[[], None]]
 """See `realmgw.datapath.hearing.FlowEvents.hear`."""
 
 
+_STATE = tuple(field.name for field in attrs.fields(Tracked) if field.name not in ("original", "reply"))
+"""What is told of a flow as conntrack has it."""
+
+
 @attrs.frozen
 class Wanted:
     """Which flows are meant."""
@@ -207,7 +211,7 @@ class Flows:
             "client": shown(client[0]),
             "client_port": client[1],
             "trace_id": trace_id(self._traced.of(key)) if is_inward else None,
-            **attrs.asdict(flow, filter=lambda field, _: field.name not in ("original", "reply")),
+            **{name: getattr(flow, name) for name in _STATE},
         }
 
     def _opened(self, flow: Tracked) -> str | None:

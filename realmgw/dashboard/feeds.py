@@ -11,9 +11,9 @@ from twisted.python.failure import Failure
 
 from realmgw.control.streaming import Stream
 
-ROOM = 50
+ROOM = 25
 """So many are told in each of a stream's periods; of others, at most how many there were."""
-AT_ONCE = 200
+AT_ONCE = 100
 """So many are kept until pages are told."""
 
 Do = Callable[[str, Mapping[str, str]], Any]
