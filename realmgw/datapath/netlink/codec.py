@@ -34,7 +34,7 @@ _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
 _NUMBER = struct.Struct("=i")
 _KIND = 0x3FFF
-_SEQUENCE = struct.Struct("=I").unpack_from
+_WORD = struct.Struct("=I").unpack_from
 _REFUSAL, _ABSENT = struct.pack("=H", ERROR), struct.pack("=i", -ENOENT)
 
 
@@ -201,13 +201,18 @@ def ask_all(channel: Channel, questions: Sequence[bytes], what: str) -> list[Mes
         channel.send(b"".join(questions))
         while len(found) < len(questions):
             received = channel.recv(READ_SIZE)
-            if received[4:6] == _REFUSAL and received[8:12] == asked and received[16:20] == _ABSENT:
+            is_absent = received[4:6] == _REFUSAL and received[8:12] == asked and received[16:20] == _ABSENT
+            if is_absent and _WORD(received)[0] == len(received):  # which is nothing else
                 found.append(None)
             else:
-                found += [_unrefused(each, what) for each in _of(received, _SEQUENCE(asked)[0], what)]
+                found += [_there(each, what) for each in _of(received, _WORD(asked)[0], what)]
     except OSError as error:
         raise _silent(what, error) from error
     return found
+
+
+def _there(said: Message, what: str) -> Message | None:
+    return None if said.kind == ERROR and error_of(said.body) == ENOENT else _unrefused(said, what)
 
 
 def _unrefused(said: Message, what: str) -> Message:
@@ -261,7 +266,7 @@ def _answer(channel: Channel, request: bytes, what: str) -> Message:
         raise _silent(what, error) from error
     if len(received) >= _HEADER.size:
         length, kind, flags, sequence, port = _HEADER.unpack_from(received)
-        if length == len(received) and kind not in (NOOP, OVERRUN) and sequence == _SEQUENCE(request, 8)[0]:
+        if length == len(received) and kind not in (NOOP, OVERRUN) and sequence == _WORD(request, 8)[0]:
             return Message(kind, flags, sequence, port, received[_HEADER.size :])
     return next(_answers(channel, request, what, received))
 

@@ -130,6 +130,32 @@ class AskTests(SynchronousTestCase):
             self.assertRaises(RealmGatewayError, self.ask, *reads)
 
 
+class AskAllTests(SynchronousTestCase):
+    """`ask_all`."""
+
+    def ask(self, *reads: bytes | OSError) -> list[bytes | None]:
+        """Three things are asked for."""
+        self.channel = AnsweringChannel(*reads)
+        return [None if each is None else each.body for each in codec.ask_all(self.channel, [REQUEST] * 3, "things")]
+
+    def test_each_question_has_its_answer(self) -> None:
+        """Whether that comes by itself or with others; what answers somebody else is passed over."""
+        none, late = refusal(SEQUENCE, ENOENT), refusal(0, ENOENT)
+        for reads in (
+            [none, part(b"aaaa"), none], [late, none, part(b"late", sequence=0), part(b"aaaa"), none],
+            [none + part(b"aaaa") + none], [late + none + part(b"aaaa"), none], [none, part(b"aaaa") + none],
+        ):  # fmt: skip
+            self.assertEqual(self.ask(*reads), [None, b"aaaa", None])
+            self.assertEqual((self.channel.sent, self.channel.reads), ([REQUEST * 3], []))
+
+    def test_tells_a_refusal_and_what_does_not_come(self) -> None:
+        """As of one."""
+        some = part(b"aaaa")
+        self.assertEqual(self.assertRaises(RefusedError, self.ask, some, refusal(SEQUENCE, EPERM)).number, EPERM)
+        for fault in (OSError(errno.ENOBUFS, ""), TimeoutError(), some[:7], codec.message(codec.OVERRUN, 0, 1, b"")):
+            self.assertRaises(RealmGatewayError, self.ask, some, fault)
+
+
 class UndisturbedTests(SynchronousTestCase):
     """`undisturbed`."""
 
