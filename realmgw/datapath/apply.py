@@ -238,17 +238,15 @@ class Kernel:
                 step.change(self._settings, left)
         self._keeper.note(elements_only=only_elements)
 
-    def end_flows(self, gone: Iterable[bytes], came: Iterable[bytes] = ()) -> int:
-        """End every flow of private addresses (packed) that no host has any more, and tell how many there were.
-
-        Args:
-            gone: These.
-            came: Those that a host has from now on: what they had redirected as guests ends.
+    def end_flows(
+        self, gone: Iterable[bytes], came: Iterable[bytes] = (), is_awaited: Callable[[], bool] = ending.always
+    ) -> int:
+        """See `ending.end_flows`; what guests had redirected ends where it was sent to.
 
         Raises:
             RealmGatewayError: The kernel refused; some may have been ended.
         """
-        return ending.end_flows(gone, came, Guests.of(self._settings).ends)
+        return ending.end_flows(gone, came, Guests.of(self._settings).ends, is_awaited)
 
     def add_strays(self, sources: Iterable[bytes]) -> None:
         """Tell the kernel of stray senders (packed addresses); who is known keeps his time. Raises as `ban` does."""

@@ -9,7 +9,7 @@ Edge: threads, the reactor's timers.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.interfaces import IReactorTime
@@ -21,6 +21,8 @@ from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.model import Host
 from realmgw.subscribers.review import addresses_of
 
+T = TypeVar("T")
+
 ENDING_INTERVAL = 1.0  # seconds
 """How long those are collected whose flows end, and hosts that are no guests any more, before it is done for all."""
 MOST_WAITING = 65_536
@@ -28,14 +30,15 @@ MOST_WAITING = 65_536
 MANY = 1000
 """Of more hosts that come at once it is not looked which addresses they have: it is waited in any case."""
 
-End = Callable[[Collection[bytes], Collection[bytes]], int]
+End = Callable[[Collection[bytes], Collection[bytes], Callable[[], bool]], int]
 
 
 class Departures:
     """Those whose flows are to end.
 
     Args:
-        end: Ends them, of addresses that are gone, and what those had redirected that came; it blocks.
+        end: Ends them, of addresses that are gone, and what those had redirected that came; it blocks, and asks again
+            and again whether anybody waits for it: if not, it takes its time.
         worker: Where; a thread that does nothing else. It is started and stopped here.
         clock: The reactor.
     """
@@ -43,7 +46,7 @@ class Departures:
     def __init__(self, end: End, worker: Worker, clock: IReactorTime) -> None:
         self._end, self._worker = end, worker
         self._gathering: Gathering[tuple[bool, bytes]] = Gathering(self._do, clock, ENDING_INTERVAL)
-        self._refused = False
+        self._refused, self._awaited = False, 0
         self._log = Logger()
 
     def start(self) -> None:
@@ -53,7 +56,7 @@ class Departures:
     @inlineCallbacks
     def stop(self) -> Generator[Deferred[Any], Any, None]:
         """Wait for nobody else; fires when the flows of all who are gone have ended, or the kernel has refused."""
-        yield self._gathering.now()
+        yield from self._now()
         self._gathering.stop()
         self._worker.stop()
 
@@ -69,7 +72,21 @@ class Departures:
 
     def at_once(self, gone: Collection[bytes], came: Collection[bytes]) -> Deferred[int]:
         """The same now; fires with how many flows there were, and fails with `RealmGatewayError`."""
-        return self._worker.call(self._end, gone, came)
+        self._awaited += 1
+        return self._worker.call(self._end, gone, came, self._is_awaited).addBoth(self._no_more_awaited)
+
+    def _is_awaited(self) -> bool:
+        """In the worker's thread."""
+        return self._awaited > 0
+
+    def _no_more_awaited(self, result: T) -> T:
+        self._awaited -= 1
+        return result
+
+    def _now(self) -> Generator[Deferred[Any], Any, None]:
+        """Nothing waits any more, and nothing is under way."""
+        self._awaited += 1
+        yield self._gathering.now().addBoth(self._no_more_awaited)
 
     @inlineCallbacks
     def before(self, hosts: Collection[Host]) -> Generator[Deferred[Any], Any, None]:
@@ -83,7 +100,7 @@ class Departures:
             return
         theirs = _theirs(hosts) if len(hosts) <= MANY else None
         if theirs is None or not all(map(theirs.isdisjoint, batches)):
-            yield self._gathering.now()
+            yield from self._now()
             if self._gathering.waiting:  # it was refused, or others have gone meanwhile
                 self._gathering.waiting.difference_update(_theirs(hosts) if theirs is None else theirs)
 
@@ -91,7 +108,7 @@ class Departures:
     def _do(self, batch: set[tuple[bool, bytes]]) -> Generator[Deferred[Any], Any, None]:
         gone, came = ({each for is_gone, each in batch if is_gone is which} for which in (True, False))
         try:
-            yield self.at_once(gone, came)
+            yield self._worker.call(self._end, gone, came, self._is_awaited)
             self._refused = False
         except RealmGatewayError as error:
             if not self._refused:  # it is tried each second

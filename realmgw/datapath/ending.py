@@ -1,10 +1,16 @@
-"""The end of flows, found in a listing of all that conntrack has, deleted many at once. It blocks. Edge: netlink."""
+"""The end of flows, found in a listing of all that conntrack has, deleted many at once. It blocks.
+
+Edge: netlink, the clock, sleep.
+"""
 
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
+
+import attrs
 
 from realmgw.config.settings import Network
 from realmgw.datapath.netlink import codec, flows
@@ -13,15 +19,63 @@ from realmgw.datapath.netlink.codec import Channel, RefusedError
 
 AT_ONCE = 64
 """So many flows are ended by one call; the kernel's answers have room in any socket."""
+READS = 16
+"""After so many reads of a listing (of 32 kB each) others have their turn, where nobody waits for its end."""
+REST = 2
+"""So many times as long as those took: a listing that nobody waits for has a third of a processor at most."""
 
 
-def end_flows(gone: Iterable[bytes], came: Iterable[bytes] = (), ends: Collection[bytes] = ()) -> int:
+def always() -> bool:
+    """Somebody waits."""
+    return True
+
+
+@attrs.define
+class Unhurried:
+    """A channel to conntrack, by which a listing leaves the processor to those who need it now.
+
+    Some ten thousand flows are a tenth of a second of it, in the kernel and here.
+    """
+
+    _channel: Channel
+    """It."""
+    _is_awaited: Callable[[], bool]
+    """Whether somebody waits for the end at this moment, so that it makes haste."""
+    _clock: Callable[[], float] = time.monotonic
+    """The present, in seconds."""
+    _sleep: Callable[[float], object] = time.sleep
+    """Waits for so many seconds."""
+    _reads: int = 0
+    _began: float = 0.0
+
+    def send(self, data: bytes, /) -> int:
+        """Hand a message to the kernel."""
+        self._began = self._clock()
+        return self._channel.send(data)
+
+    def recv(self, size: int, /) -> bytes:
+        """What the kernel has answered, after a rest, if it is time for one."""
+        self._reads += 1
+        if not self._reads % READS:
+            if not self._is_awaited():
+                self._sleep(REST * (self._clock() - self._began))
+            self._began = self._clock()
+        return self._channel.recv(size)
+
+
+def end_flows(
+    gone: Iterable[bytes],
+    came: Iterable[bytes] = (),
+    ends: Collection[bytes] = (),
+    is_awaited: Callable[[], bool] = always,
+) -> int:
     """End every flow of private addresses, in both directions; of others, what was sent elsewhere than meant.
 
     Args:
         gone: The former, packed.
         came: The others, packed.
         ends: Where such flows were sent to, packed.
+        is_awaited: Whether somebody waits for the end at this moment; it is asked again and again, see `Unhurried`.
 
     Returns:
         How many were ended; all of conntrack was gone through once.
@@ -37,7 +91,7 @@ def end_flows(gone: Iterable[bytes], came: Iterable[bytes] = (), ends: Collectio
         is_redirected = not others.isdisjoint(flow.sources) and not flow.sources.isdisjoint(ends)
         return is_redirected and flow.destination not in flow.sources
 
-    return _end_all(flows.sources(over | others), flows.families(over | others), is_meant)
+    return _end_all(flows.sources(over | others), flows.families(over | others), is_meant, is_awaited)
 
 
 def end_flows_to(networks: Collection[Network]) -> int:
@@ -55,9 +109,14 @@ def end_flows_to(networks: Collection[Network]) -> int:
     return _end_all(flows.destinations(networks), families, lambda _: True)
 
 
-def _end_all(pattern: re.Pattern[bytes], families: Collection[int], wanted: Callable[[flows.Entry], bool]) -> int:
+def _end_all(
+    pattern: re.Pattern[bytes],
+    families: Collection[int],
+    wanted: Callable[[flows.Entry], bool],
+    is_awaited: Callable[[], bool] = always,
+) -> int:
     with open_socket() as channel:
-        return end_all(channel, pattern, families, wanted)
+        return end_all(Unhurried(channel, is_awaited), pattern, families, wanted)
 
 
 def end_all(

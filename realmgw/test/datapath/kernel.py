@@ -38,6 +38,7 @@ class RecordingKernel:
         """Begins with no calls."""
         self.calls: list[tuple[object, ...]] = []
         self.befores: list[tuple[Host, ...]] = []
+        self.hastes: list[bool] = []
         self.refusal: Exception | None = None
         self.counters = {"presented": Count(packets=1, octets=60)}
         self.was_installed: bool | None = True
@@ -65,8 +66,9 @@ class RecordingKernel:
         self.befores.append(tuple(hosts.before.values()))
         self._note("change", settings, hosts.gone, hosts.came)
 
-    def end_flows(self, gone: Iterable[bytes], came: Iterable[bytes]) -> int:
-        """Notes it; each address that is gone had one flow."""
+    def end_flows(self, gone: Iterable[bytes], came: Iterable[bytes], is_awaited: Callable[[], bool]) -> int:
+        """Notes it, and in `hastes` whether somebody waits for it; each address that is gone had one flow."""
+        self.hastes.append(is_awaited())
         self._note("end_flows", gone, came)
         return len(tuple(gone))
 

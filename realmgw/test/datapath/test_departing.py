@@ -67,7 +67,7 @@ class TogetherTests(DeparturesTestCase):
         self.successResultOf(self.come(NEW))
         self.lister.work()
         every = [{bytes([10, 0, net, number]) for number in range(200)} for net in (0, 1)]
-        self.assertEqual(self.ended(), [tuple(every)])
+        self.assertEqual((self.ended(), self.kernel.hastes), ([tuple(every)], [False]))
 
     def test_the_next_ones_wait_until_the_listing_has_come_to_its_end(self) -> None:
         """What is slow has larger batches, not more of them."""
@@ -85,6 +85,9 @@ class TogetherTests(DeparturesTestCase):
         done = self.service.end_flows({GONE}, {CAME})
         self.lister.work()
         self.assertEqual((self.successResultOf(done), self.ended()), (1, [({GONE}, {CAME})]))
+        self.later({OTHER})
+        self.wait()
+        self.assertEqual(self.kernel.hastes, [True, False], "only who waits makes it make haste")
 
     def test_what_moves_to_another_host_ends_at_once(self) -> None:
         """Later it would be the flows of that one."""
@@ -110,7 +113,7 @@ class BeforeTests(DeparturesTestCase):
             self.successResultOf(done)
             self.assertEqual([call[0] for call in self.kernel.calls[-2:]], ["end_flows", "change"])
             self.wait()
-            self.assertEqual(self.ended().pop(), ({GONE, OTHER}, set()))
+            self.assertEqual((self.ended().pop(), self.kernel.hastes.pop()), (({GONE, OTHER}, set()), True))
             self.service.change(SETTINGS, (NEW,), ())
             self.worker.work()
 
