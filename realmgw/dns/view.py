@@ -258,7 +258,7 @@ class View:
         Returns:
             The answer; empty if there shall be none; None if `asker.deliver` will get it.
         """
-        side = self.side(asker.address[0])
+        side = self if self.near is None else self.side(asker.address[0])
         if side is not self:
             self.counts.events[Count.INSIDE] += 1
             return side.answer(query, asker, now=now)

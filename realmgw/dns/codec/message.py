@@ -40,6 +40,7 @@ EDE = 15
 """Option code of an Extended DNS Error (RFC 8914)."""
 
 _RECORD = struct.Struct("!HHI")  # TYPE, CLASS, TTL
+_HEAD = struct.Struct("!HHIH")  # the same, and RDLENGTH
 _OPT = struct.Struct("!BHHBBHH")  # root, TYPE, size, extended RCODE, version, flags, RDLENGTH
 _U16 = struct.Struct("!H")
 _TO_QUESTION = bytes((names.POINTER, HEADER.size))
@@ -204,8 +205,14 @@ class Writer:
         """Writes records."""
         out, ttls = self.out, self.ttls
         for record in records:
-            self._name(record.owner)
+            if record.owner == self._asked:  # as most are
+                out += _TO_QUESTION
+            else:
+                self._name(record.owner)
             ttls.append(len(out) + 4)
+            if not record.targets:
+                out += _HEAD.pack(record.type, IN, record.ttl, len(record.rdata)) + record.rdata
+                continue
             out += _RECORD.pack(record.type, IN, record.ttl)
             at = len(out)
             out += b"\0\0"

@@ -32,7 +32,9 @@ COOKIE = 10
 
 RECORD = struct.Struct("!HHIH")  # TYPE, CLASS, TTL, RDLENGTH
 QUESTION = struct.Struct("!HH")  # QTYPE, QCLASS
-_ONE_QUESTION = [1, 0, 0, 0]
+_ONE_QUESTION, _ONE_AND_OPT = b"\0\1\0\0\0\0\0\0", b"\0\1\0\0\0\0\0\1"
+"""The counts of most queries."""
+_OPT = struct.Struct("!BHHIH")  # root, TYPE, size, extended RCODE, version and flags, RDLENGTH
 _OPTION = struct.Struct("!HH")  # OPTION-CODE, OPTION-LENGTH
 _TIMES = struct.Struct("!6sHH")  # of a TSIG record: time signed, fudge, MAC size
 _TSIG_END = struct.Struct("!2sHH")  # original ID, error, length of other data
@@ -67,6 +69,9 @@ class Type(enum.IntEnum):
     IXFR = 251
     AXFR = 252
     ANY = 255
+
+
+_OPT_HEAD = names.ROOT + Type.OPT.to_bytes(2, "big")
 
 
 class Rcode(enum.IntEnum):
@@ -179,12 +184,13 @@ def decode(message: bytes) -> Query:
     """
     if len(message) < HEADER.size:
         raise BadQueryError("shorter than a header")
-    _, flags, *counts = HEADER.unpack_from(message)
+    flags = message[2] << 8 | message[3]
     if flags & QR:
         raise BadQueryError("a response")
-    if counts == _ONE_QUESTION and (question := _only_question(message)) is not None:  # as most are
-        return Query(message[:2], flags, *question, length=len(message))
-    reading = _Reading(message, counts)
+    usual = _usual(message, flags)
+    if usual is not None:
+        return usual
+    reading = _Reading(message, list(HEADER.unpack_from(message)[2:]))
     problem = reading.problem()
     query = Query(message[:2], flags, *reading.question, reading.edns, reading.tsig, len(message))
     if problem and query.opcode == Opcode.QUERY:
@@ -192,15 +198,27 @@ def decode(message: bytes) -> Query:
     return query
 
 
-def _only_question(message: bytes) -> tuple[bytes, bytes, int, int] | None:
-    """What `Query` has of a question that is all that follows the header; None if it is not, or can not be read."""
+def _usual(message: bytes, flags: int) -> Query | None:
+    """A query of one question, and an OPT record without options at most, as most are; None of any other."""
+    counts = message[4 : HEADER.size]
+    if counts not in (_ONE_QUESTION, _ONE_AND_OPT):
+        return None
     try:
         name, after = names.read(message, HEADER.size)
     except MalformedError:
         return None
-    if after + QUESTION.size != len(message):
+    end, edns = after + QUESTION.size, None
+    question = message[HEADER.size : end]
+    if counts == _ONE_AND_OPT:
+        opt = message[end:]
+        if len(opt) != _OPT.size or opt[:3] != _OPT_HEAD or opt[9:] != b"\0\0":
+            return None
+        _, _, size, ttl, _ = _OPT.unpack(opt)
+        edns = Edns(size, ttl >> 16 & 0xFF, bool(ttl & DO))
+    elif end != len(message):
         return None
-    return message[HEADER.size :], name.lower(), *QUESTION.unpack_from(message, after)
+    kind, cls = QUESTION.unpack_from(message, after)
+    return Query(message[:2], flags, question, name.lower(), kind, cls, edns, None, len(message))
 
 
 class _Reading:

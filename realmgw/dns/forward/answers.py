@@ -44,6 +44,7 @@ MOST_ERRORS = 4
 """So many extended errors of a resolver are passed on."""
 
 _U32 = struct.Struct("!I")
+_OPTION = struct.Struct("!HH")
 _NAPTR = 35
 _NAMES = {
     2: (0, 1), 3: (0, 1), 4: (0, 1), 5: (0, 1), 6: (0, 2), 7: (0, 1), 8: (0, 1), 9: (0, 1), 12: (0, 1), 14: (0, 2),
@@ -54,6 +55,14 @@ _NAMES = {
 _COMPRESSIBLE = frozenset((Type.NS, Type.CNAME, Type.SOA, Type.PTR))
 """Those whose names are compressed again."""
 _LENGTHS = {int(Type.A): 4, int(Type.AAAA): 16}
+_ADDRESSES = {struct.pack("!HH", kind, IN): (kind, struct.pack("!H", size)) for kind, size in _LENGTHS.items()}
+"""What stands behind the name in a question for addresses; their type, and RDLENGTH of their records."""
+_OF_ROOT = len(names.ROOT) + 4
+"""The length of a question for the root."""
+_UNUSUAL = TC | 0xF
+"""Flags of an answer that is no list of records."""
+_OPT, _OPT_SIZE = names.ROOT + struct.pack("!H", Type.OPT), 11
+"""What an OPT record begins with, and its length without options."""
 _TO_QUESTION = bytes((names.POINTER, HEADER.size))
 """A pointer to the question's name."""
 ANSWERS = frozenset((Rcode.NOERROR, Rcode.NXDOMAIN))
@@ -114,9 +123,41 @@ def read(message: bytes, question: bytes) -> Reply:
         BadAnswerError: And nothing else, whatever the octets are.
     """
     try:
-        return _read(message, question)
+        return _plain(message, question) or _read(message, question)
     except (MalformedError, struct.error, IndexError) as error:
         raise BadAnswerError(str(error)) from None
+
+
+def _plain(message: bytes, question: bytes) -> Reply | None:
+    """What most answers are, addresses of the name asked for, as `_read` reads them; None of any other."""
+    _, flags, _, count, authority, additional = HEADER.unpack_from(message)
+    wanted, start = _ADDRESSES.get(question[-4:]), HEADER.size + len(question)
+    if wanted is None or flags & _UNUSUAL or not count or authority or additional > 1 or len(question) == _OF_ROOT:
+        return None
+    kind, length = wanted
+    size = RECORD.size + 2 + _LENGTHS[kind]
+    end, head = start + count * size, _TO_QUESTION + question[-4:]
+    cookie = _cookie(message[end:]) if additional else b"" if end == len(message) else None
+    if cookie is None:
+        return None
+    owner, records, life = question[:-4].lower(), [], LONGEST_LIFE
+    for at in range(start, end, size):
+        ttl = int.from_bytes(message[at + 6 : at + 10], "big")
+        if message[at : at + 6] != head or message[at + 10 : at + 12] != length or ttl > LONGEST_LIFE:
+            return None
+        life = min(life, ttl)
+        records.append(Record(owner, kind, ttl, message[at + 12 : at + size]))
+    return Reply(0, False, bool(flags & AD), tuple(records), (), life, (), cookie or None)
+
+
+def _cookie(rest: bytes) -> bytes | None:
+    """The COOKIE option of an OPT record that has no other one; empty without any; None of whatever else it is."""
+    data = rest[_OPT_SIZE:]
+    if rest[:3] != _OPT or rest[5:7] != b"\0\0" or len(data) != int.from_bytes(rest[9:_OPT_SIZE], "big"):
+        return None
+    if not data:
+        return b"" if len(rest) == _OPT_SIZE else None
+    return data[4:] or None if data[:4] == _OPTION.pack(COOKIE, len(data) - 4) else None
 
 
 def _read(message: bytes, question: bytes) -> Reply:

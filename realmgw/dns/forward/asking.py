@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import struct
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import attrs
@@ -17,6 +18,7 @@ import attrs
 from realmgw.config.settings import Resolver
 from realmgw.dns.codec.wire import AD, CD, COOKIE, DO, HEADER, RD, Rcode, Type
 from realmgw.dns.forward.answers import ANSWERS, BadAnswerError, Reply, is_answer, read
+from realmgw.dns.forward.chance import mixed
 from realmgw.dns.forward.upstreams import Upstream, Upstreams
 
 UDP_SIZE = 1232  # octets
@@ -30,10 +32,12 @@ PADDED = 128  # octets
 PADDING = 12
 """Option code of padding (RFC 7830)."""
 
-_CASES = bytes([0x20 if 0x61 <= octet <= 0x7A else 0 for octet in range(256)])
-"""The bit by which a letter is upper or lower case."""
 _OPT = struct.Struct("!BHHIH")  # root, TYPE, size, extended RCODE, version and flags, RDLENGTH
 _OPTION = struct.Struct("!HH")
+_FLAGS = ((b"\0", b"\1"), (b"\2", b"\3"))
+"""What tells questions with DO, and CD, from others in their keys."""
+_BARE_HEADS, _HEADS = ([HEADER.pack(0, RD | AD | cd, 1, 0, 0, opt)[2:] for cd in (0, CD)] for opt in (0, 1))
+"""Headers of queries, behind the ID, by CD: without an OPT record and with one."""
 
 Cancel = Callable[[], object]
 Heard = Callable[[bytes], bool]
@@ -144,8 +148,8 @@ class Question:
 
     @key.default
     def _all_of_it(self) -> bytes:
-        flags = bytes((self.do << 1 | self.cd,))
-        return self.octets + flags + b"".join([data for _, data in self.options])
+        key = self.octets + _FLAGS[self.do][self.cd]
+        return key + b"".join([data for _, data in self.options]) if self.options else key
 
 
 @attrs.define(eq=False)
@@ -195,22 +199,25 @@ class Asking:
         self._question, self._schedule, self._means, self._done = question, schedule, means, done
         self._order = means.upstreams.order(means.present())
         self._tries: list[_Try] = []
-        self._put_times = 0
-        self._by_stream = {each for each in self._order if each.resolver.name is not None}
-        self._plain: set[Upstream] = set()
         self._timer: Cancel = nothing
-        self._graced = False
-        self._over = False
-        self._said: Reply | None = None
-        self._why = ""
+
+    # Of most questions these stay as they are.
+    _put_times = 0
+    _by_stream: frozenset[Upstream] = frozenset()
+    _plain: frozenset[Upstream] = frozenset()
+    _is_graced = _is_over = False
+    _said: Reply | None = None
+    _why = ""
 
     def begin(self) -> None:
         """Puts it to the first resolver; `done` is called later, and only once."""
-        self._next()
+        first, self._put_times = self._order[0], 1
+        self._timer = self._means.later(self._schedule[0], self._waited)
+        self._put(first, first.resolver.name is not None)
 
     def stop(self) -> None:
         """Ends it without an answer; `done` is not called."""
-        self._over = True
+        self._is_over = True
         self._timer()
         for each in self._tries:
             if not each.over:
@@ -224,7 +231,7 @@ class Asking:
         upstream = self._order[self._put_times % len(self._order)]
         self._timer = self._means.later(self._schedule[min(self._put_times, len(self._schedule) - 1)], self._waited)
         self._put_times += 1
-        by_stream = upstream in self._by_stream
+        by_stream = upstream.resolver.name is not None or upstream in self._by_stream
         if not (
             by_stream and any(each.upstream is upstream and each.by_stream and not each.over for each in self._tries)
         ):
@@ -243,8 +250,8 @@ class Asking:
 
     def _exhausted(self, hopeful: bool) -> None:
         """No resolver is asked any more; those that were may still answer."""
-        if hopeful and not self._graced:
-            self._graced = True
+        if hopeful and not self._is_graced:
+            self._is_graced = True
             by_stream = any(each.by_stream and not each.over for each in self._tries)
             self._timer = self._means.later(STREAM_TIME if by_stream else self._schedule[-1], self._ended)
         elif not hopeful:
@@ -263,40 +270,41 @@ class Asking:
     def _put(self, upstream: Upstream, by_stream: bool) -> None:
         means = self._means
         octets = self._question.octets
-        question = octets if by_stream else _mixed(octets, means.chance)  # a connection proves whose the answer is
+        question = octets if by_stream else mixed(octets, means.chance)  # a connection proves whose the answer is
         message = self._message(question, upstream)
         one = _Try(upstream, message, question, means.present(), by_stream, nothing)
         self._tries.append(one)
         means.events[Event.STREAMED if by_stream else Event.DATAGRAMS] += 1
         send = means.transport.by_stream if by_stream else means.transport.by_datagram
         try:
-            one.cancel = send(
-                upstream.resolver,
-                message,
-                lambda octets: self._heard(one, octets),
-                lambda why: self._failed(one, why),
-            )
+            one.cancel = send(upstream.resolver, message, partial(self._heard, one), partial(self._failed, one))
         except OSError as error:
-            why = error.strerror or str(error)
-            one.cancel = means.later(0.0, lambda: self._failed(one, why))
+            one.cancel = means.later(0.0, partial(self._failed, one, error.strerror or str(error)))
 
     def _message(self, question: bytes, upstream: Upstream) -> bytes:
-        asked = self._question
-        flags = RD | AD | (CD if asked.cd else 0)
+        asked, number = self._question, self._means.chance(2)
         if upstream in self._plain:
-            return self._means.chance(2) + HEADER.pack(0, flags, 1, 0, 0, 0)[2:] + question
+            return number + _BARE_HEADS[asked.cd] + question
+        opt = None if asked.options else upstream.opts.get(asked.do)
+        return number + _HEADS[asked.cd] + question + (opt or self._opt(question, upstream))
+
+    def _opt(self, question: bytes, upstream: Upstream) -> bytes:
+        """The OPT record of a query; the next one has the same, unless there is something else to be said in it."""
+        asked, has_name = self._question, upstream.resolver.name is not None
         options = b"".join(_option(code, data) for code, data in asked.options)
-        if upstream.resolver.name is None:
-            options += _option(COOKIE, upstream.cookie)
-        length = HEADER.size + len(question) + _OPT.size + len(options) + _OPTION.size
-        if upstream.resolver.name is not None:
+        if has_name:
+            length = HEADER.size + len(question) + _OPT.size + len(options) + _OPTION.size
             options += _option(PADDING, bytes(-length % PADDED))
+        else:
+            options += _option(COOKIE, upstream.cookie)
         opt = _OPT.pack(0, Type.OPT, UDP_SIZE, DO if asked.do else 0, len(options)) + options
-        return self._means.chance(2) + HEADER.pack(0, flags, 1, 0, 0, 1)[2:] + question + opt
+        if not has_name and not asked.options:
+            upstream.opts[asked.do] = opt
+        return opt
 
     def _failed(self, one: _Try, why: str) -> None:
         """There will be no answer to this."""
-        if self._over or one.over:
+        if self._is_over or one.over:
             return
         self._blame(one, why)
         self._leave(one)
@@ -304,7 +312,7 @@ class Asking:
     def _leave(self, one: _Try) -> None:
         """Asks the next one, unless another one is being waited for already."""
         one.end()
-        if one is self._tries[-1] and not self._graced:
+        if one is self._tries[-1] and not self._is_graced:
             self._timer()
             self._next()
         elif self._put_times >= len(self._schedule) and all(each.over for each in self._tries):
@@ -312,7 +320,7 @@ class Asking:
 
     def _heard(self, one: _Try, message: bytes) -> bool:
         """Takes what comes; whether it is the answer, after which nothing is waited for there."""
-        if self._over or one.over:
+        if self._is_over or one.over:
             return False
         if not is_answer(message, one.message, one.question):
             self._wrong(one)
@@ -323,13 +331,15 @@ class Asking:
             self._means.events[Event.MALFORMED] += 1
             self._failed(one, f"a malformed answer: {error}")
             return False
-        if not one.by_stream and not one.upstream.expects(reply.cookie):
-            self._wrong(one)
-            return False
-        one.upstream.learn(reply.cookie)
+        upstream = one.upstream
+        if reply.cookie is not None or upstream.server_cookie:
+            if not one.by_stream and not upstream.expects(reply.cookie):
+                self._wrong(one)
+                return False
+            upstream.learn(reply.cookie)
         if reply.rcode in ANSWERS and not reply.truncated:
             one.over, one.cancel = True, nothing
-            self._means.upstreams.answered(one.upstream, self._means.present() - one.begun)
+            self._means.upstreams.answered(upstream, self._means.present() - one.begun)
             self._end(reply)
             return True
         self._weigh(one, reply)
@@ -345,7 +355,7 @@ class Asking:
             else:
                 self._again(one, by_stream=True)
         elif reply.rcode in (Rcode.FORMERR, Rcode.NOTIMP) and upstream not in self._plain:
-            self._plain.add(upstream)
+            self._plain |= {upstream}
             self._again(one, by_stream=one.by_stream)
         else:
             means.events[Event.REFUSED_BY] += 1
@@ -356,12 +366,12 @@ class Asking:
         """Asks the same one at once; it has the time that is left, and by TCP some more."""
         one.end()
         if by_stream:
-            self._by_stream.add(one.upstream)
+            self._by_stream |= {one.upstream}
         self._put(one.upstream, by_stream)
 
     def _wrong(self, one: _Try) -> None:
         self._means.events[Event.WRONG] += 1
-        self._by_stream.add(one.upstream)
+        self._by_stream |= {one.upstream}
         one.wrong += 1
         if one.by_stream:
             self._failed(one, "an answer to another question")
@@ -369,22 +379,13 @@ class Asking:
             self._again(one, by_stream=True)
 
     def _end(self, reply: Reply | None) -> None:
-        if not self._over:
+        if not self._is_over:
             self.stop()
             self._done(reply, self._why)
 
 
 def _option(code: int, data: bytes) -> bytes:
     return _OPTION.pack(code, len(data)) + data
-
-
-def _mixed(question: bytes, chance: Callable[[int], bytes]) -> bytes:
-    """A question whose letters are upper or lower case by chance."""
-    size = len(question) - 4
-    name, end = question[:size], question[size:]
-    letters = int.from_bytes(name.translate(_CASES), "big")  # no length of a label is a letter's number
-    mixed = int.from_bytes(name, "big") ^ letters & int.from_bytes(chance(size), "big")
-    return mixed.to_bytes(size, "big") + end
 
 
 def nothing() -> None:

@@ -22,6 +22,7 @@ STALE_LIFE = 30  # seconds
 
 _U32 = struct.Struct("!I")
 _COPIED = RD | CD
+_RCODES = {int(each): each for each in (Rcode.NOERROR, Rcode.NXDOMAIN)}
 
 
 @attrs.frozen(eq=False)
@@ -61,8 +62,8 @@ def pack(question: bytes, reply: Reply) -> Packed:
     before = HEADER.size + len(question)
     ttls = tuple([(at - before, record.ttl) for at, record in zip(writer.ttls, records, strict=True)])
     counts, tail = (len(reply.answers), len(reply.authority)), bytes(writer.out[before:])
-    errors = tuple([(EDE, data) for data in reply.errors])
-    return Packed(Rcode(reply.rcode), reply.authentic, counts, tail, ttls, reply.life, errors)
+    errors = tuple([(EDE, data) for data in reply.errors]) if reply.errors else ()
+    return Packed(_RCODES[reply.rcode], reply.authentic, counts, tail, ttls, reply.life, errors)
 
 
 def form(
@@ -86,9 +87,10 @@ def form(
     if size + len(packed.tail) + len(opt) > limit:
         bare = opt_record(query, Response(), udp_size)
         return query.id + HEADER.pack(0, flags | TC, 1, 0, 0, has_opt)[2:] + query.question + bare
-    octets = bytearray(query.id + HEADER.pack(0, flags, 1, *packed.counts, has_opt)[2:])
-    octets += query.question
-    octets += packed.tail
+    whole = query.id + HEADER.pack(0, flags, 1, *packed.counts, has_opt)[2:] + query.question + packed.tail
+    if not age:
+        return whole + opt
+    octets = bytearray(whole)
     for place, ttl in packed.ttls:
         _U32.pack_into(octets, size + place, max(ttl - age, 0) if age >= 0 else STALE_LIFE)
     return bytes(octets + opt)
@@ -134,12 +136,14 @@ class Cache:
 
     def put(self, key: bytes, packed: Packed, now: float) -> None:
         """Keeps an answer for as long as it lives."""
-        self.drop(key)
+        if key in self._entries:
+            self.drop(key)
         size = _size(key, packed)
         if packed.life and size <= self.most:
             self._entries[key] = Entry(packed, now, now + packed.life)
             self.octets += size
-            self.trim()
+            if self.octets > self.most:
+                self.trim()
 
     def drop(self, key: bytes) -> None:
         """Forgets an answer, if there is one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import attrs
 
@@ -127,11 +128,13 @@ class Forwarder:
 
     def _kept_home(self, question: Question) -> Response | None:
         """What is said of names that resolvers are not asked for."""
+        name, kind = question.octets[:-4], int.from_bytes(question.octets[-4:-2], "big")
+        if self._dns64.prefix is None:
+            return self._special.answer(name, kind)
         instead = self._dns64.instead(question)
         if instead is not None:
             private = self._special.answer(instead.octets[:-4], Type.PTR)
             return None if private is None else Response(Rcode.NXDOMAIN)
-        name, kind = question.octets[:-4], int.from_bytes(question.octets[-4:-2], "big")
         return self._dns64.answer(name, kind) or self._special.answer(name, kind)
 
     def kept(self, asked: Asked, question: Question) -> tuple[bytes, float] | None:
@@ -227,8 +230,10 @@ class Forwarder:
     def _begin(self, key: bytes, pending: _Pending) -> None:
         self._events[Event.QUESTIONS] += 1
         self._pending[key] = pending
-        question = self._dns64.instead(pending.question) or pending.question
-        self._ask(pending, question, lambda reply, why: self._done(key, reply, why))
+        question = pending.question
+        if self._dns64.prefix is not None:
+            question = self._dns64.instead(question) or question
+        self._ask(pending, question, partial(self._done, key))
 
     def _ask(self, pending: _Pending, question: Question, done: Callable[[Reply | None, str], None]) -> None:
         assert self._rules is not None

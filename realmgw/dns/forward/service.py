@@ -15,6 +15,7 @@ from realmgw.config.settings import Resolver, Settings
 from realmgw.config.steps import Blocking, Steps
 from realmgw.dns.counts import Counts
 from realmgw.dns.forward.asking import Cancel, Event, Means
+from realmgw.dns.forward.chance import Chance
 from realmgw.dns.forward.forwarder import Forwarder
 from realmgw.dns.forward.policy import HostAt, NamePolicy, NameSet, compiling
 from realmgw.dns.forward.port import SocketMeans, Sockets
@@ -63,9 +64,10 @@ class Forwarding:
         self._streams = Streams(reactor)
         self._events = [0] * len(Event)
         self._upstreams, self._waits = Upstreams(os.urandom, _tell), Waits(self._timer, present)
-        timed = SocketMeans(self._waits.later, present, os.urandom, self._events)
+        chance = Chance(os.urandom).octets
+        timed = SocketMeans(self._waits.later, present, chance, self._events)
         self._sockets = Sockets(reactor, self._streams, timed)
-        means = Means(self._upstreams, self._sockets, self._waits.later, present, os.urandom, self._events)
+        means = Means(self._upstreams, self._sockets, self._waits.later, present, chance, self._events)
         self._forwarder = Forwarder(means)
         self._policy = NamePolicy(host_at)
         self._careful = careful or self._forwarder.forward

@@ -43,6 +43,8 @@ _PRIVATE6 = tuple(map(IPv6Network, ("::/127", "fc00::/7", "fe80::/9")))
 _EMBEDDED = tuple(map(IPv6Network, ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "2002::/16", str(WELL_KNOWN))))
 """Behind these follow addresses of IPv4: compatible, mapped, translated (RFC 7915), 6to4, and by a NAT64."""
 _NOBODY = names.to_wire("nobody.invalid.")
+_KINDS = {4: int(Type.A), 16: int(Type.AAAA)}
+"""Types of addresses, by how long these are."""
 _HINTS = {4: 4, 6: 16}
 """SvcParamKeys ipv4hint and ipv6hint (RFC 9460), with the length of an address."""
 _BINDINGS = frozenset((Type.SVCB, Type.HTTPS))
@@ -58,6 +60,9 @@ def _reverse(network: str) -> bytes:
 
 
 _SPECIAL = frozenset((*map(names.to_wire, _NAMES), *map(_reverse, _NETWORKS)))
+_ARPA = names.to_wire("arpa.")
+_ENDS = tuple({_ARPA if name.endswith(_ARPA) else name for name in _SPECIAL})
+"""How all of these end."""
 
 
 class Special:
@@ -77,8 +82,11 @@ class Special:
         self._private4 = (*_PRIVATE4, *(each for each in networks if each.version == 4))
         self._private6 = (*_PRIVATE6, *(each for each in networks if each.version == 6))
         self._embedded = _EMBEDDED if nat64 is None else (*_EMBEDDED, nat64)
-        self._doubtful4 = frozenset(chain.from_iterable(map(_beginnings, self._private4)))
-        self._doubtful6 = frozenset(chain.from_iterable(map(_beginnings, (*self._private6, *self._embedded))))
+        doubtful4, doubtful6 = self._private4, (*self._private6, *self._embedded)
+        self._doubtful = {  # most addresses do not begin so
+            int(kind): frozenset(chain.from_iterable(map(_beginnings, networks)))
+            for kind, networks in ((Type.A, doubtful4), (Type.AAAA, doubtful6))
+        }
 
     def is_internal(self, name: bytes) -> bool:
         """Whether a name is one of those."""
@@ -94,6 +102,8 @@ class Special:
         Returns:
             The answer; None: a resolver is to be asked.
         """
+        if not name.endswith(_ENDS):  # as most do not
+            return None
         for zone in names.ancestors(name):
             if zone in self._internal:
                 return None
@@ -103,17 +113,19 @@ class Special:
 
     def strip(self, name: bytes, records: tuple[Record, ...]) -> tuple[Record, ...]:
         """The records of an answer, without those that have private addresses; all of them, if the name is internal."""
-        kept = tuple([record for record in records if not self._leads_in(record)])
-        return records if len(kept) == len(records) or self.is_internal(name) else kept
+        if not any(map(self._leads_in, records)) or self.is_internal(name):
+            return records
+        return tuple([record for record in records if not self._leads_in(record)])
 
     def _leads_in(self, record: Record) -> bool:
         """Whether a record has a private address."""
-        if record.type in _LOOPBACK:
-            return self._is_private(record.rdata)
+        doubtful = self._doubtful.get(record.type)
+        if doubtful is not None:
+            return record.rdata[:2] in doubtful and self._is_private(record.rdata)
         return record.type in _BINDINGS and any(map(self._is_private, _hints(record.rdata)))
 
     def _is_private(self, packed: bytes) -> bool:
-        if packed[:2] not in (self._doubtful4 if len(packed) == 4 else self._doubtful6):  # as most are
+        if packed[:2] not in self._doubtful[_KINDS[len(packed)]]:
             return False
         if len(packed) == 4:
             return _within(IPv4Address(packed), self._private4)

@@ -37,6 +37,8 @@ class Upstream:
     """Ours, for it alone (RFC 7873 section 4.1), 8 octets."""
     server_cookie: bytes = b""
     """Its, as it was given last."""
+    opts: dict[bool, bytes] = attrs.field(factory=dict, repr=False)
+    """The OPT records of queries by UDP with these cookies and no other option, by DO, once they were made."""
     latency: float = 0.0  # seconds
     """Smoothed; 0: it was not asked yet."""
     failures: int = 0
@@ -64,9 +66,14 @@ class Upstream:
     def learn(self, cookie: bytes | None) -> None:
         """Keeps the server's part of a believed answer's COOKIE option; one without it knows no cookies any more."""
         if cookie is None:
-            self.server_cookie = b""
+            server = b""
         elif 2 * CLIENT_LENGTH <= len(cookie) <= LONGEST:
-            self.server_cookie = cookie[CLIENT_LENGTH:]
+            server = cookie[CLIENT_LENGTH:]
+        else:
+            return
+        if server != self.server_cookie:
+            self.server_cookie = server
+            self.opts.clear()
 
 
 class Upstreams:

@@ -18,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.dns.codec.names import to_text, to_wire
 from realmgw.dns.codec.wire import Type
-from realmgw.dns.forward.answers import LONGEST_LIFE, BadAnswerError, Reply, is_answer, read
+from realmgw.dns.forward.answers import LONGEST_LIFE, BadAnswerError, Reply, _plain, _read, is_answer, read
 
 NAME = "wWw.Example.neT."
 SOA = "example.net. 900 IN SOA ns.example.net. h.example.net. 1 2 3 4 60"
@@ -158,6 +158,54 @@ class ReadTests(SynchronousTestCase):
         reply = read(message(rcode="SERVFAIL", edns=0, options=[error], flags=dns.flags.AD), question())
         self.assertEqual((reply.rcode, reply.authentic, reply.errors), (2, True, (b"\0\x06x",)))
         self.assertEqual(read(message(rcode="BADCOOKIE", edns=0), question()).rcode, 23)
+
+
+COOKIE = dns.edns.GenericOption(dns.edns.OptionType.COOKIE, b"client88serverside")
+EDNS: tuple[dict[str, Any], ...] = ({}, {"edns": 0}, {"edns": 0, "options": [COOKIE]})
+
+
+class PlainTests(SynchronousTestCase):
+    """Addresses of the name asked for, which are read with less."""
+
+    def test_most_answers_are_plain(self) -> None:
+        """One address or several, of both families, with an OPT record or without, with a cookie or without."""
+        for kind, addresses in (("A", ("198.51.100.7", "198.51.100.8")), ("AAAA", ("2001:db8::7", "2001:db8::8"))):
+            for edns, flags in itertools.product(EDNS, (0, dns.flags.AD)):
+                records = [f"{NAME} {ttl} IN {kind} {each}" for ttl, each in zip((300, 60), addresses, strict=True)]
+                octets = message(*records, kind=kind, flags=flags, **edns)
+                reply = _plain(octets, question(kind=kind))
+                assert reply is not None
+                self.assertEqual(reply, _read(octets, question(kind=kind)))
+                self.assertEqual((len(reply.answers), reply.life, reply.cookie is not None), (2, 60, len(edns) == 2))
+
+    @given(
+        st.sampled_from(EDNS),
+        st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=3),
+        st.lists(st.tuples(st.integers(2, 120), st.integers(0, 255)), max_size=3),
+        st.integers(0, 3),
+    )
+    def test_is_read_as_any_other(
+        self, edns: dict[str, Any], ttls: list[int], changes: list[tuple[int, int]], less: int
+    ) -> None:
+        """Whatever of it is something else, or missing: it is not plain, or says the same by either way."""
+        octets = bytearray(message(*[f"{NAME} 5 IN A 198.51.100.{each}" for each in range(len(ttls))], **edns))
+        for number, ttl in enumerate(ttls):
+            at = 12 + len(question()) + 16 * number + 6
+            octets[at : at + 4] = ttl.to_bytes(4, "big")
+        for at, value in changes:
+            if at < len(octets) and not 12 <= at < 12 + len(question()):
+                octets[at] = value
+        whole = bytes(octets[: len(octets) - less])
+        reply = _plain(whole, question())
+        if reply is not None:
+            self.assertEqual(reply, _read(whole, question()))
+
+    def test_of_the_root(self) -> None:
+        """Its name is shorter than what would lead to it."""
+        root = b"\0\0\1\0\1"
+        octets = b"\0\0\x81\x80\0\1\0\1\0\0\0\0" + root + b"\xc0\x0c\0\1\0\1\0\0\0\5\0\4\xc6\x33\x64\7"
+        self.assertIsNone(_plain(octets, root))
+        self.assertEqual(read(octets, root).answers[0].owner, b"\0")
 
 
 class BadTests(SynchronousTestCase):
