@@ -8,6 +8,8 @@ from realmgw.errors import MalformedError
 
 MAX_NAME = 255  # octets, with the root's zero (RFC 1035 section 2.3.4)
 MAX_LABEL = 63  # octets
+MIN_TARGET = 12
+"""Pointers lead behind the header."""
 MAX_STEPS = 255
 """How many labels and compression pointers together are followed for one name."""
 ROOT = b"\0"
@@ -148,7 +150,22 @@ def read(message: bytes, at: int) -> tuple[bytes, int]:
         at += 1 + message[at]
     if at < end and not message[at] and at - start < MAX_NAME:
         return message[start : at + 1], at + 1
-    return _follow(message, start)
+    return _pointed(message, start, at) or _follow(message, start)
+
+
+def _pointed(message: bytes, start: int, at: int) -> tuple[bytes, int] | None:
+    """The same of a name whose labels end with a pointer to one that has none, as most of those that have one."""
+    end = len(message)
+    if at + 1 >= end or message[at] < POINTER:
+        return None
+    floor = there = (message[at] & ~POINTER) << 8 | message[at + 1]
+    if not MIN_TARGET <= there < start:
+        return None
+    while there < end and 0 < message[there] <= MAX_LABEL:
+        there += 1 + message[there]
+    if there >= end or message[there] or at - start + there - floor >= MAX_NAME:
+        return None
+    return message[start:at] + message[floor : there + 1], at + 2
 
 
 def _follow(message: bytes, at: int) -> tuple[bytes, int]:
@@ -184,6 +201,6 @@ def _octet(message: bytes, at: int) -> int:
 def _target(message: bytes, at: int, floor: int) -> int:
     """Where a pointer leads: behind the header, and before everything of this name that was read so far."""
     target = (message[at] & ~POINTER) << 8 | _octet(message, at + 1)
-    if not 12 <= target < floor:
+    if not MIN_TARGET <= target < floor:
         raise BadNameError("a compression pointer does not lead backwards")
     return target

@@ -68,6 +68,8 @@ _TO_QUESTION = bytes((names.POINTER, HEADER.size))
 ANSWERS = frozenset((Rcode.NOERROR, Rcode.NXDOMAIN))
 """Response codes that say what there is, and is not."""
 _PROOFS = frozenset((Type.NSEC, Type.NSEC3, Type.RRSIG))
+_BESIDE = frozenset((Type.DNAME, Type.RRSIG))
+"""What may be kept of a chain of aliases besides these and their end."""
 _SIGNER = 18  # octets before the signer's name in an RRSIG
 
 
@@ -283,17 +285,19 @@ def _chain(name: bytes, kind: int, records: list[Record]) -> tuple[tuple[Record,
     by_owner: dict[bytes, list[Record]] = {}
     for record in records:
         by_owner.setdefault(record.owner, []).append(record)
+    is_plain = _BESIDE.isdisjoint([record.type for record in records])
     kept: list[Record] = []
     chain, passed = [name], set[bytes]()
     while True:
         here = by_owner.get(chain[-1], [])
-        if any(record.type == kind or kind == Type.ANY for record in here):
-            kept += (record for record in here if kind in (record.type, Type.ANY) or _covers(record, kind))
+        found = here if kind == Type.ANY else [record for record in here if record.type == kind]
+        if found:
+            kept += [record for record in here if kind in (record.type, Type.ANY) or _covers(record, kind)]
             return tuple(kept), chain, True
         alias = next((record for record in here if record.type == Type.CNAME), None)
         if alias is None:
             return tuple(kept), chain, False
-        for above in names.ancestors(chain[-1])[1:]:
+        for above in () if is_plain else names.ancestors(chain[-1])[1:]:
             if above in passed:
                 continue
             passed.add(above)
@@ -313,18 +317,23 @@ def _covers(record: Record, kind: int) -> bool:
 
 def _proofs(records: list[Record], chain: list[bytes], *, negative: bool) -> Iterator[Record]:
     """Of an authority section: the SOA of the chain's last name, and what is signed by a zone that has one of them."""
+    ends = names.ancestors(chain[-1])
+    zones = frozenset() if _PROOFS.isdisjoint([each.type for each in records]) else _signing(records, chain)
+    for record in records:
+        if record.type == Type.SOA and record.owner in ends and negative:
+            ttl = min(record.ttl, _U32.unpack_from(record.rdata, 16)[0], LONGEST_NEGATIVE)
+            yield Record(record.owner, Type.SOA, ttl, record.rdata, record.targets)
+        elif record.type in _PROOFS and not zones.isdisjoint(names.ancestors(record.owner)):
+            yield record
+
+
+def _signing(records: list[Record], chain: list[bytes]) -> frozenset[bytes]:
+    """The zones that have one of the names and have signed some of the records."""
     above = {each for name in chain for each in names.ancestors(name)}
     signers = {
         signer for record in records if record.type == Type.RRSIG and (signer := record.rdata[_SIGNER:].lower()) != b""
     }
-    zones = above.intersection(map(_first_name, signers))
-    ends = set(names.ancestors(chain[-1]))
-    for record in records:
-        if record.type == Type.SOA and record.owner in ends and negative:
-            minimum = _U32.unpack_from(record.rdata, 16)[0]
-            yield attrs.evolve(record, ttl=min(record.ttl, minimum, LONGEST_NEGATIVE))
-        elif record.type in _PROOFS and not zones.isdisjoint(names.ancestors(record.owner)):
-            yield record
+    return frozenset(above.intersection(map(_first_name, signers)))
 
 
 def _first_name(octets: bytes) -> bytes:

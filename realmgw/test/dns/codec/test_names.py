@@ -75,6 +75,19 @@ class AncestorsTests(SynchronousTestCase):
         self.assertEqual(names.ancestors(b"\1a\1b\0"), [b"\1a\1b\0", b"\1b\0", b"\0"])
 
 
+PIECES = (
+    b"\0",
+    b"\1a",
+    b"\2bc",
+    b"\x3f" + b"x" * 63,
+    b"\x40",
+    b"\x3d",
+    b"\xc0",
+    *[bytes((0xC0, at)) for at in range(10, 20)],
+)
+"""What names are put together from, and what they should not be."""
+
+
 class ReadTests(SynchronousTestCase):
     """`read`: names in messages."""
 
@@ -121,7 +134,7 @@ class ReadTests(SynchronousTestCase):
         with self.assertRaises(names.BadNameError):
             self.read(chain, 12 + len(chain) - 2)
 
-    @given(st.binary(max_size=300), st.integers(0, 300))
+    @given(st.binary(max_size=300) | st.lists(st.sampled_from(PIECES), max_size=12).map(b"".join), st.integers(0, 300))
     def test_agrees_with_dnspython_on_any_octets(self, octets: bytes, at: int) -> None:
         """What we read, it reads alike; what it refuses, we refuse."""
         message = bytes(12) + octets
