@@ -159,7 +159,8 @@ def _cookie(rest: bytes) -> bytes | None:
         return None
     if not data:
         return b"" if len(rest) == _OPT_SIZE else None
-    return data[4:] or None if data[:4] == _OPTION.pack(COOKIE, len(data) - 4) else None
+    size = _OPTION.size
+    return data[size:] or None if data[:size] == _OPTION.pack(COOKIE, len(data) - size) else None
 
 
 def _read(message: bytes, question: bytes) -> Reply:
