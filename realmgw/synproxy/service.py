@@ -164,9 +164,9 @@ class SynproxyService(Service):
         self._is_due = False
         self._passed_at = now = self._now()
         changed, self._changed = self._changed, {}
-        places = self._table.note(changed)
-        for each in self._links.values() if places else ():
-            each.link.change(places, now=now)
+        before = self._table.note(changed)
+        for each in self._links.values() if before else ():
+            each.link.change(before, now=now)
             each.work()
 
     # How they are

@@ -3,7 +3,8 @@
 It is a state, no log: an entry that changes ten times before somebody looks has the last value. It holds what the
 allocation has standing, and is bounded as that is.
 
-An entry is told of by the request that makes it, in octets: two of them are the same exactly when the entries are.
+What it tells is what has changed, and what was there before. So of a proxy that is in step nothing has to be kept but
+what waits to be told.
 """
 
 from __future__ import annotations
@@ -28,11 +29,10 @@ KINDS = 4096
 
 Place = tuple[bytes, int]
 """A packed address, and a service key: protocol << 16 | port, 0 = any of either."""
-
-
-Wanted = tuple[Place, bytes | None, bytes | None]
-"""A place, the request for the entry that it shall have, and for the one that it has when nothing is reserved there;
-None: no entry."""
+Options = tuple[int | None, bool | None, int | None]
+"""The MSS, SACK and window scale of a service; None: that of the configuration."""
+Before = Mapping[Place, Options | None]
+"""By place, what was reserved there; None: nothing."""
 
 
 def key_of(place: Place) -> Key:
@@ -41,17 +41,29 @@ def key_of(place: Place) -> Key:
 
 
 @lru_cache(KINDS)
-def _around(key: int, length: int, mss: int, sack: bool, scale: int) -> tuple[bytes, bytes]:
-    """What is before and behind an address of so many octets in the request for an entry. Family: how many they are."""
+def _around(key: int, length: int, options: Options | None, plain: tuple[int, bool, int]) -> tuple[bytes, bytes]:
+    """What is before and behind an address of so many octets in the request for an entry, or for none.
+
+    Family: how many octets they are.
+
+    Args:
+        key: The service key of its place.
+        length: See above.
+        options: Of the entry; None: there shall be none.
+        plain: What counts for those of them that are None.
+    """
     empty = bytes(length)
-    request = encode(Request(Operation.MOD, key_of((empty, key)), TcpOptions(mss, sack, scale)))
-    return (request[:-length], b"") if is6(empty) else (b"", request[length:])
-
-
-def _lasting(packed: bytes, mss: int, sack: bool, scale: int) -> bytes:
-    """The request for the entry of an address."""
-    before, behind = _around(0, len(packed), mss, sack, scale)
-    return before + packed + behind
+    request = Request(Operation.DEL, key_of((empty, key)))
+    if options is not None:
+        (mss, sack, scale), (plain_mss, plain_sack, plain_scale) = options, plain
+        filled = TcpOptions(
+            plain_mss if mss is None else mss,
+            plain_sack if sack is None else sack,
+            plain_scale if scale is None else scale,
+        )
+        request = Request(Operation.MOD, request.key, filled)
+    octets = encode(request)
+    return (octets[:-length], b"") if is6(empty) else (b"", octets[length:])
 
 
 class Table:
@@ -65,7 +77,7 @@ class Table:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._reserved: dict[Place, Terms] = {}
+        self._reserved: dict[Place, Options] = {}
         self.configure(settings)
 
     def __len__(self) -> int:
@@ -75,20 +87,20 @@ class Table:
         """From now on, go by these settings; whether anything but what is reserved is different by that."""
         how, pools = settings.synproxy, settings.pools
         before = getattr(self, "_said", None)
-        self._options = how.mss, how.sack, how.window_scale
-        _, self._behind = _around(0, len(ANY_ADDRESS), *self._options)
-        self._services = {each.packed: _lasting(each.packed, *self._options) for each in pools.service}
+        self._options = plain = how.mss, how.sack, how.window_scale
+        _, self._behind = _around(0, len(ANY_ADDRESS), plain, plain)
+        self._services = {each.packed: self._request(each.packed, plain) for each in pools.service}
         self._spans = [(each[0].packed, each[-1].packed) for each in pools.networks4]
         self.takes6 = _takes6(settings, how)
         self._said = (self._options, self._services, self._spans, self.takes6)
         return self._said != before
 
-    def note(self, changed: Mapping[Place, Terms | None]) -> list[Place]:
-        """Reservations begin, or end (None); returns where the entry is another one by that.
+    def note(self, changed: Mapping[Place, Terms | None]) -> dict[Place, Options | None]:
+        """Reservations begin, or end (None); returns where something is different by that, and what was there before.
 
         An address that is handed on to a host with the same options is none of these; nor is what has come and gone.
         """
-        reserved, different = self._reserved, list[Place]()
+        reserved, different = self._reserved, dict[Place, Options | None]()
         find = reserved.get
         for place, terms in changed.items():
             before = find(place)
@@ -97,15 +109,11 @@ class Table:
                     continue
                 del reserved[place]
             else:
-                reserved[place] = terms
-                if before is terms or (
-                    before is not None
-                    and before.tcp_mss == terms.tcp_mss
-                    and before.tcp_sack == terms.tcp_sack
-                    and before.tcp_window_scale == terms.tcp_window_scale
-                ):
+                options = terms.tcp_mss, terms.tcp_sack, terms.tcp_window_scale
+                if options == before:
                     continue
-            different.append(place)
+                reserved[place] = options
+            different[place] = before
         return different
 
     def clear(self) -> None:
@@ -116,26 +124,36 @@ class Table:
         """Where there are reservations."""
         return list(self._reserved)
 
-    def wanted(self, places: Iterable[Place]) -> Iterator[Wanted]:
-        """What shall be at these places."""
-        find = self._reserved.get
-        plain_mss, plain_sack, plain_scale = self._options
-        for place in places:
-            packed, key = place
-            lasting = None if key else self.lasting(packed)
-            terms = find(place)
-            if terms is None:
-                yield place, lasting, lasting
+    def requests(self, had: Iterable[tuple[Place, Options | None]]) -> Iterator[tuple[bytes, int]]:
+        """What is to be said of places, if anything is, and how many more entries of reservations there are then.
+
+        Args:
+            had: The places, and what was reserved there when the proxy was told last.
+        """
+        find, plain = self._reserved.get, self._options
+        for place, before in had:
+            options = find(place)
+            if options == before:
                 continue
-            mss, sack, scale = terms.tcp_mss, terms.tcp_sack, terms.tcp_window_scale
-            before, behind = _around(
-                key,
-                len(packed),
-                plain_mss if mss is None else mss,
-                plain_sack if sack is None else sack,
-                plain_scale if scale is None else scale,
-            )
-            yield place, before + packed + behind, lasting
+            packed, key = place
+            if key:
+                start, end = _around(key, len(packed), options, plain)
+                yield start + packed + end, (options is not None) - (before is not None)
+            else:
+                yield from self._whole(packed, before, options)
+
+    def _whole(self, packed: bytes, before: Options | None, options: Options | None) -> Iterator[tuple[bytes, int]]:
+        """The same of a whole address, which may have an entry whatever is reserved."""
+        lasting = self.lasting(packed)
+        had = lasting if before is None else self._request(packed, before)
+        wanted = lasting if options is None else self._request(packed, options)
+        if wanted != had:
+            yield wanted or self._request(packed, None), (wanted != lasting) - (had != lasting)
+
+    def _request(self, packed: bytes, options: Options | None) -> bytes:
+        """The request for the entry of a whole address, or for none."""
+        start, end = _around(0, len(packed), options, self._options)
+        return start + packed + end
 
     def lasting(self, packed: bytes) -> bytes | None:
         """The request for the entry of an address that it has whatever is reserved; None: it has none."""

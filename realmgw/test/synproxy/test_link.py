@@ -11,11 +11,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.config.settings import Settings
 from realmgw.subscribers.model import Terms
 from realmgw.synproxy import link as module
-from realmgw.synproxy.codec import ANY_ADDRESS, Key, TcpOptions
+from realmgw.synproxy.codec import ANY_ADDRESS, Key, TcpOptions, decode
 from realmgw.synproxy.link import AGAIN, FIRST_PAUSE, LONGEST_PAUSE, MOST_OUTSTANDING, PATIENCE, STEADY, Link, State
-from realmgw.synproxy.table import DEFAULT, Table, key_of
+from realmgw.synproxy.table import DEFAULT, Table, is6, key_of
 from realmgw.test.synproxy.peer import MemoryProxy
-from realmgw.test.synproxy.test_table import FRESH, FULL, HTTP, POOL, lasting, said, settings
+from realmgw.test.synproxy.test_table import FRESH, FULL, HTTP, POOL, lasting, settings
 
 FIRST = ["flush 0.0.0.0 any any", "mod 0.0.0.0 any any"]
 LASTING = ["mod 198.51.100.0 any any", "mod 198.51.100.1 any any", "mod 192.0.2.80 any any"]
@@ -82,9 +82,14 @@ class LinkTestCase(SynchronousTestCase):
         """The proxy has what it shall have."""
         self.assertIs(self.link.state, State.IN_STEP)
         wanted = {each.key: each.options for each in lasting(self.table)}
-        wanted |= {key_of(place): said(octets) for place, octets, _ in self.table.wanted(self.table.reserved())}
+        reserved = dict.fromkeys(self.table.reserved())
+        requests = [decode(request) for request, _ in self.table.requests(reserved.items())]
+        wanted |= {request.key: request.options for request in requests}
         found = {key: options for key, options in self.proxy.table.items() if any(key.address)}
         self.assertEqual(found, wanted)
+        self.assertEqual(
+            self.link.entries, len([each for each in requests if self.link.takes6 or not is6(each.key.address)])
+        )
 
 
 class InStepTests(LinkTestCase):
@@ -337,12 +342,14 @@ class Ipv6Tests(LinkTestCase):
     def test_one_that_takes_none_is_told_of_none(self) -> None:
         """It refuses the default, and that is all; with the next connection it is asked again."""
         self.proxy.takes6 = False
+        self.table.note({(FRESH, 80): Terms()})
         self.connect()
         self.change(FRESH, HTTP, Terms())
         self.change(POOL, HTTP, Terms())
         self.link.work(now=0.0)
         self.settle()
         self.assertFalse(self.link.takes6)
+        self.assertEqual(self.link.entries, 1)
         self.assertIn("198.51.100.1 tcp 80", self.proxy.shown())
         self.assertIs(self.link.state, State.IN_STEP)
         self.change(FRESH, HTTP, None)
