@@ -9,14 +9,34 @@ from collections import deque
 from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
+import attrs
+
 from realmgw.alerts.ours import SHARED, guarding, is_of
-from realmgw.config.alerts import Alerts
+from realmgw.config.alerts import AlertRule, Alerts
 from realmgw.config.settings import Network
 
 MOST = 65_536
 """So many are banned at once, as many as the kernel remembers."""
 MINUTE = 60.0  # seconds
 _PREFIX = SHARED // 8  # octets
+
+
+@attrs.frozen
+class Cause:
+    """What somebody is banned for."""
+
+    signature: int
+    """The number of what has matched."""
+    text: str
+    """What that is, for people."""
+    rule: AlertRule
+    """The rule that the alert fell under."""
+
+
+@attrs.frozen
+class _Ban:
+    until: float
+    cause: Cause
 
 
 class Bans:
@@ -29,13 +49,13 @@ class Bans:
 
     def __init__(self, settings: Alerts, is_ours: Callable[[bytes], bool]) -> None:
         self._is_ours = is_ours
-        self._until: dict[bytes, float] = {}
+        self._bans: dict[bytes, _Ban] = {}
         self.configure(settings)
         self._lately: deque[float] = deque()
 
     def __len__(self) -> int:
         """How many are in force."""
-        return len(self._until)
+        return len(self._bans)
 
     def configure(self, settings: Alerts) -> list[bytes]:
         """From now on, ban by these; who is banned stays so, unless he is never to be.
@@ -44,9 +64,9 @@ class Bans:
             Who is not banned any more, by the first address of what was.
         """
         self._settings, self._never = settings, guarding(settings.never_ban)
-        lifted = [packed for packed in self._until if is_of(self._never, packed)]
+        lifted = [packed for packed in self._bans if is_of(self._never, packed)]
         for packed in lifted:
-            del self._until[packed]
+            del self._bans[packed]
         return lifted
 
     def refuses(self, source: bytes, now: float) -> str | None:
@@ -58,7 +78,7 @@ class Bans:
         """
         meant = who(source)
         first = meant.network_address.packed
-        if first in self._until:
+        if first in self._bans:
             return f"{shown(meant)} is banned already"
         if ip_address(source).is_loopback:
             return f"{shown(meant)} is this machine"
@@ -70,27 +90,35 @@ class Bans:
             self._lately.popleft()
         if len(self._lately) >= self._settings.bans_per_minute:
             return f"{len(self._lately)} were banned within a minute (alerts.bans_per_minute)"
-        return f"{MOST} are banned already" if len(self._until) >= MOST else None
+        return f"{MOST} are banned already" if len(self._bans) >= MOST else None
 
-    def add(self, source: bytes, now: float) -> Network:
+    def add(self, source: bytes, now: float, cause: Cause) -> Network:
         """Somebody is banned from now on; returns what of."""
         meant = who(source)
-        self._until[meant.network_address.packed] = now + self._settings.ban_time
+        self._bans[meant.network_address.packed] = _Ban(now + self._settings.ban_time, cause)
         self._lately.append(now)
         return meant
 
     def expire(self, now: float) -> None:
         """Forget those whose time is over."""
-        for packed in [packed for packed, until in self._until.items() if until <= now]:
-            del self._until[packed]
+        for packed in [packed for packed, ban in self._bans.items() if ban.until <= now]:
+            del self._bans[packed]
 
     def remove(self, packed: bytes) -> None:
         """Somebody could not be banned."""
-        self._until.pop(packed, None)
+        self._bans.pop(packed, None)
+
+    def cause(self, source: bytes) -> tuple[Cause, int | None] | None:
+        """What somebody is banned for, and which of the rules in force says so, from 0 on; None: he is not, by us."""
+        ban = self._bans.get(who(source).network_address.packed)
+        if ban is None:
+            return None
+        rules = self._settings.rules
+        return ban.cause, rules.index(ban.cause.rule) if ban.cause.rule in rules else None
 
     def left(self, now: float) -> dict[bytes, float]:
         """For how many seconds each is banned still, by the first address of what is."""
-        return {packed: until - now for packed, until in self._until.items() if until > now}
+        return {packed: ban.until - now for packed, ban in self._bans.items() if ban.until > now}
 
 
 def who(source: bytes) -> Network:

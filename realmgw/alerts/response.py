@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import attrs
 
-from realmgw.alerts.bans import Bans, shown, who
+from realmgw.alerts.bans import Bans, Cause, shown, who
 from realmgw.alerts.eve import WITH_PORTS, Alert, Flow
 from realmgw.alerts.recent import Recent, Told, Whose
 from realmgw.alerts.rules import Rules
@@ -181,7 +181,9 @@ class Response:
             return False
         told.done += (f"{shown(who(source))} banned for {self._settings.ban_time:g} s",)
         if not self._settings.audit:
-            self._means.ban(self._bans.add(source, now).network_address.packed, self._settings.ban_time)
+            assert told.rule is not None
+            cause = Cause(told.alert.signature, told.alert.text, self._settings.rules[told.rule - 1])
+            self._means.ban(self._bans.add(source, now, cause).network_address.packed, self._settings.ban_time)
             self.counts.banned += 1
         return True
 

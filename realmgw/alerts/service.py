@@ -22,7 +22,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from realmgw.alerts.backlog import Backlog
-from realmgw.alerts.bans import Bans
+from realmgw.alerts.bans import Bans, Cause
 from realmgw.alerts.eve import Alert, Flow, after_cut, decode
 from realmgw.alerts.ours import Ours
 from realmgw.alerts.response import Means, Opener, Response, Seen
@@ -238,6 +238,10 @@ class AlertsService(Service):
             self._lost, self._lost_at = self._backlog.lost, now
         lost = ["alerts are lost: more come than can be looked at"] if now < self._lost_at + AFTER_LOSS else []
         self._tell((*self._sources.problems(), *lost))
+
+    def cause(self, source: bytes) -> tuple[Cause, int | None] | None:
+        """What a packed address is banned for; see `Bans.cause`."""
+        return self._bans.cause(source)
 
     def show(self, limit: int) -> dict[str, Any]:
         """The alerts that came last, as plain values; see `Response.show`."""

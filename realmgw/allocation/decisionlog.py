@@ -132,6 +132,19 @@ class Forbidden(NamedTuple):
     """The rule; see `realmgw.control.refusals.Ruled`."""
 
 
+class Withheld(NamedTuple):
+    """A name that is on a list was asked for, and is not to be had."""
+
+    at: float
+    """When, in monotonic seconds."""
+    name: bytes
+    """It, in wire form."""
+    resolver: str
+    """Who asked: the address."""
+    listed: str
+    """What the list is called."""
+
+
 class DecisionLog:
     """The decisions of late.
 
@@ -146,9 +159,9 @@ class DecisionLog:
     def __init__(self, settings: Allocation) -> None:
         self.number = 0
         self.most = 0
-        nothing = (deque[Any](maxlen=0) for _ in range(6))
+        nothing = (deque[Any](maxlen=0) for _ in range(7))
         self._logs: tuple[deque[Any], ...] = tuple(nothing)
-        self._answered, self._admitted, self._unanswered, self._refused, self._ended, self._forbidden = self._logs
+        self._name()
         self.configure(settings)
 
     def configure(self, settings: Allocation) -> None:
@@ -156,13 +169,17 @@ class DecisionLog:
         if settings.decisions != self.most:
             self.most = settings.decisions
             self._logs = tuple(deque[Any](each, self.most) for each in self._logs)
-            self._answered, self._admitted, self._unanswered, self._refused, self._ended, self._forbidden = self._logs
+            self._name()
+
+    def _name(self) -> None:
+        self._answered, self._admitted, self._unanswered, self._refused, *more = self._logs
+        self._ended, self._forbidden, self._withheld = more
 
     def logs(self, since: float | None = None) -> tuple[list[Any], ...]:
         """What is kept, or was decided since a time, as it was written; the oldest first.
 
         Returns:
-            The fields of `Answered`, `Admitted`, `Unanswered`, `Refused`, `Ended` and `Forbidden`. O(decisions told).
+            The fields of `Answered`, `Admitted`, `Unanswered`, `Refused`, `Ended`, `Forbidden` and `Withheld`. O(told).
         """
         if since is None:
             return tuple(map(list, self._logs))
@@ -229,6 +246,11 @@ class DecisionLog:
         """A packet was dropped or refused by a rule; see `Forbidden`."""
         if self.most:
             self._forbidden.append((now, flow, ruled))
+
+    def withhold(self, now: float, name: bytes, resolver: str, listed: str) -> None:
+        """A name on a list is asked for; see `Withheld`."""
+        if self.most:
+            self._withheld.append((now, name, resolver, listed))
 
 
 def _count(log: deque[Any], since: float) -> int:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from typing import TypeVar
 
 import attrs
@@ -66,12 +67,29 @@ def reading(rules: NameList, content: bytes, problems: Problems) -> Steps[Listed
         content: The file.
         problems: Gets what is wrong.
     """
-    read = _Hosts() if rules.form is ListForm.HOSTS else _Zone()
+    read = _reader(rules)
     what = "name", "names", MOST_NAMES, "write fewer, or several lists"
     found = yield from entries(content, problems, read.line, what, lambda: read.is_open)
     if rules.allow:
         found = [(name, Verdict.PASS) for name, _ in found]
     return Listed(rules, tuple(found))
+
+
+def standing(rules: NameList, content: bytes, wanted: Collection[str]) -> Steps[dict[str, int]]:
+    """In which lines entries stand, as far as they are there, as `Listed.names` has them; some lines at a time."""
+    read, found = _reader(rules), dict[str, int]()
+    for number, line in enumerate(lines(content), 1):
+        with suppress(ValueError):
+            for name, _ in read.line(line):
+                if name in wanted:
+                    found.setdefault(name, number)
+        if not number % PORTION:
+            yield None
+    return found
+
+
+def _reader(rules: NameList) -> _Hosts | _Zone:
+    return _Hosts() if rules.form is ListForm.HOSTS else _Zone()
 
 
 def entries(

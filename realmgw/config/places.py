@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from realmgw.config.document import Mapping, Node, Scalar, Sequence
 from realmgw.config.steps import Steps, portions
 
-LISTED = frozenset(("policy.groups",))
+LISTED = frozenset(("policy.groups", "alerts.rules", "dns.forward.lists"))
 """Keys of lists of which the place of each value is kept as well, as `policy.groups.0`."""
+NESTED = frozenset(("dns.forward",))
+"""Keys of which those below them are kept as well."""
 _PASSED_OVER = frozenset(("zones",))
 """Sections that refuse nobody, and may be long."""
 
@@ -32,6 +34,9 @@ def placing(root: Mapping, source: str) -> Steps[dict[str, str]]:
 
 def _keys(word: str, section: Mapping) -> Iterator[tuple[str, Scalar | Node]]:
     for inner, (key, value) in section.pairs.items():
-        yield f"{word}.{inner}", key
-        if f"{word}.{inner}" in LISTED and isinstance(value, Sequence):
-            yield from ((f"{word}.{inner}.{at}", each) for at, each in enumerate(value.items))
+        place = f"{word}.{inner}"
+        yield place, key
+        if place in NESTED and isinstance(value, Mapping):
+            yield from _keys(place, value)
+        elif place in LISTED and isinstance(value, Sequence):
+            yield from ((f"{place}.{at}", each) for at, each in enumerate(value.items))

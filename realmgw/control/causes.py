@@ -36,7 +36,7 @@ def causes(settings: Settings, reason: Reason, resolver: Hashable = None) -> lis
         resolver: Who has asked: of the load policy, the row of his group counts as well.
     """
     keys = (*KEYS.get(reason, ()), *(_rows(settings, resolver) if reason is Reason.POLICY else ()))
-    return [{"key": key.rstrip("0123456789").rstrip("."), "origin": _where(settings, key)} for key in keys]
+    return [{"key": key.rstrip("0123456789").rstrip("."), "origin": place(settings, key)} for key in keys]
 
 
 def _rows(settings: Settings, resolver: Hashable) -> Iterator[str]:
@@ -49,5 +49,6 @@ def _rows(settings: Settings, resolver: Hashable) -> Iterator[str]:
             yield f"policy.groups.{at}"
 
 
-def _where(settings: Settings, key: str) -> str | None:
+def place(settings: Settings, key: str) -> str | None:
+    """The file and the line of a key, in short; None: it is written nowhere."""
     return where(settings.places.get(key, "")) or None

@@ -15,7 +15,16 @@ from typing import Any
 
 import attrs
 
-from realmgw.allocation.decisionlog import Admitted, Answered, DecisionLog, Ended, Forbidden, Refused, Unanswered
+from realmgw.allocation.decisionlog import (
+    Admitted,
+    Answered,
+    DecisionLog,
+    Ended,
+    Forbidden,
+    Refused,
+    Unanswered,
+    Withheld,
+)
 from realmgw.allocation.flow import Flow
 from realmgw.allocation.reputation.lru import TwoGenerationLRU
 from realmgw.allocation.reputation.requestors import ClientPrefix
@@ -23,7 +32,7 @@ from realmgw.config import protocols
 from realmgw.config.quoting import shortened, trace_id
 from realmgw.config.settings import Network
 from realmgw.config.steps import finish, portions
-from realmgw.control import causes, ended, parameters, standing
+from realmgw.control import causes, ended, listed, parameters, standing
 from realmgw.control.commands import CommandError, Deferred, ExitStatus, Value
 from realmgw.control.moments import moment
 from realmgw.control.running import Running
@@ -33,10 +42,11 @@ from realmgw.errors import RealmGatewayError, Reason
 from realmgw.subscribers.files.standing import Sought
 
 _Raw = tuple[Any, ...]  # as the log has it
-Entry = Answered | Admitted | Unanswered | Refused | Ended | Forbidden
+Entry = Answered | Admitted | Unanswered | Refused | Ended | Forbidden | Withheld
 """A decision."""
 _KINDS: tuple[Callable[..., Entry], ...] = (
     Answered._make, Admitted._make, Unanswered._make, Refused._make, Ended._make, Forbidden._make,
+    Withheld._make,
 )  # fmt: skip
 _NUMBER, _TOLD = 1, 5  # of `Answered`; the first of `Admitted`, too
 AT_ONCE = 1000
@@ -215,6 +225,7 @@ class Decided:
                 continue
             break
         yield from standing.placing(self._running.registry, unplaced)
+        yield from listed.placing(self._running.settings, rows)
         return rows[::-1]
 
     def _follow(self, stream: Stream, wanted: Wanted) -> Stream:
@@ -264,6 +275,8 @@ class Decided:
         if isinstance(entry, Ended):
             more = {"name": entry.name, "why": entry.how.name.lower()}
             return {"at": at, "what": "claim_ended", "id": trace_id(entry.number), **more}
+        if isinstance(entry, Withheld):
+            return {"at": at, "what": "not_answered", **listed.row(self._running.settings, entry)}
         if isinstance(entry, Forbidden):
             return {"at": at, "what": "refused", **self._ruled(entry, known, unplaced)}
         told = known.told(entry.flow[1])
@@ -307,8 +320,10 @@ def is_meant(entry: Entry, wanted: Wanted, known: Known) -> bool:
         wanted: Which ones.
         known: The others: a packet has come for an answer, and an answer has brought a packet.
     """
-    if wanted.refused and not isinstance(entry, Refused | Unanswered | Forbidden):
+    if wanted.refused and not isinstance(entry, Refused | Unanswered | Forbidden | Withheld):
         return False
+    if isinstance(entry, Withheld):
+        return listed.is_meant(entry, wanted.name, wanted.client, wanted.resolver) and wanted.flow is None
     answer = entry if isinstance(entry, Answered | Unanswered) else known.answer(getattr(entry, "number", 0))
     packet = entry if isinstance(entry, Admitted | Refused | Forbidden) else known.came(getattr(entry, "number", 0))
     if wanted.flow is not None:

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 from twisted.application.service import Service
 
 from realmgw.allocation.decisionlog import DecisionLog
 from realmgw.config.settings import Settings
+from realmgw.control.causes import place
 from realmgw.control.running import Running
+from realmgw.datapath import bans
 from realmgw.datapath.netlink import codec, nflog
 from realmgw.datapath.netlink.client import TIMEOUT, open_socket
 from realmgw.datapath.netlink.port import Ear
@@ -49,6 +51,15 @@ class Ruled:
     """That rule."""
 
 
+class Banned(Protocol):
+    """What somebody is banned for: see `realmgw.alerts.bans.Cause`."""
+
+    @property
+    def signature(self) -> int: ...
+    @property
+    def text(self) -> str: ...
+
+
 class RefusalsService(Service):
     """Listens to the kernel, and writes down.
 
@@ -58,6 +69,7 @@ class RefusalsService(Service):
         monotonic: Its clock.
         reactor: Where it is listened.
         tell: Told what is wrong.
+        banned: Tells what a packed address is banned for, and by which of `alerts.rules`.
         open_channel: Opens a netlink socket.
     """
 
@@ -70,9 +82,10 @@ class RefusalsService(Service):
         monotonic: Callable[[], float],
         reactor: Any,
         tell: Callable[[Iterable[str]], object],
+        banned: Callable[[bytes], tuple[Banned, int | None] | None],
         open_channel: Callable[..., Any] = open_socket,
     ) -> None:
-        self._running, self._decisions, self._monotonic = running, decisions, monotonic
+        self._running, self._decisions, self._monotonic, self._banned = running, decisions, monotonic, banned
         self._reactor, self._tell, self._open = reactor, tell, open_channel
         self._ear: Ear | None = None
         self._group = -1
@@ -140,6 +153,8 @@ class RefusalsService(Service):
         """The rule of that number; None: there is none any more."""
         if (found := self._stages.get(number)) is not None:
             return found
+        if number == bans.NUMBER:
+            return self._of_ban(headers.source)
         host_at = self._running.registry.host_at
         for packed, direction in ((headers.destination, Direction.INGRESS), (headers.source, Direction.EGRESS)):
             host = host_at(packed)
@@ -147,6 +162,15 @@ class RefusalsService(Service):
             if own is not None:
                 return own
         return None
+
+    def _of_ban(self, source: bytes) -> Ruled:
+        """Who has banned somebody: the rule, if it is in force still, and what he is told to have done."""
+        found = self._banned(source)
+        if found is None:  # by hand, or it is over by now
+            return Ruled("alerts", "", "dropped")
+        cause, number = found
+        origin = "" if number is None else place(self._running.settings, f"alerts.rules.{number}") or ""
+        return Ruled(f"alerts.rules: signature {cause.signature} {cause.text}", origin, "dropped")
 
 
 def _of_stages(settings: Settings) -> Iterator[tuple[int, Ruled]]:

@@ -11,8 +11,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 
+from realmgw.config.nflog import Nflog
 from realmgw.datapath.batches import Elements
 from realmgw.datapath.elements import address
+from realmgw.datapath.policy import noted
 
 BANNED = ("banned", "banned6")
 """The sets."""
@@ -20,6 +22,9 @@ COUNTERS: Mapping[str, str] = {"banned": "dropped: from a client who is banned"}
 """Those that there are besides, where somebody can be banned."""
 KEPT = 65_536
 """So many may be banned at once, of each family."""
+_COUNTER, _ORIGIN = "banned", "alerts"
+NUMBER = noted.number(_COUNTER, _ORIGIN)
+"""Of what the rules drop, where that is told of (`noted`)."""
 _PREFIX = 8  # octets
 
 
@@ -29,29 +34,32 @@ def declared(*, ipv6: bool) -> Iterator[str]:
         yield f"set {name} {{ type {kind}; size {KEPT}; flags timeout; }}"
 
 
-def drops(*, ipv6: bool, where: str = "") -> list[str]:
+def drops(nflog: Nflog | None, *, ipv6: bool, where: str = "") -> list[str]:
     """The rules.
 
     Args:
+        nflog: What is told of; None: the kernel can not tell any.
         ipv6: Whether there is a set for IPv6.
         where: What selects packets from the WAN, where not all are.
     """
     begin = f"{where} " if where else ""
     by_family = ("ip saddr @banned", "ip6 saddr & ffff:ffff:ffff:ffff:: @banned6")[: 1 + ipv6]
-    return [f'{begin}{each} counter name "banned" drop' for each in by_family]
+    end = f'counter name "{_COUNTER}" drop comment "{_ORIGIN}"'
+    return list(noted.lines((f"{begin}{each} {end}" for each in by_family), nflog))
 
 
-def put_first(first_packet: list[str], forwarding: list[str], wan: str, *, ipv6: bool) -> None:
+def put_first(first_packet: list[str], forwarding: list[str], wan: str, nflog: Nflog | None, *, ipv6: bool) -> None:
     """Put the rules before all others of two chains.
 
     Args:
         first_packet: That of first packets from the WAN.
         forwarding: That of all that is forwarded, hook first.
         wan: Name of the interface towards the public Internet, quoted.
+        nflog: As for `drops`.
         ipv6: Whether there is a set for IPv6.
     """
-    first_packet[:0] = drops(ipv6=ipv6)
-    forwarding[1:1] = drops(ipv6=ipv6, where=f"iifname {wan}")
+    first_packet[:0] = drops(nflog, ipv6=ipv6)
+    forwarding[1:1] = drops(nflog, ipv6=ipv6, where=f"iifname {wan}")
 
 
 def elements(left: Mapping[bytes, float], *, ipv6: bool) -> tuple[Elements, ...]:

@@ -389,7 +389,7 @@ def _chains(ruleset: Ruleset) -> incoming.Chains:
         chains["outbound"] += leaving6.translated()
         chains[outbound6.WALL] = leaving6.wall()
     if ruleset.bans:
-        bans.put_first(chains["first_packet"], chains[forwarding.CHAIN], wan, ipv6=ipv6)
+        bans.put_first(chains["first_packet"], chains[forwarding.CHAIN], wan, ruleset.nflog, ipv6=ipv6)
     if ruleset.carrying is not None:
         ruleset.carrying.put_first(chains[forwarding.CHAIN], incoming.PASSES, ours)
     if ruleset.queue is not None:

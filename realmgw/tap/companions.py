@@ -77,7 +77,13 @@ class Companions:
         self.present = Present(synproxy.show, ground.wall, built(ground.wall()))
         metrics = MetricsService(ground.settings.metrics, GATEWAY, self.present.read, ground.reactor, ground.present)
         self.dashboard = _dashboard(ground)
-        self.before_dns = (synproxy, _neighbours(ground, allocator), webproxy, records, _refusals(ground, allocator))
+        self.before_dns = (
+            synproxy,
+            _neighbours(ground, allocator),
+            webproxy,
+            records,
+            _refusals(ground, allocator, alerts),
+        )
         forwarder = ForwarderService(dns.shared, ground.reactor, ground.telling("forwarder"))
         self.after_dns = (forwarder, alerts, self.portal, metrics, self.dashboard)
         self.commands: Mapping[str, Callable[..., Any]] = {
@@ -116,10 +122,10 @@ def _records(ground: Ground, allocator: Allocator, conntrack: Conntrack) -> Reco
     return RecordsService(ground.settings, path, sources, ground.reactor, ground.elsewhere, tell, ground.wall)
 
 
-def _refusals(ground: Ground, allocator: Allocator) -> RefusalsService:
-    """Writes down what rules have dropped or refused."""
+def _refusals(ground: Ground, allocator: Allocator, alerts: AlertsService) -> RefusalsService:
+    """Writes down what rules have dropped or refused, and what bans have."""
     decisions, tell = allocator.ledger.decisions, ground.telling("refusals")
-    return RefusalsService(ground.running, decisions, ground.present, ground.reactor, tell)
+    return RefusalsService(ground.running, decisions, ground.present, ground.reactor, tell, alerts.cause)
 
 
 def _in_turn(

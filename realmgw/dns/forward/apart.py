@@ -14,6 +14,7 @@ import pickle
 import signal
 import socket
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from json import dumps
@@ -49,6 +50,10 @@ BACK, FIRST = 3, 4
 """Which of its files is the way back, and which is the first of the LAN's sockets."""
 ROOM = 1 << 20  # octets
 """So much may be on the way back, if the kernel lets us."""
+MOST_WITHHELD = 32
+"""So many names that were not to be had are told in a report, the latest: again and again, since one may be missed."""
+MOST_CALLED = 100  # characters
+"""Of the name of a list, in a report."""
 MOST_SAID = 500  # characters
 """Of what is wrong, in a report."""
 
@@ -67,7 +72,8 @@ class Apart:
         self, reactor: Any, present: Callable[[], float], back: socket.socket, sockets: list[socket.socket]
     ) -> None:
         self._reactor, self._present, self._back, self._sockets = reactor, present, back, sockets
-        self._forwarding = Forwarding(reactor, present, None, self._hand_back)
+        self._withheld = deque[tuple[float, str, str, str]](maxlen=MOST_WITHHELD)
+        self._forwarding = Forwarding(reactor, present, None, self._note, self._hand_back)
         self._hearing = Hearing()
         self._server: _Server | None = None
         self._ports: list[Any] = []
@@ -123,6 +129,9 @@ class Apart:
         except BlockingIOError:  # who asks, asks again
             self.unreturned += 1
 
+    def _note(self, now: float, name: bytes, resolver: str, listed: str) -> None:
+        self._withheld.append((now, name.hex(), resolver, listed[:MOST_CALLED]))
+
     def rest(self) -> bool:
         """Read nothing; whether nobody waits for an answer."""
         for port in self._ports:
@@ -133,7 +142,8 @@ class Apart:
         """What the gateway is told."""
         lan = {} if self._server is None else {"lan": self._server.counts()}
         counts = {**lan, **self._forwarding.counts()}
-        return {"number": self.number, "counts": counts, "unreturned": self.unreturned}
+        own = {"number": self.number, "unreturned": self.unreturned, "withheld": [*self._withheld]}
+        return {**own, "counts": counts}
 
 
 class _Server(ViewServer):

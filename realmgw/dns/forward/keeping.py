@@ -69,7 +69,7 @@ class ForwarderService(Service):
         self._wait, self._heard, self._looked = FIRST_WAIT, 0.0, 0.0
         self._number = 0
         self._news: Iterator[tuple[Any, ...]] = iter(())
-        self._is_apart, self._said = False, 0
+        self._is_apart, self._said, self._noted = False, 0, 0.0
         self._counts: Mapping[str, Any] = {}
         self._before: Mapping[str, Any] = {}
         self._unreturned = self._unreturned_before = 0
@@ -206,6 +206,9 @@ class ForwarderService(Service):
         if self._child is None:
             return
         self._heard, self._counts, self._unreturned = self._reactor.seconds(), report["counts"], report["unreturned"]
+        news = [each for each in report["withheld"] if each[0] > self._noted]
+        for self._noted, name, resolver, listed in news:
+            self._shared.note(self._noted, bytes.fromhex(name), resolver, listed)
         count, said = report["said"]
         if count != self._said:
             self._said = count

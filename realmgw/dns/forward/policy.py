@@ -32,6 +32,8 @@ _CODES = {
 }
 _WILD = "*."
 
+Note = Callable[[float, bytes, str, str], object]
+"""Told what is not to be had: when (monotonic), the name in wire form, who asked, and what the list is called."""
 HostAt = Callable[[bytes], Host | None]
 """The host that has a packed address."""
 
@@ -95,10 +97,11 @@ class NamePolicy:
 
     Args:
         host_at: Finds out who asks; None: that is not known here, and what depends on it is for those who are careful.
+        note: See there; it only keeps that.
     """
 
-    def __init__(self, host_at: HostAt | None) -> None:
-        self._host_at = host_at
+    def __init__(self, host_at: HostAt | None, note: Note) -> None:
+        self._host_at, self._note = host_at, note
         self._lists: tuple[NameSet, ...] = ()
 
     def configure(self, lists: tuple[NameSet, ...]) -> None:
@@ -120,7 +123,7 @@ class NamePolicy:
             if not self._lists:
                 return part(asked)
             above = names.ancestors(asked.query.name)
-            response, is_personal = self._judged(above, asked.address)
+            response, is_personal = self._judged(above, asked)
             if response is not None:
                 return said(response)
             return (careful if is_personal else part)(asked)
@@ -134,7 +137,7 @@ class NamePolicy:
             for each in self._lists
         }
 
-    def _judged(self, above: list[bytes], address: str) -> tuple[Response | None, bool]:
+    def _judged(self, above: list[bytes], asked: Asked) -> tuple[Response | None, bool]:
         """The answer, if the name is not to be had; and whether that depends on who asks."""
         is_personal, host = False, None
         for each in self._lists:
@@ -144,13 +147,14 @@ class NamePolicy:
             if not each.is_for_all:
                 if self._host_at is None:
                     return None, True
-                host = host if is_personal else self._host_at(_packed(address))
+                host = host if is_personal else self._host_at(_packed(asked.address))
                 is_personal = True
                 if not each.holds_for(host):
                     continue
             each.counted += 1
             if verdict is Verdict.PASS:
                 return None, is_personal
+            self._note(asked.now, above[0], asked.address, each.rules.name)
             return _blocked(above[0], verdict, each.rules), is_personal
         return None, is_personal
 

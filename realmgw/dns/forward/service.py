@@ -17,7 +17,7 @@ from realmgw.dns.counts import Counts
 from realmgw.dns.forward.asking import Cancel, Event, Means
 from realmgw.dns.forward.chance import Chance
 from realmgw.dns.forward.forwarder import Forwarder
-from realmgw.dns.forward.policy import HostAt, NamePolicy, NameSet, compiling
+from realmgw.dns.forward.policy import HostAt, NamePolicy, NameSet, Note, compiling
 from realmgw.dns.forward.port import SocketMeans, Sockets
 from realmgw.dns.forward.repeated import Repeated
 from realmgw.dns.forward.stream import Streams
@@ -51,6 +51,7 @@ class Forwarding:
         reactor: The reactor.
         present: The present, in monotonic seconds.
         host_at: Finds out which subscriber asks; None: that is not known here.
+        note: Told which names lists have not let anybody have.
         careful: Answers questions where it depends on who asks whether there is an answer; None: the forwarder does.
 
     Attributes:
@@ -58,7 +59,12 @@ class Forwarding:
     """
 
     def __init__(
-        self, reactor: Any, present: Callable[[], float], host_at: HostAt | None, careful: Part | None = None
+        self,
+        reactor: Any,
+        present: Callable[[], float],
+        host_at: HostAt | None,
+        note: Note,
+        careful: Part | None = None,
     ) -> None:
         self._reactor = reactor
         self._streams = Streams(reactor)
@@ -69,7 +75,7 @@ class Forwarding:
         self._sockets = Sockets(reactor, self._streams, timed)
         means = Means(self._upstreams, self._sockets, self._waits.later, present, chance, self._events)
         self._forwarder = Forwarder(means)
-        self._policy = NamePolicy(host_at)
+        self._policy = NamePolicy(host_at, note)
         self._careful = careful or self._forwarder.forward
         self.answer = self._policy.before(self._forwarder.forward, self._careful)
 

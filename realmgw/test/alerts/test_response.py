@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.alerts import ours as whose
 from realmgw.alerts import recent
-from realmgw.alerts.bans import MINUTE, Bans
+from realmgw.alerts.bans import MINUTE, Bans, Cause
 from realmgw.alerts.eve import Alert, Flow
 from realmgw.alerts.ours import Ours, guarding, is_of
 from realmgw.alerts.response import Means, Response
@@ -54,6 +54,9 @@ def out_of() -> MemoryFlow:
     """A flow out of a host."""
     one, other = Direction(HOST, CLIENT, 6, 5000, 443), Direction(CLIENT, POOL, 6, 443, 40000)
     return MemoryFlow(Tracked(one, other, "established", True, True, 30, None, None))
+
+
+CAUSE = Cause(2034636, "ET EXPLOIT something", AlertRule((Action.BAN,)))
 
 
 class RecordingOpener:
@@ -291,12 +294,24 @@ class BansTests(SynchronousTestCase):
     def test_bans_end(self) -> None:
         """And how long each lasts is known meanwhile; of IPv6 it is the /64."""
         bans = Bans(Alerts(ban_time=10.0), lambda packed: False)
-        self.assertEqual(str(bans.add(CLIENT, 0.0)), "203.0.113.5/32")
-        self.assertEqual(str(bans.add(CLIENT6, 5.0)), "2001:db8::/64")
+        self.assertEqual(str(bans.add(CLIENT, 0.0, CAUSE)), "203.0.113.5/32")
+        self.assertEqual(str(bans.add(CLIENT6, 5.0, CAUSE)), "2001:db8::/64")
         self.assertIsNotNone(bans.refuses(CLIENT6[:-1] + b"\7", 6.0))
         bans.expire(10.0)
         self.assertEqual((len(bans), list(bans.left(10.0).values())), (1, [5.0]))
         self.assertIsNone(bans.refuses(CLIENT, 10.0))
+
+    def test_it_is_known_what_somebody_is_banned_for(self) -> None:
+        """The signature, and the rule while it is in force; of IPv6 whoever is in the /64; nothing of others."""
+        other = AlertRule((Action.END,))
+        bans = Bans(Alerts(rules=(other, CAUSE.rule)), lambda packed: False)
+        bans.add(CLIENT6, 0.0, CAUSE)
+        self.assertEqual(bans.cause(CLIENT6[:-1] + b"\7"), (CAUSE, 1))
+        self.assertIsNone(bans.cause(CLIENT))
+        bans.configure(Alerts(rules=(other,)))
+        self.assertEqual(bans.cause(CLIENT6), (CAUSE, None))
+        bans.expire(1e9)
+        self.assertIsNone(bans.cause(CLIENT6))
 
 
 class OursTests(SynchronousTestCase):

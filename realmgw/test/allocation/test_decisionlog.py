@@ -54,7 +54,7 @@ class WritingTests(SynchronousTestCase):
         scene.allocator.expire(now=100.0)
         scene.get(ONE, now=101.0)
         changes.forget(scene.allocator.ledger, [ONE.target], now=102.0)
-        *_, ended, _ = scene.allocator.ledger.decisions.logs()
+        *_, ended, _, _ = scene.allocator.ledger.decisions.logs()
         self.assertEqual([(number, name, how) for _, number, name, how in ended], [
             (2, ONE.name, End.LAPSED), (3, ONE.name, End.VOIDED)])  # fmt: skip
         self.assertEqual(ended[1][0], 102.0)
@@ -133,6 +133,7 @@ class DecisionLogTests(SynchronousTestCase):
             log.admit(float(number), number, "a.", flow, Way.CLAIM)
             log.end(float(number), 7, "a.", End.LAPSED)
             log.forbid(float(number), flow, "a rule")
+            log.withhold(float(number), b"\1a\0", "192.168.0.7", "ads")
 
     def times(self, log: DecisionLog, since: float | None = None) -> list[list[float]]:
         """When each was, of each kind."""
@@ -143,7 +144,7 @@ class DecisionLogTests(SynchronousTestCase):
         log = self.log(3)
         self.fill(log, 0, 5)
         self.fill(log, 5, 5)
-        self.assertEqual(self.times(log), [[], *[[2.0, 3.0, 4.0]] * 5])
+        self.assertEqual(self.times(log), [[], *[[2.0, 3.0, 4.0]] * 6])
         log.refuse(9.0, (CLIENT, NEIGHBOUR, TCP, 1, 80), Reason.LATE)
         self.assertEqual(self.times(log)[1:4], [[2.0, 3.0, 4.0], [2.0, 3.0, 4.0], [3.0, 4.0, 9.0]])
 
@@ -151,7 +152,7 @@ class DecisionLogTests(SynchronousTestCase):
         """Since a time, with what was then."""
         log = self.log(10)
         self.fill(log, 0, 5)
-        self.assertEqual(self.times(log, 3.0)[1:], [[3.0, 4.0]] * 5)
+        self.assertEqual(self.times(log, 3.0)[1:], [[3.0, 4.0]] * 6)
 
     def test_of_much_that_is_new_the_latest_is_told(self) -> None:
         """And how much there was, unless that was more than is kept."""
@@ -173,9 +174,9 @@ class DecisionLogTests(SynchronousTestCase):
         self.fill(decisions, 0, 4)
         for most, kept in ((2, [2.0, 3.0]), (0, []), (3, [])):
             scene.allocator.configure(Allocation(decisions=most))
-            self.assertEqual(self.times(decisions)[1:], [kept] * 5)
+            self.assertEqual(self.times(decisions)[1:], [kept] * 6)
         scene.allocator.configure(Allocation(decisions=0))
         scene.come(scene.get(ONE, now=0.0), now=0.1)
         self.fill(decisions, 0, 4)
-        self.assertEqual((self.times(decisions), decisions.number), ([[]] * 6, 1))
+        self.assertEqual((self.times(decisions), decisions.number), ([[]] * 7, 1))
         self.assertIs(scene.allocator.fresh.pinholes.ledger.decisions, decisions)

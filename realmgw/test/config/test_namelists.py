@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
+import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.document import Problems
-from realmgw.config.namelists import Verdict, reading
+from realmgw.config.namelists import Verdict, reading, standing
 from realmgw.config.settings import ListForm, NameList
 from realmgw.config.steps import finish
 
@@ -62,6 +63,17 @@ three_.example.net
         self.assertEqual(
             self.read(text), dict.fromkeys([*(f"{each}.example.net" for each in names), "*.example.com"], GONE)
         )
+
+    def test_says_where_a_name_stands(self) -> None:
+        """In the first line of those that have it, as it is by now; lines that are wrong are passed over."""
+        lines = "# ads", "0.0.0.0 one.example.net Two.example.net", "1.2.3.4 x.example.net", "two.example.net"
+        rules, text = NameList("one", PurePath("list"), self.form), "\n".join((*lines, "*.example.org", ""))
+        found = finish(standing(rules, text.encode(), {"two.example.net", "*.example.org", "x.example.net"}))
+        self.assertEqual(found, {"two.example.net": 2, "*.example.org": 5})
+        zone = attrs.evolve(rules, form=ListForm.RPZ)
+        text = f"$ORIGIN rpz.example.\n{HEAD}a.example.net CNAME .\n*.b.example.net.rpz.example. CNAME *.\n"
+        found = finish(standing(zone, text.encode(), {"a.example.net", "*.b.example.net"}))
+        self.assertEqual(found, {"a.example.net": 7, "*.b.example.net": 8})
 
     def test_passes_over_what_a_machine_says_of_itself(self) -> None:
         """As the heads of published lists do."""

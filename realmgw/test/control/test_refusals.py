@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw import config
 from realmgw.config.settings import Settings
 from realmgw.control.refusals import RefusalsService
+from realmgw.datapath import bans
 from realmgw.datapath.netlink import nflog
 from realmgw.datapath.policy import noted
 from realmgw.errors import RealmGatewayError
@@ -49,6 +52,14 @@ class Reactor:
         self.readers.remove(reader)
 
 
+@attrs.frozen
+class Cause:
+    """What somebody is banned for."""
+
+    signature: int = 2034636
+    text: str = "ET EXPLOIT something"
+
+
 class RefusalsTests(SynchronousTestCase):
     """A host at 192.0.2.2 with a rule."""
 
@@ -59,10 +70,11 @@ class RefusalsTests(SynchronousTestCase):
         self.made.reload()
         self.said = list[tuple[str, ...]]()
         self.channels = list[Channel | Exception]()
+        self.banned = dict[bytes, tuple[Cause, int | None]]()
         self.reactor, self.log = Reactor(), self.made.allocator.ledger.decisions
         self.service = RefusalsService(
             self.made.running, self.log, self.made.clock.seconds, self.reactor,
-            lambda lines: self.said.append(tuple(lines)), self.open,
+            lambda lines: self.said.append(tuple(lines)), self.cause, self.open,
         )  # fmt: skip
 
     def open(self, **_: Any) -> Channel:
@@ -71,6 +83,10 @@ class RefusalsTests(SynchronousTestCase):
         if isinstance(found, Exception):
             raise found
         return found
+
+    def cause(self, source: bytes) -> tuple[Cause, int | None] | None:
+        """What somebody is banned for."""
+        return self.banned.get(source)
 
     def settings(self, refused: int, group: int = 5) -> Settings:
         """So many are told."""
@@ -90,7 +106,7 @@ class RefusalsTests(SynchronousTestCase):
         self.assertEqual(channel.sent, [nflog.binding(6, 1)])
         [ear] = self.reactor.readers
         ear.doRead()
-        *_, forbidden = self.log.logs()
+        *_, forbidden, _ = self.log.logs()
         self.assertEqual([(each[1][3:], each[2].rule, each[2].verdict, each[2].host) for each in forbidden], [
             ((1025, 80), "admin, priority 3: shut", "dropped", "r.example.org."),
             ((1025, 80), "stage_flags", "dropped", ""),
@@ -100,6 +116,27 @@ class RefusalsTests(SynchronousTestCase):
         self.assertEqual(self.reactor.readers, [ear])
         self.service.stopService()
         self.assertEqual((self.reactor.readers, channel.is_closed), ([], True))
+
+    def test_of_who_is_banned_it_is_told_what_for(self) -> None:
+        """The signature, and where the rule is written that banned him; nothing of somebody who was banned by hand."""
+        alerts = "alerts:\n  udp: 127.0.0.1\n  rules:\n    - {actions: [end]}\n    - {actions: [ban]}\n"
+        self.made.path.write_text(self.made.path.read_text() + alerts)
+        settings = config.load(self.made.path)
+        line = self.made.path.read_text().splitlines().index("    - {actions: [ban]}") + 1
+        said = "alerts.rules: signature 2034636 ET EXPLOIT something"
+        for known, rule, origin in (
+            ((Cause(), 1), said, f"temp/realmgw.yaml:{line}"), ((Cause(), None), said, ""), (None, "alerts", ""),
+        ):  # fmt: skip
+            self.banned = {} if known is None else {ip_address("192.0.2.1").packed: known}
+            read = told(ipv4(17) + PORTS, bans.NUMBER)
+            self.channels = [Channel(refusal(1, 0), read, BlockingIOError())]
+            self.made.running.settings = attrs.evolve(self.settings(9), places=settings.places)
+            self.service.startService()
+            self.reactor.readers[0].doRead()
+            self.service.stopService()
+            *_, forbidden, _ = self.log.logs()
+            ruled = forbidden[-1][2]
+            self.assertEqual((ruled.rule, ruled.origin, ruled.verdict), (rule, origin, "dropped"))
 
     def test_says_when_the_group_is_not_to_be_had_and_tries_again(self) -> None:
         """With the next settings; and it is over when nobody wants to know any more."""

@@ -6,6 +6,7 @@ from ipaddress import ip_address
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.config.nflog import Nflog
 from realmgw.datapath import bans
 from realmgw.errors import RealmGatewayError
 from realmgw.test.datapath.test_service import OTHER, STRAY, DatapathServiceTestCase
@@ -35,6 +36,22 @@ class ElementsTests(SynchronousTestCase):
         self.assertEqual([line for each in made for line in each.commands("t")], [
             "add element inet t banned { 198.51.100.1 timeout 1000ms }",
             "delete element inet t banned { 198.51.100.1 }",
+        ])  # fmt: skip
+
+
+class DropsTests(SynchronousTestCase):
+    """The rules."""
+
+    def test_what_they_drop_is_told_of_by_their_number(self) -> None:
+        """Where refusals are; elsewhere, and where the kernel can not tell, it is only dropped."""
+        for nflog in (None, Nflog(refused=0)):
+            [rule] = bans.drops(nflog, ipv6=False)
+            self.assertEqual(rule, 'ip saddr @banned counter name "banned" drop comment "alerts"')
+        told = bans.drops(Nflog(refused=9), ipv6=True, where='iifname "wan0"')
+        end = f'counter name "banned" meta mark set {bans.NUMBER:#010x} goto refused_drop comment "alerts"'
+        self.assertEqual(told, [
+            f'iifname "wan0" ip saddr @banned {end}',
+            f'iifname "wan0" ip6 saddr & ffff:ffff:ffff:ffff:: @banned6 {end}',
         ])  # fmt: skip
 
 

@@ -160,7 +160,7 @@ class ReplacementTests(SynchronousTestCase):
             self.check_ends(text)
             self.assertEqual(text.count("flags timeout; }"), families)
             chains = ruleset.texts(made, Classes())
-            drops = bans.drops(ipv6=families == 2)
+            drops = bans.drops(made.nflog, ipv6=families == 2)
             self.assertEqual(list(chains["first_packet"][:families]), drops)
             self.assertEqual(list(chains["forwarding"][:families]), [f'iifname "wan0" {each}' for each in drops])
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.control.command.client import ask
+from realmgw.control.command.client import ask, follow
 from realmgw.test.kernel import requirements
 from realmgw.test.kernel.datapath_case import until
 from realmgw.test.kernel.realm_case import FIRST, SECOND, RealmTestCase
@@ -46,7 +46,9 @@ def syn(source: str, sport: int, destination: str, dport: int) -> bytes:
 class AlertTests(RealmTestCase):
     """A gateway that listens at a unix socket."""
 
-    settings: ClassVar = {"alerts": {"socket": "alerts.sock", "rules": RULES, "ban_time": 60}}
+    settings: ClassVar = {
+        "alerts": {"socket": "alerts.sock", "rules": RULES, "ban_time": 60}, "datapath": {"log": {"refused": 100}},
+    }  # fmt: skip
 
     def setUp(self) -> None:
         """Writes to the socket, where the gateway is, and lifts all bans afterwards."""
@@ -106,6 +108,10 @@ class AlertTests(RealmTestCase):
         """How many packets of theirs the kernel has dropped."""
         return int(ask(self.gateway.control, "status")["counts"]["kernel"]["banned"]["packets"])
 
+    def told(self, client: str) -> Any:
+        """What `realmgw log` has of packets of a client that were dropped."""
+        return [row for row in follow(self.gateway.control, "log", {"client": client, "refused": "1"}) if row]
+
     def test_who_is_banned_reaches_no_host_and_still_resolves_names(self) -> None:
         """His flow ends, another of his stands still, and what he begins is dropped; others, and DNS, go on."""
         bad, good = self.testbed.clients[1:3]
@@ -116,6 +122,11 @@ class AlertTests(RealmTestCase):
         another.send(b"Host: x\r\n\r\n")
         self.assertRaises(TimeoutError, another.recv, 99)
         self.assertGreater(self.dropped(), 0)
+        self.assertTrue(until(lambda: self.told(bad)))
+        [by] = self.told(bad)[-1]["by"]
+        self.assertRegex(
+            f"{by['key']} ({by['origin']})", rf"^alerts\.rules: signature {BAN} TEST \(.*/realmgw\.yaml:[0-9]+\)$"
+        )
         self.assertRaises(OSError, self.client, "one.gwa.demo", bad)
         self.client("one.gwa.demo", good)
         self.testbed.run("gwa", ["nft", "flush", "ruleset"])

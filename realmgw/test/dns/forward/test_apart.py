@@ -24,7 +24,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.dns import ForwardProcess
-from realmgw.dns.forward.apart import GRACE, MOMENT, Apart, Gateway
+from realmgw.daemon.child import LONGEST
+from realmgw.dns.forward.apart import GRACE, MOMENT, MOST_WITHHELD, Apart, Gateway
 from realmgw.dns.forward.keeping import ForwarderService
 from realmgw.dns.forward.telling import END, taken_back, told
 from realmgw.dns.port import DnsDatagrams
@@ -182,6 +183,16 @@ class HandingBackTests(SynchronousTestCase):
         self.assertTrue(0 < lost < 5000)
         self.assertEqual(taken_back(self.back.recv(2048)), (0, "192.0.2.7", 4000, message))
         self.assertEqual(self.apart.report()["counts"]["lan"]["queries"], 0)
+
+    def test_names_that_are_not_to_be_had_are_told(self) -> None:
+        """The latest of them, so often as there is a report; all of it fits into one, whatever it is."""
+        name = b"\x3f" + b"x" * 63
+        for number in range(MOST_WITHHELD + 1):
+            self.apart._note(float(number), name * 3 + b"\0", "fe80::7%" + "l" * 15, "ä" * 999)
+        for _ in range(2):
+            told = self.apart.report()["withheld"]
+            self.assertEqual([each[0] for each in told], list(range(1, MOST_WITHHELD + 1)))
+        self.assertLess(len(json.dumps(told)), LONGEST * 2 // 3)
 
     def test_nothing_is_read_while_rules_are_told(self) -> None:
         """From their beginning to their end."""

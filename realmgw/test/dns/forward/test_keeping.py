@@ -91,10 +91,11 @@ class KeepingTests(SynchronousTestCase):
     def setUp(self) -> None:
         """It runs, and was told the rules."""
         self.reactor, self.socket = LanReactor(), LanSocket()
-        self.shared = Shared(SETTINGS, (NameSet(LIST, {}, {}),))
+        self.shared = Shared(SETTINGS, (NameSet(LIST, {}, {}),), self.note)
         lan: Any = self.socket
         self.shared.sockets.append((lan, lan))
         self.told: tuple[str, ...] = ()
+        self.noted = list[Any]()
         self.service = ForwarderService(self.shared, self.reactor, self.tell)
 
     def tell(self, lines: Iterable[str]) -> None:
@@ -127,10 +128,24 @@ class KeepingTests(SynchronousTestCase):
         self.assertEqual(self.child.written[:1], b"\1")
         return [pickle.loads(news) for [news] in Frames().take(self.child.written[1:])]
 
-    def report(self, number: int, unreturned: int = 0, **counts: Any) -> None:
+    def note(self, *noted: Any) -> None:
+        """A name on a list was asked for."""
+        self.noted.append(noted)
+
+    def report(self, number: int, unreturned: int = 0, withheld: Any = (), **counts: Any) -> None:
         """The process does."""
-        said = {"number": number, "counts": counts, "unreturned": unreturned, "said": [0, ""]}
+        own = {"number": number, "unreturned": unreturned, "withheld": withheld, "said": [0, ""]}
+        said = {"counts": counts, **own}
         self.child.protocol.outReceived(json.dumps(said).encode() + b"\n")
+
+    def test_names_that_were_not_to_be_had_are_noted_once(self) -> None:
+        """However often they are told."""
+        self.start()
+        first, second = [7.25, "0161", "192.168.0.7", "ads"], [8.5, "0162", "192.168.0.8", "ads"]
+        self.report(1, withheld=[first])
+        self.report(1, withheld=[first, second])
+        self.report(1, withheld=[first, second])
+        self.assertEqual(self.noted, [(7.25, b"\1a", "192.168.0.7", "ads"), (8.5, b"\1b", "192.168.0.8", "ads")])
 
     def test_the_gateway_reads_until_the_other_one_goes_by_the_rules(self) -> None:
         """When they change as well; a report about former rules is none."""
@@ -234,7 +249,7 @@ class KeepingTests(SynchronousTestCase):
     def test_what_is_wrong_there_is_logged_here(self) -> None:
         """Once."""
         self.start()
-        said = {"number": 1, "counts": {}, "unreturned": 0, "said": [1, "KeyError: 7"]}
+        said = {"number": 1, "counts": {}, "unreturned": 0, "withheld": [], "said": [1, "KeyError: 7"]}
         for _ in range(2):
             self.child.protocol.outReceived(json.dumps(said).encode() + b"\n")
         self.assertEqual(self.service._said, 1)

@@ -14,6 +14,7 @@ from realmgw.config.namelists import Listed, Verdict
 from realmgw.config.settings import ListReason, NameList
 from realmgw.config.steps import finish
 from realmgw.dns.codec.message import Response
+from realmgw.dns.codec.names import to_wire
 from realmgw.dns.codec.wire import decode
 from realmgw.dns.forward.policy import BLOCKED_TTL, NamePolicy, compiling
 from realmgw.dns.lan import lan_view
@@ -36,7 +37,8 @@ class PolicyTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         """No list, and somebody who answers everything."""
         self.looked: list[bytes] = []
-        self.policy = NamePolicy(self.host_at)
+        self.noted: list[tuple[float, bytes, str, str]] = []
+        self.policy = NamePolicy(self.host_at, lambda *noted: self.noted.append(noted))
         self.passed: list[str] = []
         part = self.policy.before(lambda asked: self.answered("anybody"), lambda asked: self.answered("careful"))
         self.view = lan_view(make_settings(), table(), forward=part)
@@ -72,6 +74,23 @@ class PolicyTestCase(SynchronousTestCase):
         """It is."""
         self.assertEqual(self.ask(name, address).rcode(), dns.rcode.NXDOMAIN)
         self.assertEqual(self.passed, [])
+
+
+class NotedTests(PolicyTestCase):
+    """What is told of names that are not to be had."""
+
+    def test_each_that_is_not_to_be_had(self) -> None:
+        """Which name, who asked, and the list; nothing of names that may be had."""
+        rules = NameList("ads", FILE), NameList("school", FILE, groups=("school",))
+        self.configure((rules[0], {"ads.example.net": GONE}), (rules[1], {"*.games.example.net": EMPTY}))
+        self.ask("Ads.example.net.")
+        self.ask("x.games.example.net.", CHILD)
+        for address in (PARENT, GUEST):
+            self.ask("x.games.example.net.", address)
+        self.ask("example.net.")
+        self.assertEqual(self.noted, [
+            (0.0, to_wire("ads.example.net."), PARENT, "ads"), (0.0, to_wire("x.games.example.net."), CHILD, "school"),
+        ])  # fmt: skip
 
 
 class NameTests(PolicyTestCase):

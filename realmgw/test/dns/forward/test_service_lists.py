@@ -16,6 +16,7 @@ from twisted.internet import reactor, threads
 from realmgw.config import settings
 from realmgw.config.addresses import resolver
 from realmgw.config.steps import Steps, finish
+from realmgw.dns.codec.names import to_wire
 from realmgw.dns.service import DnsService
 from realmgw.errors import ConfigurationError
 from realmgw.subscribers.model import Host, Profile
@@ -119,3 +120,16 @@ class ListsTests(ServiceTestCase):
         self.assertIn(f"{self.school}:2:1: the file ends within a line", error)
         self.assertEqual(await self.tell("ads.example.net."), dns.rcode.NXDOMAIN)
         self.assertEqual(await self.tell("x.games.example.net.", str(LOOPBACK)), dns.rcode.NXDOMAIN)
+
+    async def test_what_nobody_had_is_noted(self) -> None:
+        """For `realmgw log`: the name, who asked, and the list; whichever process has answered."""
+        service = self.start()
+        await self.tell("ads.example.net.")
+        await self.tell("x.games.example.net.", str(LOOPBACK))
+        await self.tell("example.net.")
+        await self.counted(service)
+        *_, withheld = self.allocator.ledger.decisions.logs()
+        self.assertEqual(sorted(each[1:] for each in withheld), [
+            (to_wire("x.games.example.net."), str(LOOPBACK), "school"),
+            (to_wire("ads.example.net."), str(OTHER), "ads"),
+        ])  # fmt: skip
