@@ -35,8 +35,12 @@ class Cause:
 
 @attrs.frozen
 class _Ban:
+    """One of them."""
+
     until: float
+    """Its end, in monotonic seconds."""
     cause: Cause
+    """What it is for."""
 
 
 class Bans:

@@ -5,7 +5,7 @@ It tells how the decision came about by which the question would be answered (`D
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import attrs
 
@@ -75,13 +75,17 @@ class Question:
     """It has a client cookie, and those are given."""
 
 
-def explain_name(view: View, asked: Question, now: float) -> NameExplanation:
+def explain_name(
+    view: View, asked: Question, now: float, elsewhere: Callable[[bytes, str], str] | None = None
+) -> NameExplanation:
     """What a question for an address of a name comes to, before the allocator is asked.
 
     Args:
         view: Who is asked.
         asked: The question.
         now: The present, in monotonic seconds.
+        elsewhere: Tells what becomes of a name (wire form) in none of our zones that somebody on a LAN asks for; None:
+            it is refused.
 
     Raises:
         names.BadNameError: It is none.
@@ -89,7 +93,7 @@ def explain_name(view: View, asked: Question, now: float) -> NameExplanation:
     side = view.side(asked.address)
     if side is not view:
         begin = "its sender is on a LAN, where pool addresses lead nowhere: answered as there, and nothing is reserved"
-        found = explain_name(side, asked, now)
+        found = explain_name(side, asked, now, elsewhere)
         return attrs.evolve(found, steps=(begin, *found.steps))
     text, kind, proof = asked.name, asked.kind, asked.proof
     name = names.to_wire(text if text.endswith(".") else text + ".").lower()
@@ -98,7 +102,10 @@ def explain_name(view: View, asked: Question, now: float) -> NameExplanation:
     outcome, service, alias, challenge, _ = decision
     zone = view.table.zones.of(name)
     if zone is None:
-        outside = f"{text} lies in none of our zones", "refused: REFUSED"
+        begin = f"{text} lies in none of our zones"
+        if elsewhere is not None and view.near is None:
+            return NameExplanation((begin, elsewhere(name, asked.address)))
+        outside = begin, "refused: REFUSED"
         return NameExplanation(outside, response=view.decisions.response(name, kind, decision))
     steps = [f"it lies in our zone {names.to_text(zone.apex)}", *_one_of_many(asked.address, resolver)]
     if alias is not None:

@@ -239,7 +239,9 @@ class DnsService(service.Service):
             names.BadNameError: The name is none.
         """
         proof = Proof.TCP if tcp else Proof.COOKIE if cookie else Proof.NONE
-        return explain_name(self.wan.view, Question(name, resolver, kind, proof), self._monotonic())
+        asked = Question(name, resolver, kind, proof)
+        elsewhere = self._forwarding.explain if self._settings.dns.forward.resolvers else None
+        return explain_name(self.wan.view, asked, self._monotonic(), elsewhere)
 
     def counts(self) -> dict[str, object]:
         """What the views have counted since the start, and the forwarder, also in a process of its own."""

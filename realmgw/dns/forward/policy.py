@@ -137,8 +137,30 @@ class NamePolicy:
             for each in self._lists
         }
 
+    def explain(self, name: bytes, address: str) -> str:
+        """What lists say of a name that somebody asks for, in words; nothing is counted."""
+        found, _ = self._found(names.ancestors(name), address)
+        if found is None:
+            return "no list that holds for who asks has it: resolvers are asked"
+        rules, verdict = found[0].rules, found[1]
+        if verdict is Verdict.PASS:
+            return f"list {rules.name} ({rules.file}) says that it is had, whatever later ones say: resolvers are asked"
+        return f"list {rules.name} ({rules.file}) keeps it from who asks: {verdict.name}"
+
     def _judged(self, above: list[bytes], asked: Asked) -> tuple[Response | None, bool]:
         """The answer, if the name is not to be had; and whether that depends on who asks."""
+        found, is_personal = self._found(above, asked.address)
+        if found is None:
+            return None, is_personal
+        each, verdict = found
+        each.counted += 1
+        if verdict is Verdict.PASS:
+            return None, is_personal
+        self._note(asked.now, above[0], asked.address, each.rules.name)
+        return _blocked(above[0], verdict, each.rules), is_personal
+
+    def _found(self, above: list[bytes], address: str) -> tuple[tuple[NameSet, Verdict] | None, bool]:
+        """The list that decides, and how; and whether that depends on who asks."""
         is_personal, host = False, None
         for each in self._lists:
             verdict = each.verdict(above)
@@ -147,15 +169,11 @@ class NamePolicy:
             if not each.is_for_all:
                 if self._host_at is None:
                     return None, True
-                host = host if is_personal else self._host_at(_packed(asked.address))
+                host = host if is_personal else self._host_at(_packed(address))
                 is_personal = True
                 if not each.holds_for(host):
                     continue
-            each.counted += 1
-            if verdict is Verdict.PASS:
-                return None, is_personal
-            self._note(asked.now, above[0], asked.address, each.rules.name)
-            return _blocked(above[0], verdict, each.rules), is_personal
+            return (each, verdict), is_personal
         return None, is_personal
 
 

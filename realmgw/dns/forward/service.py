@@ -56,6 +56,7 @@ class Forwarding:
 
     Attributes:
         answer: Answers questions (a `view.Part`).
+        explain: Tells what lists say of a name; see `NamePolicy.explain`.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Forwarding:
         means = Means(self._upstreams, self._sockets, self._waits.later, present, chance, self._events)
         self._forwarder = Forwarder(means)
         self._policy = NamePolicy(host_at, note)
+        self.explain = self._policy.explain
         self._careful = careful or self._forwarder.forward
         self.answer = self._policy.before(self._forwarder.forward, self._careful)
 

@@ -57,7 +57,9 @@ class Cause:
     """What somebody is banned for."""
 
     signature: int = 2034636
+    """Its number."""
     text: str = "ET EXPLOIT something"
+    """What it is."""
 
 
 class RefusalsTests(SynchronousTestCase):

@@ -48,6 +48,18 @@ class ExplainTests(SynchronousTestCase):
             self.assertIn(said, self.explain(name).steps[-1])
         self.assertRaises(BadNameError, self.explain, "x" * 64)
 
+    def test_what_is_not_ours_is_explained_elsewhere(self) -> None:
+        """For who asks on a LAN, by the name in wire form; on the Internet it is refused; our own names are ours."""
+        near, asked = self.wan.near, Question("WWW.example.net", "192.168.0.7")
+        assert near is not None
+        elsewhere = lambda name, address: f"{name!r} {address}"  # noqa: E731 - shorter
+        found = explain_name(near, asked, 100.0, elsewhere)
+        self.assertEqual(found.steps[-1], "b'\\x03www\\x07example\\x03net\\x00' 192.168.0.7")
+        self.assertEqual(explain_name(near, asked, 100.0).steps[-1], "refused: REFUSED")
+        self.assertEqual(explain_name(self.wan, asked, 100.0, elsewhere).steps[-1], "refused: REFUSED")
+        own = explain_name(near, Question("nobody.example.org", "192.168.0.7"), 100.0, elsewhere)
+        self.assertIn("NXDOMAIN", own.steps[-1])
+
     def test_tells_the_challenge_and_why(self) -> None:
         """By the switches and by how it comes; of an alias, what comes after it."""
         for word, proof, challenge, goes_on in (

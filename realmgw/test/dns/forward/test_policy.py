@@ -93,6 +93,23 @@ class NotedTests(PolicyTestCase):
         ])  # fmt: skip
 
 
+class ExplainTests(PolicyTestCase):
+    """What lists say of a name, in words."""
+
+    def test_says_which_list_decides(self) -> None:
+        """As a question would be answered; nothing is counted or told of."""
+        allow = NameList("homework", FILE, allow=True, groups=("school",))
+        self.configure((allow, {"good.example.net": PASS}), (NameList("ads", FILE), {"*.example.net": EMPTY}))
+        for name, address, words in (
+            ("good.example.net.", CHILD, "list homework (list) says that it is had"),
+            ("good.example.net.", PARENT, "list ads (list) keeps it from who asks: NODATA"),
+            ("example.org.", CHILD, "no list that holds for who asks has it: resolvers are asked"),
+        ):
+            self.assertIn(words, self.policy.explain(to_wire(name), address))
+        self.assertEqual(self.noted, [])
+        self.assertEqual({each["decided"] for each in self.policy.counts().values()}, {0})  # type: ignore[index]
+
+
 class NameTests(PolicyTestCase):
     """Which names a list has."""
 
