@@ -27,7 +27,7 @@ from realmgw.dns.codec.message import MAX_MESSAGE
 from realmgw.dns.codec.wire import Type
 from realmgw.dns.counts import Counts
 from realmgw.dns.explain import NameExplanation, Question, explain_name
-from realmgw.dns.forward.policy import HostAt, NameSet, Note
+from realmgw.dns.forward.policy import HostAt, NameSet
 from realmgw.dns.forward.service import NO_FILES, Files, Forwarding, reading
 from realmgw.dns.forward.telling import together
 from realmgw.dns.guests import Guests
@@ -80,8 +80,8 @@ class Shared:
     """Those in force."""
     lists: tuple[NameSet, ...]
     """Names that are not to be had."""
-    note: Note
-    """Told which of them somebody has asked for."""
+    note: Callable[[bytes, str, str], object]
+    """Told which of them somebody has asked for: the name in wire form, who asked, and what the list is called."""
     sockets: list[tuple[Any, DnsDatagrams]] = attrs.field(factory=list)
     """The LAN's by UDP, each with its protocol, while they are bound."""
     changed: Callable[[], object] = _nobody_cares
@@ -143,7 +143,7 @@ class DnsService(service.Service):
         table = compile_table(settings.zones, directory)
         self._defences = Defences.of(settings, os.urandom, time.time, now=monotonic())
         self._defences.configure(settings, secrets.cookies, now=monotonic())
-        self._forwarding = Forwarding(clock, monotonic, host_at, note := allocator.ledger.decisions.withhold)
+        self._forwarding = Forwarding(clock, monotonic, host_at, withhold := allocator.ledger.decisions.withhold)
         self._forwarding.configure(settings, table, files := finish(reading(settings)))
         forward, counts = self._forwarding.answer, Counts()
         repeated, fast = self._forwarding.repeated(counts)
@@ -156,7 +156,7 @@ class DnsService(service.Service):
         self.updates.configure(settings, table, secrets.keys)
         self.update = UpdateServer(self.updates, lan_view(settings, table), settings.dns.update, clock, monotonic)
         self._ports: list[IListeningPort] = []
-        self.shared = Shared(settings, files.lists, note)
+        self.shared = Shared(settings, files.lists, lambda *said: withhold(monotonic(), *said))
         self._lan_networks, self._unseen = lan_networks, False
         self._looking = LoopingCall(self._look_around)
         self._looking.clock = clock

@@ -208,7 +208,7 @@ class ForwarderService(Service):
         self._heard, self._counts, self._unreturned = self._reactor.seconds(), report["counts"], report["unreturned"]
         news = [each for each in report["withheld"] if each[0] > self._noted]
         for self._noted, name, resolver, listed in news:
-            self._shared.note(self._noted, bytes.fromhex(name), resolver, listed)
+            self._shared.note(bytes.fromhex(name), resolver, listed)
         count, said = report["said"]
         if count != self._said:
             self._said = count

@@ -159,13 +159,13 @@ class DecisionLogTests(SynchronousTestCase):
         log = self.log(10)
         self.fill(log, 0, 5)
         for since, most, times, total in (
-            (2.0, 2, [3.0, 4.0], 15), (2.0, 9, [2.0, 3.0, 4.0], 15), (2.0, 0, [], 15), (5.0, 9, [], 0),
+            (2.0, 2, [3.0, 4.0], 18), (2.0, 9, [2.0, 3.0, 4.0], 18), (2.0, 0, [], 18), (5.0, 9, [], 0),
         ):  # fmt: skip
             logs, count = log.news(since, most)
-            self.assertEqual(([[each[0] for each in kind] for kind in logs[1:]], count), ([times] * 5, total))
+            self.assertEqual(([[each[0] for each in kind] for kind in logs[1:]], count), ([times] * 6, total))
         self.fill(log, 5, 20)
-        self.assertEqual([log.news(since, 1)[1] for since in (9.0, 11.0)], [None, 45])
-        self.assertEqual(self.log(0).news(0.0, 9), (([],) * 6, 0))
+        self.assertEqual([log.news(since, 1)[1] for since in (9.0, 11.0)], [None, 54])
+        self.assertEqual(self.log(0).news(0.0, 9), (([],) * 7, 0))
 
     def test_another_size_keeps_the_latest(self) -> None:
         """And none, nothing; ids go on."""
