@@ -10,7 +10,6 @@ from typing import Any
 from twisted.internet.defer import fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw import config
 from realmgw.allocation.decisionlog import End, Way
 from realmgw.allocation.reputation.requestors import ClientPrefix, Requestor
 from realmgw.config.settings import Allocation
@@ -19,7 +18,6 @@ from realmgw.control.commands import COMMANDS, CommandError, ExitStatus, checked
 from realmgw.control.decided import AT_ONCE, FOLLOWERS, Decided
 from realmgw.control.refusals import Ruled
 from realmgw.control.streaming import BEFORE, PERIOD, Stream
-from realmgw.dns.codec.names import to_wire
 from realmgw.errors import PlatformError, Reason
 from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, STRAY, TCP, service
 from realmgw.test.control.parts import TestGateway
@@ -356,36 +354,6 @@ class DecidedTests(SynchronousTestCase):
         for port, why in ((10, ["refused"]), (9, [])):
             answer = self.successResultOf(self.decided.flow(f"198.51.100.3:{port}", "192.0.2.1:80"))
             self.assertEqual([row["why"] for row in answer["decisions"]], why)
-
-    def test_tells_which_list_has_a_name(self) -> None:
-        """Where the list is named, and where the name, or one above it, stands in it; where it does not, the file."""
-        ads = self.made.folder / "ads.hosts"
-        ads.write_text("# ads\n0.0.0.0 one.example.net\n*.two.example.net\n")
-        lists = "  forward:\n    resolvers: [192.0.2.53]\n    lists:\n    - {name: ads, file: ads.hosts}\n"
-        head = self.made.path.read_text().partition("dns: ")[0]
-        self.made.path.write_text(f"{head}dns:\n  wan: {{listen: [192.0.2.1]}}\n{lists}")
-        self.made.running.settings = config.load(self.made.path)
-        now, place = self.made.clock.seconds(), self.made.folder.name
-        line = len(self.made.path.read_text().splitlines())
-        for name, listed in (("one", "ads"), ("x.y.two", "ads"), ("gone", "ads"), ("one", "former")):
-            self.log.withhold(now, to_wire(f"{name}.example.net."), "192.168.0.7", listed)
-        rows, key = (
-            self.rows(since="1s"),
-            f"by dns.forward.lists ({place}/realmgw.yaml:{line}), list ads ({place}/ads.hosts",
-        )
-        asked = "-             refused  192.168.0.7 asked for"
-        self.assertEqual([next(shown.line(row)).partition(" ")[2] for row in rows], [
-            f"{asked} one.example.net.: listed, {key}:2)", f"{asked} x.y.two.example.net.: listed, {key}:3)",
-            f"{asked} gone.example.net.: listed, {key})", f"{asked} one.example.net.: listed, by list former (default)",
-        ])  # fmt: skip
-        for given, told in (
-            ({"name": "two"}, 1), ({"refused": "1"}, 4), ({"resolver": OTHER}, 0), ({"resolver": "192.168.0.7"}, 4),
-            ({"client": "192.168.0.0/24"}, 4), ({"client": "198.51.100.4"}, 0),
-        ):  # fmt: skip
-            self.assertEqual(len(self.rows(since="1s", **given)), told, given)
-        self.assertEqual(self.successResultOf(self.decided.flow("192.168.0.7:1", "192.0.2.1:80"))["decisions"], [])
-        ads.unlink()
-        self.assertEqual(self.rows(since="1s")[0]["by"][1]["origin"], f"{place}/ads.hosts")
 
     def test_explains_a_flow(self) -> None:
         """By its addresses and ports as its first packet had them."""
