@@ -72,7 +72,7 @@ class RegisteredTests(LeaseTestCase):
         for each in done:
             self.successResultOf(each)
         self.assertEqual((len(judged), sum(turns)), (400, 400))
-        self.assertLessEqual(len(turns), 36)
+        self.assertLessEqual(len(turns), 52)
 
     def test_another_address_ends_the_flows_of_the_former_one(self) -> None:
         """And a host that goes loses its name and its flows; its index is kept while it moves."""
