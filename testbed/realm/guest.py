@@ -8,13 +8,14 @@ nothing is missing. A few that fail are run once more at the end, and that is to
 on an emulated processor seconds are short. What else there is to say goes to standard error. Status 0: at least one
 passed, and nothing failed; 1: something did.
 
-Hosts and gateways come from a fork server, but for the first of each, which shows that they start by themselves, too.
+Hosts and gateways come from a fork server: that they start by themselves, too, is seen by all tests elsewhere.
 """
 
 from __future__ import annotations
 
 import argparse
 import faulthandler
+import gc
 import subprocess
 import sys
 import time
@@ -45,21 +46,21 @@ WIDTH = 300
 
 
 class Starter:
-    """Starts programs: the first ones, and what is no Python program, in the usual way; all others by the server."""
+    """Starts Python programs by the fork server, all others in the usual way."""
 
     def __init__(self) -> None:
         """Makes the fork server: there must be no reactor yet."""
+        gc.disable()
         for module in PRELOADED:
             __import__(module)
+        gc.freeze()  # it would be looked through, and so copied, in each that is forked
+        gc.enable()
         self._fork_server = ForkServer()
-        self._started: set[str] = set()
 
     def start(self, argv: Sequence[str], **popen: Any) -> subprocess.Popen[bytes]:
         """See `subprocess.Popen`."""
-        what = " ".join(argv[1:3])
-        if argv[0] == sys.executable and (what in self._started or argv[1] == "-c"):
+        if argv[0] == sys.executable:
             return self._fork_server.start(argv, **popen)
-        self._started.add(what)
         return subprocess.Popen(list(argv), **popen)
 
 

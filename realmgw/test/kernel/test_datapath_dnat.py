@@ -9,6 +9,7 @@ from ipaddress import IPv4Address
 
 import attrs
 from twisted.internet.task import Clock
+from twisted.trial.unittest import SkipTest
 
 from realmgw.config.settings import Dnat
 from realmgw.datapath.apply import Kernel
@@ -197,6 +198,21 @@ class MarkdnatLastStepTests(DnatTestCase):
             with self.assertRaisesRegex(ConfigurationError, r"^far.example.: its address 10.0.0.1 is outside 192"):
                 self.testbed.call("gwa", refused)
         self.assertEqual(self.everything(), before)
+        self.decide()
+        self.assertTrue(self.reaches())
+
+
+class NativeQueueTests(DnatTestCase):
+    """A kernel that has nftables' own queue statement."""
+
+    def test_is_in_our_own_table(self) -> None:
+        """Nothing of ours is in iptables then, and a packet that is decided there comes to its host."""
+        if not self.applied.found.native_queue:
+            raise SkipTest("not on this kernel: nftables' own queue statement")
+        table = self.nft("list", "table", "inet", "realmgw")
+        self.assertIn(f"queue flags bypass to {self.settings.admission.queue}", table)
+        placed = self.testbed.run("gwa", ["iptables-save"])
+        self.assertEqual((placed.returncode, "NFQUEUE" in placed.stdout), (0, False), placed.stderr)
         self.decide()
         self.assertTrue(self.reaches())
 
