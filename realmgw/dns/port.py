@@ -35,7 +35,7 @@ UDP_TURN_BESIDE = 64  # octets
 """The same of views beside that of the WAN (one query or two), so that a LAN that asks a lot holds up nobody there."""
 UDP_TURN_UPDATES = 1024  # octets
 """The same of updates (seven or eight): each host that comes waits for its own, and `dns.update.rate` bounds them. They
-take as long as some twenty queries; with half as many, those who come wait for seconds where the gateway is busy."""
+take as long as a turn of queries; with half as many, those who come wait for seconds where the gateway is busy."""
 MAX_QUERY = 2048  # octets
 """The longest query by TCP."""
 MAX_OUTSTANDING = 100

