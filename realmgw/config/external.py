@@ -126,8 +126,8 @@ class LogFormat(enum.Enum):
 
 
 LOG_PARTS = (
-    "admission", "alerts", "allocation", "config", "control", "daemon", "dashboard", "datapath", "dns", "log",
-    "metrics", "portal", "records", "repository", "subscribers", "synnode", "synproxy", "tap", "twisted",
+    "admission", "alerts", "allocation", "control", "daemon", "dashboard", "datapath", "dns", "log",
+    "metrics", "portal", "records", "repository", "subscribers", "synnode", "synproxy", "system", "tap", "twisted",
     "webproxy",
 )  # fmt: skip
 """Who tells events: what the names of parts in `logging.levels` begin with."""
