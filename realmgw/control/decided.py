@@ -244,8 +244,8 @@ class Decided:
                         rows.append(self._row(each, known, []))
                         if len(rows) == stream.room:
                             break
-            if total != seen:
-                stream.leave_out(None if total is None else total - seen)
+            if total != seen:  # of those that were not looked at nobody knows who is meant, unless everybody is
+                stream.leave_out(total - seen if every and total is not None else None)
             for row in reversed(rows):
                 stream.tell(row)
 

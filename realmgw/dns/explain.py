@@ -76,7 +76,7 @@ class Question:
 
 
 def explain_name(
-    view: View, asked: Question, now: float, elsewhere: Callable[[bytes, str], str] | None = None
+    view: View, asked: Question, now: float, elsewhere: Callable[[bytes, int, str], str] | None = None
 ) -> NameExplanation:
     """What a question for an address of a name comes to, before the allocator is asked.
 
@@ -84,8 +84,8 @@ def explain_name(
         view: Who is asked.
         asked: The question.
         now: The present, in monotonic seconds.
-        elsewhere: Tells what becomes of a name (wire form) in none of our zones that somebody on a LAN asks for; None:
-            it is refused.
+        elsewhere: Tells what becomes of a name (wire form, type, who asks) in none of our zones that somebody on a LAN
+            asks for; None: it is refused.
 
     Raises:
         names.BadNameError: It is none.
@@ -104,7 +104,7 @@ def explain_name(
     if zone is None:
         begin = f"{text} lies in none of our zones"
         if elsewhere is not None and view.near is None:
-            return NameExplanation((begin, elsewhere(name, asked.address)))
+            return NameExplanation((begin, elsewhere(name, kind, asked.address)))
         outside = begin, "refused: REFUSED"
         return NameExplanation(outside, response=view.decisions.response(name, kind, decision))
     steps = [f"it lies in our zone {names.to_text(zone.apex)}", *_one_of_many(asked.address, resolver)]

@@ -211,9 +211,7 @@ class Asking:
 
     def begin(self) -> None:
         """Puts it to the first resolver; `done` is called later, and only once."""
-        first, self._put_times = self._order[0], 1
-        self._timer = self._means.later(self._schedule[0], self._waited)
-        self._put(first, first.resolver.name is not None)
+        self._next()
 
     def stop(self) -> None:
         """Ends it without an answer; `done` is not called."""

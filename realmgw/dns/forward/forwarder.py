@@ -11,7 +11,7 @@ from realmgw.config import settings
 from realmgw.dns.codec import names
 from realmgw.dns.codec.message import EDE, ExtendedError, InfoCode, Response, limit
 from realmgw.dns.codec.options import CLIENT_SUBNET
-from realmgw.dns.codec.wire import CD, RD, Query, Rcode, Type
+from realmgw.dns.codec.wire import CD, IN, QUESTION, RD, Query, Rcode, Type
 from realmgw.dns.counts import Count
 from realmgw.dns.forward.answers import ANSWERS, BadAnswerError, Reply
 from realmgw.dns.forward.asking import Asking, Event, Means, Question
@@ -125,6 +125,13 @@ class Forwarder:
         if not query.flags & RD:
             return said(Response(Rcode.REFUSED, error=ExtendedError(InfoCode.PROHIBITED, "recursion was not desired")))
         return self._join(asked, question, rules)
+
+    def explain(self, name: bytes, kind: int) -> str:
+        """What becomes of a question that is to be answered, in words; nothing is asked, and nothing counted."""
+        question = Question(name + QUESTION.pack(kind, IN), do=False, cd=False)
+        return (
+            "resolvers are asked" if self._kept_home(question) is None else "resolvers are never asked for such names"
+        )
 
     def _kept_home(self, question: Question) -> Response | None:
         """What is said of names that resolvers are not asked for."""

@@ -137,15 +137,15 @@ class NamePolicy:
             for each in self._lists
         }
 
-    def explain(self, name: bytes, address: str) -> str:
-        """What lists say of a name that somebody asks for, in words; nothing is counted."""
+    def explain(self, name: bytes, address: str) -> tuple[str, bool]:
+        """What lists say of a name that somebody asks for, in words; and whether it is to be had. Counts nothing."""
         found, _ = self._found(names.ancestors(name), address)
         if found is None:
-            return "no list that holds for who asks has it: resolvers are asked"
+            return "no list that holds for who asks has it", True
         rules, verdict = found[0].rules, found[1]
         if verdict is Verdict.PASS:
-            return f"list {rules.name} ({rules.file}) says that it is had, whatever later ones say: resolvers are asked"
-        return f"list {rules.name} ({rules.file}) keeps it from who asks: {verdict.name}"
+            return f"list {rules.name} ({rules.file}) says that it is had, whatever later ones say", True
+        return f"list {rules.name} ({rules.file}) keeps it from who asks: {verdict.name}", False
 
     def _judged(self, above: list[bytes], asked: Asked) -> tuple[Response | None, bool]:
         """The answer, if the name is not to be had; and whether that depends on who asks."""

@@ -56,7 +56,6 @@ class Forwarding:
 
     Attributes:
         answer: Answers questions (a `view.Part`).
-        explain: Tells what lists say of a name; see `NamePolicy.explain`.
     """
 
     def __init__(
@@ -77,7 +76,6 @@ class Forwarding:
         means = Means(self._upstreams, self._sockets, self._waits.later, present, chance, self._events)
         self._forwarder = Forwarder(means)
         self._policy = NamePolicy(host_at, note)
-        self.explain = self._policy.explain
         self._careful = careful or self._forwarder.forward
         self.answer = self._policy.before(self._forwarder.forward, self._careful)
 
@@ -85,6 +83,11 @@ class Forwarding:
         """What answers questions of a view that counts there, and its fast path."""
         repeated = Repeated(self._forwarder, counts, self._events)
         return self._policy.before(repeated.forward, self._careful), repeated.answer
+
+    def explain(self, name: bytes, kind: int, address: str) -> str:
+        """What a name (wire form) that somebody asks for comes to, in words; nothing is asked, and nothing counted."""
+        said, is_had = self._policy.explain(name, address)
+        return f"{said}: {self._forwarder.explain(name, kind)}" if is_had else said
 
     def configure(self, settings: Settings, table: ZoneTable, files: Files) -> None:
         """From the next query on, go by these."""

@@ -194,7 +194,7 @@ class DecidedTests(SynchronousTestCase):
     def test_says_when_more_was_decided_than_is_told(self) -> None:
         """To who follows: more than is looked at, or than is kept; it is said first, then the latest are told."""
         told: list[Any] = []
-        self.stream(refused="1", limit="0", follow="1").follow(told.append, lambda: None)
+        self.stream(limit="0", follow="1").follow(told.append, lambda: None)
         ((_, look),) = self.repeated.values()
         for many, missing in (
             (AT_ONCE, []), (AT_ONCE + 1, [1]), (self.log.most - 1, [self.log.most - 1 - AT_ONCE]),
@@ -229,6 +229,20 @@ class DecidedTests(SynchronousTestCase):
         stream.room = 3
         look()
         self.assertEqual(told, [])
+
+    def test_of_what_was_not_looked_at_nobody_knows_who_is_meant(self) -> None:
+        """Who follows some of it only is told that there may have been more, and not how much."""
+        told: list[Any] = []
+        stream = self.stream(refused="1", limit="0", follow="1")
+        stream.follow(told.append, lambda: None)
+        ((_, look),) = self.repeated.values()
+        for stream.room, many, expected in (
+            (3, 4, [{"left_out": None}, 1, 2, 3]), (0, 2, [{"left_out": None}]), (5, 2, [0, 1]), (0, 0, []),
+        ):  # fmt: skip
+            self.refuse(many)
+            look()
+            self.assertEqual([row.get("source_port", row) for row in told], expected)
+            told.clear()
 
     def test_a_row_that_is_told_knows_what_was_not(self) -> None:
         """A packet that comes late tells what its address had been told for, also if that answer was left out."""

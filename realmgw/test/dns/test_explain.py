@@ -52,9 +52,9 @@ class ExplainTests(SynchronousTestCase):
         """For who asks on a LAN, by the name in wire form; on the Internet it is refused; our own names are ours."""
         near, asked = self.wan.near, Question("WWW.example.net", "192.168.0.7")
         assert near is not None
-        elsewhere = lambda name, address: f"{name!r} {address}"  # noqa: E731 - shorter
+        elsewhere = lambda name, kind, address: f"{name!r} {kind:d} {address}"  # noqa: E731 - shorter
         found = explain_name(near, asked, 100.0, elsewhere)
-        self.assertEqual(found.steps[-1], "b'\\x03www\\x07example\\x03net\\x00' 192.168.0.7")
+        self.assertEqual(found.steps[-1], "b'\\x03www\\x07example\\x03net\\x00' 1 192.168.0.7")
         self.assertEqual(explain_name(near, asked, 100.0).steps[-1], "refused: REFUSED")
         self.assertEqual(explain_name(self.wan, asked, 100.0, elsewhere).steps[-1], "refused: REFUSED")
         own = explain_name(near, Question("nobody.example.org", "192.168.0.7"), 100.0, elsewhere)

@@ -100,12 +100,14 @@ class ExplainTests(PolicyTestCase):
         """As a question would be answered; nothing is counted or told of."""
         allow = NameList("homework", FILE, allow=True, groups=("school",))
         self.configure((allow, {"good.example.net": PASS}), (NameList("ads", FILE), {"*.example.net": EMPTY}))
-        for name, address, words in (
-            ("good.example.net.", CHILD, "list homework (list) says that it is had"),
-            ("good.example.net.", PARENT, "list ads (list) keeps it from who asks: NODATA"),
-            ("example.org.", CHILD, "no list that holds for who asks has it: resolvers are asked"),
+        for name, address, words, is_had in (
+            ("good.example.net.", CHILD, "list homework (list) says that it is had", True),
+            ("good.example.net.", PARENT, "list ads (list) keeps it from who asks: NODATA", False),
+            ("example.org.", CHILD, "no list that holds for who asks has it", True),
         ):
-            self.assertIn(words, self.policy.explain(to_wire(name), address))
+            told, had = self.policy.explain(to_wire(name), address)
+            self.assertIn(words, told)
+            self.assertIs(had, is_had)
         self.assertEqual(self.noted, [])
         self.assertEqual({each["decided"] for each in self.policy.counts().values()}, {0})  # type: ignore[index]
 

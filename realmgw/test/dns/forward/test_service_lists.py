@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,13 @@ import attrs
 import dns.message
 import dns.query
 import dns.rcode
-from twisted.internet import reactor, threads
+from twisted.internet import defer, reactor, threads
 
 from realmgw.config import settings
 from realmgw.config.addresses import resolver
 from realmgw.config.steps import Steps, finish
 from realmgw.dns.codec.names import to_wire
+from realmgw.dns.codec.wire import Type
 from realmgw.dns.service import DnsService
 from realmgw.errors import ConfigurationError
 from realmgw.subscribers.model import Host, Profile
@@ -60,6 +61,7 @@ class ListsTests(ServiceTestCase):
             reactor,
             time.monotonic,
             host_at={CHILD.address: CHILD}.get,
+            lan_networks=lambda _: defer.succeed((ip_network("127.0.0.0/8"),)),
         )
 
     async def tell(self, name: str, source: str = str(OTHER)) -> int:
@@ -95,6 +97,22 @@ class ListsTests(ServiceTestCase):
         counts: Any = await self.counted(service)
         self.assertEqual(counts["list ads"], {"names": 1, "decided": 3})
         self.assertEqual(counts["list school"], {"names": 1, "decided": 3})
+
+    async def test_says_what_a_name_comes_to(self) -> None:
+        """By lists, and by what is done with names that they say nothing of; nothing is asked, and nothing counted."""
+        service = self.start()
+        for name, kind, end in (
+            ("ads.example.net.", Type.A, f"list ads ({self.ads}) keeps it from who asks: NXDOMAIN"),
+            ("www.example.net.", Type.A, "no list that holds for who asks has it: resolvers are asked"),
+            ("printer.home.arpa.", Type.A, "has it: resolvers are never asked for such names"),
+            ("1.0.0.10.in-addr.arpa.", Type.PTR, "has it: resolvers are never asked for such names"),
+        ):
+            found = service.explain(name, str(OTHER), kind=kind)
+            self.assertTrue(found.steps[-1].endswith(end), (name, found.steps))
+        counts: Any = await self.counted(service)
+        self.assertEqual(
+            (self.upstream.asked[0], counts["list ads"]["decided"], counts["forward"]["special"]), (0, 0, 0)
+        )
 
     async def test_reload_changes_what_is_listed(self) -> None:
         """What was given within the same second, too."""
