@@ -77,6 +77,13 @@ class DecodeTests(SynchronousTestCase):
         self.assertRaises(MalformedError, decode, json.dumps({**SAID, "alert": [1]}).encode())
         self.assertIsNone(decode(json.dumps({**SAID, "alert": [1], "event_type": "flow"}).encode()))
 
+    def test_long_addresses_are_not_remembered(self) -> None:
+        """Else some thousand lines would fill the memory."""
+        before = eve._packed.cache_info().misses
+        self.assertRaises(MalformedError, decode, line(src_ip="1" * 65))
+        self.assertRaises(MalformedError, decode, line(dest_ip="1" * 65))
+        self.assertEqual(eve._packed.cache_info().misses, before)
+
     @given(st.ip_addresses().map(str) | st.from_regex(r"[0-9]{1,3}(\.[0-9 +]{0,4}){1,4}", fullmatch=True))
     def test_addresses_are_read_as_everybody_reads_them(self, text: str) -> None:
         """However fast; a number with a zero before it is none."""

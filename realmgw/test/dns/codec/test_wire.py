@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from typing import Any
+from unittest import mock
 
 import dns.edns
 import dns.exception
@@ -46,6 +47,27 @@ def queries(draw: st.DrawFn) -> bytes:
             dns.edns.GenericOption(str(code), b"x" * code) for code in draw(st.lists(st.integers(40, 60)))
         ]
     return bytes(dns.message.make_query(name, kind, **options).to_wire(max_size=65535))
+
+
+class UsualTests(SynchronousTestCase):
+    """Queries that are read in one go."""
+
+    def read(self, octets: bytes) -> object:
+        """What is read, or what is wrong."""
+        try:
+            return wire.decode(octets)
+        except wire.BadQueryError as error:
+            return str(error), error.query, error.rcode
+
+    def test_each_octet_counts(self) -> None:
+        """Whichever one is another, or too much, it is read as it is where every query is read in the other way."""
+        for octets in (message(), message(QUESTION + OPT, (1, 0, 0, 1))):
+            changed = [octets, octets[:-1], octets + b"\0"]
+            for at in range(len(octets)):
+                changed += [octets[:at] + bytes((value,)) + octets[at + 1 :] for value in (0, 1, 0x80, 0xFF)]
+            usual = [*map(self.read, changed)]
+            with mock.patch.object(wire, "_usual", return_value=None):
+                self.assertEqual([*map(self.read, changed)], usual)
 
 
 class DecodeTests(SynchronousTestCase):

@@ -200,6 +200,17 @@ class PlainTests(SynchronousTestCase):
         if reply is not None:
             self.assertEqual(reply, _read(whole, question()))
 
+    def test_each_octet_counts(self) -> None:
+        """Whichever one is another: it is not plain, or says the same by either way."""
+        for edns in EDNS:
+            octets = message(f"{NAME} 5 IN A 198.51.100.7", **edns)
+            for at in {*range(2, len(octets))} - {*range(12, 12 + len(question()))}:
+                for value in {0, 1, 0x80, 0xFF} - {octets[at]}:
+                    changed = octets[:at] + bytes((value,)) + octets[at + 1 :]
+                    reply = _plain(changed, question())
+                    if reply is not None:
+                        self.assertEqual(reply, _read(changed, question()), (at, value))
+
     def test_of_the_root(self) -> None:
         """Its name is shorter than what would lead to it."""
         root = b"\0\0\1\0\1"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 
+import attrs
 import dns.edns
 import dns.flags
 import dns.message
@@ -101,6 +102,22 @@ class QueryTests(AskingTestCase):
         self.assertEqual(self.sent[-1].query.options[0].to_wire(), cookie)
         self.sent[-1].say(*RECORD)
         self.assertEqual(self.elsewhere.events[Event.WRONG], 1, "who knows cookies and shows none is somebody else")
+
+    def test_what_one_question_says_no_other_one_does(self) -> None:
+        """Of the OPT record that is the same of most questions; a cookie that a resolver gave meanwhile is in it."""
+        subnet = dns.edns.ECSOption("198.51.100.0", 24)
+        self.begin(ONE)
+        [upstream] = self.elsewhere.means.upstreams.all
+        also = attrs.evolve(QUESTION, options=((int(subnet.otype), bytes(subnet.to_wire() or b"")),))
+        other = attrs.evolve(QUESTION, do=not QUESTION.do)
+        for server in (b"serverside", b"otherside!"):
+            upstream.learn(upstream.client_cookie + server)
+            for question in (also, QUESTION, other, also, other, QUESTION):
+                Asking(question, SCHEDULE, self.elsewhere.means, lambda _reply, _why: None).begin()
+                query = self.sent[-1].query
+                self.assertEqual([*query.options[:-1]], [subnet] if question is also else [])
+                self.assertEqual(query.options[-1].to_wire(), upstream.client_cookie + server)
+                self.assertEqual(bool(query.ednsflags & dns.flags.DO), question.do)
 
     def test_a_resolver_that_knows_cookies_no_more(self) -> None:
         """By TCP, where nobody can forge that, it is found out; from then on it is believed by UDP again."""
