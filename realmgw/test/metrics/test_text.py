@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.config.distribution import Distribution
 from realmgw.config.steps import finish
 from realmgw.metrics.declared import at, counter, gauge, histogram, info, state
-from realmgw.metrics.text import Format, Writer, chosen
+from realmgw.metrics.text import VALUES, Format, Writer, chosen
 
 OPEN = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
 """What a Prometheus says that it takes."""
@@ -98,10 +98,29 @@ class WritingTests(SynchronousTestCase):
         })  # fmt: skip
 
     def test_others_have_their_turn_meanwhile(self) -> None:
-        """After each metric, however many there are."""
+        """After each metric, however many there are, and after a few values of one that has many."""
         many = tuple(gauge(f"g{number}", "G.", at("open")) for number in range(100))
         steps = Writer(many).writing(TREE, chosen(""))
         self.assertGreater(sum(1 for _ in steps), 100)
+        tree = {**TREE, "asked": {f"face{number}": number for number in range(10 * VALUES)}}
+        for accept, parse in (("", samples), (OPEN, lambda text: samples(text, parsed_open))):
+            writer, octets = Writer(METRICS), list[int]()
+            wanted = chosen(accept)
+            for _ in range(2):
+                steps = writer.writing(tree, attrs.evolve(wanted, encode=self._measuring(wanted, octets)))
+                self.assertGreater(sum(1 for _ in steps), 10)
+            self.assertLess(max(octets[1:]), 100 * VALUES)
+            told = finish(writer.writing(tree, wanted))
+            self.assertEqual(told.count(b"# TYPE realmgw_asked"), 1)
+            found = {value for (name, _), value in parse(told).items() if name == "realmgw_asked_total"}
+            self.assertEqual(found, {*range(10 * VALUES)})
+
+    def _measuring(self, wanted: Format, octets: list[int]) -> Any:
+        def encode(collected: Any) -> bytes:
+            octets.append(len(text := wanted.encode(collected)))
+            return text
+
+        return encode
 
     def test_numbers_are_put_into_what_was_written_before(self) -> None:
         """It is the same text as if all of it were written anew, whatever has changed: numbers, labels, texts."""
