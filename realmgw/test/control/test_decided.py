@@ -193,9 +193,7 @@ class DecidedTests(SynchronousTestCase):
 
     def test_says_when_more_was_decided_than_is_told(self) -> None:
         """To who follows: more than is looked at, or than is kept; it is said first, then the latest are told."""
-        told: list[Any] = []
-        self.stream(limit="0", follow="1").follow(told.append, lambda: None)
-        ((_, look),) = self.repeated.values()
+        told, _, look = self.following()
         for many, missing in (
             (AT_ONCE, []), (AT_ONCE + 1, [1]), (self.log.most - 1, [self.log.most - 1 - AT_ONCE]),
             (self.log.most + 1, [None]), (0, []),
@@ -207,6 +205,14 @@ class DecidedTests(SynchronousTestCase):
             self.assertEqual(ports, list(range(max(0, many - AT_ONCE), many)))
             told.clear()
 
+    def following(self, **given: str) -> tuple[list[Any], Stream, Callable[[], object]]:
+        """What is told to one who follows, his stream, and what looks for what is new."""
+        told: list[Any] = []
+        stream = self.stream(limit="0", follow="1", **given)
+        stream.follow(told.append, lambda: None)
+        ((_, look),) = self.repeated.values()
+        return told, stream, look
+
     def refuse(self, many: int) -> None:
         """So many packets, from one port after the other; then a period passes."""
         for port in range(many):
@@ -215,10 +221,7 @@ class DecidedTests(SynchronousTestCase):
 
     def test_no_more_is_made_than_there_is_room_for(self) -> None:
         """In each period the latest; of the others it is only told how many there were, also while there is no room."""
-        told: list[Any] = []
-        stream = self.stream(limit="0", follow="1")
-        stream.follow(told.append, lambda: None)
-        ((_, look),) = self.repeated.values()
+        told, stream, look = self.following()
         for stream.room, expected in ((3, [{"left_out": 497}, 497, 498, 499]), (0, [{"left_out": 500}])):
             self.refuse(500)
             before = self.dated
@@ -232,10 +235,7 @@ class DecidedTests(SynchronousTestCase):
 
     def test_of_what_was_not_looked_at_nobody_knows_who_is_meant(self) -> None:
         """Who follows some of it only is told that there may have been more, and not how much."""
-        told: list[Any] = []
-        stream = self.stream(refused="1", limit="0", follow="1")
-        stream.follow(told.append, lambda: None)
-        ((_, look),) = self.repeated.values()
+        told, stream, look = self.following(refused="1")
         for stream.room, many, expected in (
             (3, 4, [{"left_out": None}, 1, 2, 3]), (0, 2, [{"left_out": None}]), (5, 2, [0, 1]), (0, 0, []),
         ):  # fmt: skip
@@ -246,10 +246,7 @@ class DecidedTests(SynchronousTestCase):
 
     def test_a_row_that_is_told_knows_what_was_not(self) -> None:
         """A packet that comes late tells what its address had been told for, also if that answer was left out."""
-        told: list[Any] = []
-        stream = self.stream(limit="0", follow="1")
-        stream.follow(told.append, lambda: None)
-        ((_, look),) = self.repeated.values()
+        told, stream, look = self.following()
         stream.room = 1
         group = self.made.allocator.groups.of(RESOLVER)
         for asked, address in ((TWO, self.one), (ONE, self.two)):
@@ -263,9 +260,7 @@ class DecidedTests(SynchronousTestCase):
     def test_nothing_is_lost_where_nothing_is_kept(self) -> None:
         """Who follows then is told nothing."""
         self.log.configure(Allocation(decisions=0))
-        told: list[Any] = []
-        self.stream(limit="0", follow="1").follow(told.append, lambda: None)
-        ((_, look),) = self.repeated.values()
+        told, _, look = self.following()
         self.made.clock.advance(PERIOD)
         look()
         self.assertEqual(told, [])
