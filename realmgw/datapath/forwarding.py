@@ -12,7 +12,7 @@ import attrs
 from realmgw.config.settings import Address, Forward, Settings, UnknownHosts, Verdict
 from realmgw.datapath.guests import Guests
 from realmgw.datapath.incoming import IS_ADMITTED, PASSES
-from realmgw.datapath.outbound6 import WITH_PORTS, Leaving
+from realmgw.datapath.outbound6 import WITH_PORTS, Leaving, clamp
 from realmgw.datapath.policy.classes import ALLOWED, OUT
 
 CHAIN = "forwarding"
@@ -50,6 +50,7 @@ def rules(
     from_pool = f"iifname {wan} oifname {lan} ct status dnat ct original ip daddr @pool"
     return [
         _HOOK,
+        clamp(ours),  # in this chain, since one more costs each packet about as much as a rule
         PASSES,
         *(_others(wan, lan, ours) if forward.others is Verdict.ACCEPT else ()),
         *families.guests.forwarded(lan),  # what was a flow of theirs once is refused, too

@@ -27,8 +27,6 @@ COUNTERS: Mapping[str, str] = {
 """Named counters, with what each counts."""
 WALL = "leaving6"
 """The name of the chain that no private source passes."""
-CLAMP = "segments"
-"""The name of the chain that keeps segments of TCP to the path's MTU."""
 PUBLIC = "2000::/3"
 """Global unicast addresses, as far as they are given out (RFC 4291, 2.4)."""
 WITH_PORTS = "{ tcp, udp, dccp, sctp, udplite }"
@@ -112,19 +110,17 @@ def prefixes(settings: Settings) -> Iterator[tuple[Network, Network]]:
             yield each.inside, each.outside
 
 
-def clamp(ours: str) -> list[str]:
-    """The chain that has both sides of a connection send segments that fit where they go, hook first.
+def clamp(ours: str) -> str:
+    """The rule that has both sides of a connection send segments that fit where they go.
 
-    Without it, they learn that by an ICMP error for each connection, if nobody on the way keeps it from them.
+    The answer to a SYN, which belongs to a flow that goes on, has to meet it, too. Without it, they learn that by an
+    ICMP error for each connection, if nobody on the way keeps it from them.
 
     Args:
         ours: The gateway's interfaces, as a set.
     """
-    return [
-        "type filter hook forward priority mangle; policy accept;",
-        # Packets of flows that go on are told by their flags: two sets of interfaces cost each of them more.
-        f"tcp flags syn iifname {ours} oifname {ours} tcp option maxseg size set rt mtu",
-    ]
+    # Packets of flows that go on are told by their flags: two sets of interfaces cost each of them more.
+    return f"tcp flags syn iifname {ours} oifname {ours} tcp option maxseg size set rt mtu"
 
 
 def _span(network: Network) -> str:

@@ -378,7 +378,6 @@ def _chains(ruleset: Ruleset) -> incoming.Chains:
         **guests.chains(lan),
         **incoming.own_sockets(wan, lan, ipv6=ipv6),
         forwarding.CHAIN: forwarding.rules(ruleset.interfaces, ruleset.forward, way, drop=refused, invalid=invalid),
-        outbound6.CLAMP: outbound6.clamp(ours),
         "outbound": forwarding.outbound(wan, lan, ruleset.outbound, ruleset.outbound_ports),
         **noted.chains(ruleset.nflog),
     }

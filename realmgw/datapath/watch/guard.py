@@ -5,6 +5,9 @@
 it; the machine is open only where both are gone. The guard says no to what our table would not let through either, and
 keeps conntrack and its translations at work, so that established flows live on while our table is put back.
 
+What is forwarded meets one chain of it, behind the translation: all that is asked of it is asked there at once. What
+conntrack has no entry of has no status either, so it is dropped by its state.
+
 A saved ruleset that has it (`nft list ruleset`) can not be loaded while the gateway runs.
 """
 
@@ -34,13 +37,14 @@ def guard_rules(ruleset: Ruleset) -> str:
     """The transaction that puts the guard in place, whether there was one of ours or not."""
     name = guard_table(ruleset.table)
     wan, lan, _ = ruleset.interfaces
-    inwards, sets = f"iifname {wan} oifname {lan}", "\n\t".join(ruleset.pool_sets)
+    inwards, outwards = f"iifname {wan} oifname {lan}", f"iifname {lan} oifname {wan}"
+    sets = "\n\t".join(ruleset.pool_sets)
     at_pool = "\n\t\t".join(f"{each} goto refused" for each in ruleset.to_pools[: 1 + ruleset.ipv6])
     by = (f"{inwards} meta nfproto ipv6 {each} accept\n\t\t" for each in (IS_ADMITTED, "ct status confirmed"))
     pinholes = "".join(by) if ruleset.ipv6 else ""
     of_proxy = [] if ruleset.proxied is None else ruleset.proxied.guarded(lan)
     proxied = "\n\tchain proxy_sends {\n\t\t" + "\n\t\t".join(of_proxy) + "\n\t}" if of_proxy else ""
-    private6 = "" if ruleset.leaving6 is None else f"\n\t\t{ruleset.leaving6.private} drop"
+    private6 = "" if ruleset.leaving6 is None else f"{ruleset.leaving6.private} drop\n\t\t"
     return f"""table inet {name} {{
 	flags owner
 }}
@@ -57,11 +61,6 @@ table inet {name} {{
 		type filter hook prerouting priority dstnat + 30; policy accept;
 		{at_pool}
 	}}
-	chain forwarding {{
-		type filter hook forward priority filter + 1; policy accept;
-		{PASSES}
-		{pinholes}{inwards} ct status ! dnat drop
-	}}
 	chain translations {{
 		type nat hook prerouting priority dstnat + 20; policy accept;
 	}}
@@ -70,7 +69,11 @@ table inet {name} {{
 	}}
 	chain leaving {{
 		type filter hook postrouting priority srcnat + 30; policy accept;
-		ct state new iifname {lan} oifname {wan} meta nfproto ipv4 ct status ! snat drop{private6}
+		{private6}{PASSES}
+		{pinholes}{inwards} ct status ! dnat drop
+		{inwards} ct state invalid,untracked drop
+		{outwards} meta nfproto ipv4 ct state new ct status ! snat drop
+		{outwards} ct state invalid drop
 	}}{proxied}
 }}
 """

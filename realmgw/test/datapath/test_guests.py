@@ -62,7 +62,7 @@ class RulesTests(SynchronousTestCase):
             (UnknownHosts.GUEST, "jump guest_out"),
         ):
             self.text = ruleset.replacement(rules(how, ONE), [])
-            _, established, four, six, invalid, *_ = self.chain("forwarding")
+            _, _, established, four, six, invalid, *_ = self.chain("forwarding")
             self.assertEqual(established, "ct state established,related accept")
             self.assertEqual(four, f'iifname {{ "lan0", "lan1.7" }} ip saddr != @subscribers {end}')
             self.assertEqual(six, f'iifname {{ "lan0", "lan1.7" }} ip6 saddr != @subscribers6 {end}')

@@ -50,7 +50,7 @@ class CarryingTests(SynchronousTestCase):
         self.assertIn(
             'flowtable carried { hook ingress priority filter; devices = { "wan0", "lan0", "lan1" }; counter; }', made
         )
-        self.assertIn(f"policy drop;\n\t\t{RULE.format('')}\n\t\tct state established,related accept\n", made)
+        self.assertIn(f"rt mtu\n\t\t{RULE.format('')}\n\t\tct state established,related accept\n", made)
         self.assertEqual(made.count("flow add"), 1)
 
     def test_an_interface_that_is_not_there_keeps_nothing_from_being_placed(self) -> None:

@@ -232,8 +232,9 @@ class ReplacementTests(SynchronousTestCase):
     def test_segments_are_kept_to_the_path(self) -> None:
         """Of both families, in both directions, before what is established passes."""
         sides = r"iifname \{[^}]*\} oifname \{[^}]*\}"
-        self.assertRegex(self.text, f"tcp flags syn {sides} tcp option maxseg size set rt mtu")
-        self.assertIn("type filter hook forward priority mangle;", self.text)
+        hook = "type filter hook forward priority filter; policy drop;"
+        rule = f"tcp flags syn {sides} tcp option maxseg size set rt mtu"
+        self.assertRegex(self.text, rf"\t{hook}\n\t\t{rule}\n\t\tct state established,related accept\n")
 
     def test_comments_fit_the_kernel(self) -> None:
         """A comment has at most 128 octets."""

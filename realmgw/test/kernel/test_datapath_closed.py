@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+from realmgw.test.admission.packets import ipv4, tcp
 from realmgw.test.kernel.datapath_case import must, until
 from realmgw.test.kernel.realm_case import FIRST
 from realmgw.test.kernel.watch_case import WatchTestCase
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
-    from testbed.realm.topology import GATEWAY, ON_LINK
+    from testbed.realm.topology import CLIENT, GATEWAY, GATEWAY_LAN, ON_LINK, ROUTER_WAN
 
 
 class ClosedTests(WatchTestCase):
@@ -73,6 +76,36 @@ class ClosedTests(WatchTestCase):
         self.assertGreater(sent[0], 1000)
         for listening in (private, own):
             self.assertRaises(BlockingIOError, listening.recv, 99)
+
+    def test_what_conntrack_has_no_entry_of_passes_neither_way(self) -> None:
+        """Segments of no flow, and with a checksum that is none: they have a state, and no status."""
+        listening = self.raw("test_gwa"), self.raw("router")
+        ways = ("public", CLIENT, FIRST), ("test_gwa", FIRST, ROUTER_WAN)
+        segments = [tcp(4000, 80, flags=flags) for flags in (0x10, 0x03, 0x14)]
+        os.kill(self.gateway.pid, signal.SIGSTOP)
+        try:
+            self.shell("nft flush ruleset")
+            for namespace, source, destination in ways:
+                sending = self.raw(namespace, socket.IPPROTO_RAW)
+                for segment in segments:
+                    packet = ipv4(
+                        6, segment, source=socket.inet_aton(source), destination=socket.inet_aton(destination)
+                    )
+                    sending.sendto(packet, (destination, 0))
+            must(self.testbed, "test_gwa", ["ping", "-c1", GATEWAY_LAN])  # whatever was sent before has come by now
+            for each in listening:
+                self.assertRaises(BlockingIOError, each.recv, 99)
+        finally:
+            os.kill(self.gateway.pid, signal.SIGCONT)
+        self.assertEqual(self.fetch(), FIRST)
+
+    def raw(self, namespace: str, protocol: int = socket.IPPROTO_TCP) -> socket.socket:
+        """A raw socket that waits for nothing."""
+        with self.testbed.inside(namespace):
+            made = socket.socket(socket.AF_INET, socket.SOCK_RAW, protocol)
+        self.addCleanup(made.close)
+        made.setblocking(False)
+        return made
 
     def test_established_flows_live_on(self) -> None:
         """A download goes on through all of it."""

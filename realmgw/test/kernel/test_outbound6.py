@@ -340,7 +340,7 @@ class Nat66Tests(OutboundTestCase):
 
 
 class SegmentTests(OutboundTestCase):
-    """The chain `segments`."""
+    """How large segments are."""
 
     def test_both_sides_are_told_what_fits(self) -> None:
         """Where the WAN's MTU is smaller; of either family."""
