@@ -123,7 +123,8 @@ AROUND = (
         *by(
             "reason",
             "webproxy",
-            "http_malformed http_unknown tls_malformed tls_unknown tls_nameless misdirected too_many hosts_unreachable",
+            "http_malformed http_unknown tls_malformed tls_unknown tls_hidden tls_nameless misdirected too_many "
+            "hosts_unreachable",
         ),
     ),
     counter(

@@ -32,6 +32,8 @@ CHECKED = {(way, look): f"{way}-hosts-{look.value}" for way in (HTTP, TLS) for l
 """Where those go whose host is looked at, by how they come and how that is done."""
 HTTP_UNKNOWN, TLS_UNKNOWN, TLS_NAMELESS = "http-unknown", "tls-unknown", "tls-nameless"
 """Where those end whose name is none of ours, and those who say none."""
+TLS_HIDDEN = "tls-hidden"
+"""The same, if they say by Encrypted Client Hello that another name may be meant."""
 REFUSAL = "refusal.sock"
 """The socket at which it answers those in the folder that it sees."""
 TLS_ENDING, MISDIRECTED = "tls-ending", "https-misdirected"
@@ -42,6 +44,10 @@ CHALLENGES = "/.well-known/acme-challenge/"
 """What a host's certificate may depend on, by HTTP (RFC 8555, 8.3)."""
 TOLD_BY_PROXIES = "^(forwarded|x[-_]forwarded[-_].*|x[-_]real[-_]ip)$"
 """Header fields that hosts believe of a proxy, in small letters. To CGI and its like an underscore is a hyphen."""
+HOST = r"^(([a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\])(:[0-9]*)?)?$"
+"""What `Host` may be: a name, an address, a port behind it, or nothing (RFC 9112, 3.2). Two have a comma."""
+HIDING = "FE0D.{4}00000[123]000[123]"
+"""The extension that hides which name is meant (RFC 9849), in hexadecimal: its kind, and how it is encrypted."""
 _BEFORE_TAG = ":"
 _PAGE = "<!DOCTYPE html><html lang=en><meta charset=utf-8><title>{0}</title><h1>{0}</h1><p>{1}"
 _HTML = 'content-type "text/html; charset=utf-8"'
@@ -116,7 +122,7 @@ def text(how: Webproxy, addresses: Iterable[Address], place: Place) -> str:
         f"frontend {TLS}": _tls(how, listen, place),
         **{f"backend {name}": _tls_hosts(is_told=bool(told)) for told, name in enumerate(TLS_HOSTS)},
         **{f"backend {name}": _checked(how.health, way, look, place) for (way, look), name in CHECKED.items()},
-        **{f"backend {name}": _tls_refused() for name in (TLS_UNKNOWN, TLS_NAMELESS)},
+        **{f"backend {name}": _tls_refused() for name in (TLS_UNKNOWN, TLS_NAMELESS, TLS_HIDDEN)},
         f"backend {TLS_ENDING}": iter([f"server ending unix@/{ENDING} send-proxy-v2"]),
         f"frontend {ENDED}": _ended(how, place),
         f"backend {MISDIRECTED}": _http_unknown(),
@@ -187,13 +193,22 @@ def _ended(how: Webproxy, place: Place) -> Iterator[str]:
 
 
 def _asked(place: Place) -> Iterator[str]:
-    """Which host is meant."""
-    yield "http-request set-var(txn.name) req.hdr(host),host_only,lower,rtrim(.)"
+    """Which host is meant; or that it can not be told, or where the request ends."""
+    yield "http-request deny deny_status 400 if { req.ver 1.1 } !{ req.fhdr(host) -m found }"
+    yield f"http-request deny deny_status 400 if {{ req.fhdr(host) -m found }} !{{ req.fhdr(host) -i -m reg '{HOST}' }}"
+    yield "http-request deny deny_status 400 if { req.ver 1.0 } { req.fhdr(transfer-encoding) -m found }"
+    yield "http-request set-var(txn.name) req.fhdr(host),host_only,lower,rtrim(.)"
     yield f"http-request set-var(txn.route) var(txn.name),map_str({place.map})"
 
 
 def _passed_on(scheme: str, *first: str) -> Iterator[str]:
     """What hosts are told of the client, and where they are; `first` says who does not get there."""
+    # By HTTP/2 within the connection nobody would be asked for his name; and what `Connection` names, hosts take away.
+    yield "http-request del-header upgrade if { req.fhdr(upgrade) -i -m sub h2c }"
+    yield "http-request del-header http2-settings"
+    upgrading = "{ req.fhdr(connection) -i -m sub upgrade } { req.fhdr(upgrade) -m found }"
+    yield f"http-request del-header connection unless {upgrading}"
+    yield "http-request set-header connection upgrade if { req.fhdr(connection) -m found }"
     yield f"http-request del-header {TOLD_BY_PROXIES} -m reg"
     yield "http-request set-header X-Forwarded-For %[src]"
     yield f"http-request set-header X-Forwarded-Proto {scheme}"
@@ -245,6 +260,8 @@ def _tls(how: Webproxy, listen: Iterable[Address], place: Place) -> Iterator[str
     yield f"tcp-request content set-var(txn.route) var(txn.name),map_str({place.map})"
     yield f"use_backend {TLS_NAMELESS} if {{ var(txn.nameless) -m found }}"
     yield f"use_backend {TLS_ENDING} if {_is_yes(names.ENDS_TLS)}"
+    hidden = f"{{ req.payload(0,0),bytes(0,8000),hex -m reg {HIDING} }}"
+    yield f"use_backend {TLS_HIDDEN} if !{{ var(txn.route) -m found }} {hidden}"
     yield from _leading(TLS, TLS_UNKNOWN, *TLS_HOSTS)
 
 

@@ -207,12 +207,15 @@ _COUNTS: Mapping[str, Sequence[tuple[str, str, str]]] = {
     "connected": [(configuration.HTTP, "FRONTEND", "scur"), (configuration.TLS, "FRONTEND", "scur")],
     "http_connections": [(configuration.HTTP, "FRONTEND", "conn_tot")],
     "http_requests": [(configuration.HTTP, "FRONTEND", "req_tot"), (configuration.ENDED, "FRONTEND", "req_tot")],
-    "http_malformed": [(configuration.HTTP, "FRONTEND", "ereq"), (configuration.ENDED, "FRONTEND", "ereq")],
+    "http_malformed": [
+        (each, "FRONTEND", column) for each in (configuration.HTTP, configuration.ENDED) for column in ("ereq", "dreq")
+    ],
     "http_unknown": [(configuration.HTTP_UNKNOWN, "BACKEND", "stot")],
     "tls_connections": [(configuration.TLS, "FRONTEND", "conn_tot")],
     "tls_ended": [(configuration.TLS_ENDING, "BACKEND", "stot")],
     "misdirected": [(configuration.MISDIRECTED, "BACKEND", "stot")],
     "tls_unknown": [(configuration.TLS_UNKNOWN, "BACKEND", "stot")],
+    "tls_hidden": [(configuration.TLS_HIDDEN, "BACKEND", "stot")],
     "tls_nameless": [(configuration.TLS_NAMELESS, "BACKEND", "stot")],
     "tls_malformed": [(configuration.TLS, "FRONTEND", "dreq")],
     "too_many": [(configuration.HTTP, "FRONTEND", "dcon"), (configuration.TLS, "FRONTEND", "dcon")],

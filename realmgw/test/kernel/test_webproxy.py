@@ -18,7 +18,18 @@ from realmgw.control.command.client import ask
 from realmgw.test import programs
 from realmgw.test.kernel import requirements
 from realmgw.test.kernel.realm_case import FIRST, SECOND
-from realmgw.test.kernel.web_case import PATIENCE, UPGRADE, Origin, WebTestCase, answer, hello, request
+from realmgw.test.kernel.web_case import (
+    AMBIGUOUS,
+    MALFORMED,
+    PATIENCE,
+    UPGRADE,
+    Origin,
+    WebTestCase,
+    answer,
+    hello,
+    hiding,
+    request,
+)
 from realmgw.test.subscribers.authority import Authority
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
@@ -35,16 +46,6 @@ FORGED = (
     "X-Real-IP",
     "x_real_ip",
 )
-AMBIGUOUS = (
-    "Content-Length: 4\r\nTransfer-Encoding: chunked", "Content-Length: 4\r\nContent-Length: 0",
-    "Content-Length: 4, 0", "Content-Length: +4", "Content-Length: 0x4", "Content-Length : 4", "Content-Length: -1",
-    "Transfer-Encoding: xchunked", "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
-    "Transfer-Encoding : chunked", "Transfer-Encoding\t: chunked", " Transfer-Encoding: chunked",
-    "Transfer-Encoding: chunked, identity", "Transfer-Encoding:\x0bchunked", "Transfer-Encoding: \"chunked\"",
-    "Transfer-Encoding:\r\n chunked", "X: y\rTransfer-Encoding: chunked", "X: y\nTransfer-Encoding: chunked",
-    "\0Transfer-Encoding: chunked", "Transfer_Encoding: chunked", "Expect: 100-continue\r\nTransfer-Encoding: cow",
-)  # fmt: skip
-"""Header fields of which two servers may think differently where the request ends (RFC 9112, 6.3 and 11.2)."""
 UNRECOGNIZED = b"\x15\x03\x03\x00\x02\x02\x70"
 """The alert `unrecognized_name`, fatal."""
 NAME = "www.one.gwa.demo"
@@ -157,6 +158,15 @@ class WebproxyTests(WebTestCase):
             status, head, body = self.get(host)
             self.assertEqual((status, "<h1>Not here</h1>" in body), (421, True), host)
             self.assertIn("text/html", head)
+        before = self.counts("http_malformed")[0]
+        for some in MALFORMED:
+            with self.connect() as connection:
+                connection.sendall(f"POST / {some.format(name=NAME, other=OTHER)}\r\n\r\n".encode())
+                self.assertEqual(answer(connection)[0], 400, some)
+        self.assertEqual(self.counts("http_malformed")[0] - before, len(MALFORMED))
+        with self.connect() as connection:
+            connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            self.assertEqual(answer(connection)[0], 421)
         with self.connect() as connection:
             connection.sendall(request(OTHER, f"http://{NAME}/"))
             self.assertEqual(answer(connection)[0], 400)
@@ -190,6 +200,22 @@ class WebproxyTests(WebTestCase):
         self.get("told.one.gwa.demo", *(f"{name}: 203.0.113.6" for name in FORGED))
         self.assertNotIn(b"203.0.113.6", heard)
         self.assertIn(f"x-forwarded-for: {CLIENT}\r\nx-forwarded-proto: http\r\n".encode(), heard)
+
+    def test_nothing_that_the_proxy_says_is_taken_away(self) -> None:
+        """Neither by HTTP/2 within the connection, which the proxy would not see, nor as something for the next one."""
+        heard = self.origins[0].heard
+        for fields in (
+            ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__"),
+            ("Connection: upgrade", "Upgrade: echo, H2C"),
+            ("Connection: keep-alive, X-Forwarded-For",),
+            ("Connection: X-Forwarded-For", "Upgrade: echo"),
+            ("Connection: upgrade, X-Forwarded-For", "Upgrade: echo"),
+        ):
+            del heard[:]
+            self.get("told.one.gwa.demo", *fields)
+            said = bytes(heard).lower()
+            self.assertEqual(said.count(b"x-forwarded-for"), 1, fields)
+            self.assertEqual((b"h2c" in said, b"http2-settings" in said), (False, False), fields)
 
     def test_where_a_request_ends_nobody_thinks_differently(self) -> None:
         """What is ambiguous is refused, or said to the host in one way only; a request hidden in it is none."""
@@ -239,16 +265,21 @@ class WebproxyTests(WebTestCase):
                 self.assertEqual(answer(connection)[2], f"{address}:443 -")
         [refusal] = self.testbed.folder.rglob("refusal.sock")
         self.assertEqual((refusal.stat().st_mode & 0o777, refusal.parent.stat().st_uid), (0o600, 0))
-        before = self.counts("tls_unknown", "tls_nameless", "tls_malformed")
+        reasons = "tls_unknown", "tls_hidden", "tls_nameless", "tls_malformed"
+        before = self.counts(*reasons)
         for said, wanted in (
             (hello("nobody.gwa.demo"), UNRECOGNIZED),
+            (hiding(hello("nobody.gwa.demo")), UNRECOGNIZED),
             (hello(None), UNRECOGNIZED),
             (request(NAME), b""),
         ):
             with self.connect(443) as connection:
                 connection.sendall(said)
                 self.assertEqual(connection.recv(7), wanted)
-        self.until(lambda: self.counts("tls_unknown", "tls_nameless", "tls_malformed") == [each + 1 for each in before])
+        with self.connect(443) as connection:
+            connection.sendall(hiding(hello(NAME)))
+            self.assertEqual(connection.recv(3), b"\x16\x03\x03")
+        self.until(lambda: self.counts(*reasons) == [each + 1 for each in before])
 
     def test_a_client_hello_may_come_in_any_pieces(self) -> None:
         """Cut in two at each octet; upper case."""

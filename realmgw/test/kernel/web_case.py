@@ -21,6 +21,24 @@ with contextlib.suppress(ImportError):  # installed without the testbed: then th
 PATIENCE = 60.0  # seconds
 UPGRADE = "/.well-known/acme-challenge/upgrade"
 """Asked for this, a web server speaks another protocol from then on: an echo."""
+MALFORMED = (
+    "HTTP/1.1", "HTTP/1.1\r\nHost: {name}\r\nHost: {other}", "HTTP/1.1\r\nHost: {name},{other}",
+    "HTTP/1.1\r\nHost: {name}, {other}", "HTTP/1.1\r\nHost: who@{name}", "HTTP/1.1\r\nHost: {name}:http",
+    "HTTP/1.1\r\nHost: {name}:80:80", "HTTP/1.1\r\nHost: {name}\0", "HTTP/1.1\r\nHost: {name} x",
+    "HTTP/1.1\r\nHost: {name}/x", "HTTP/1.1\r\nHost: [{name}]", "HTTP/1.1\r\nHost: {name}..",
+    "HTTP/1.0\r\nHost: {name}\r\nTransfer-Encoding: chunked",
+)  # fmt: skip
+"""Versions with header fields that do not say which host is meant, or where the request ends."""
+AMBIGUOUS = (
+    "Content-Length: 4\r\nTransfer-Encoding: chunked", "Content-Length: 4\r\nContent-Length: 0",
+    "Content-Length: 4, 0", "Content-Length: +4", "Content-Length: 0x4", "Content-Length : 4", "Content-Length: -1",
+    "Transfer-Encoding: xchunked", "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
+    "Transfer-Encoding : chunked", "Transfer-Encoding\t: chunked", " Transfer-Encoding: chunked",
+    "Transfer-Encoding: chunked, identity", "Transfer-Encoding:\x0bchunked", "Transfer-Encoding: \"chunked\"",
+    "Transfer-Encoding:\r\n chunked", "X: y\rTransfer-Encoding: chunked", "X: y\nTransfer-Encoding: chunked",
+    "\0Transfer-Encoding: chunked", "Transfer_Encoding: chunked", "Expect: 100-continue\r\nTransfer-Encoding: cow",
+)  # fmt: skip
+"""Header fields of which two servers may think differently where the request ends (RFC 9112, 6.3 and 11.2)."""
 PREAMBLE = b"\r\n\r\n\0\r\nQUIT\n"
 """What the PROXY protocol, version 2, begins with."""
 
@@ -125,6 +143,19 @@ def hello(name: str | None) -> bytes:
     with contextlib.suppress(ssl.SSLWantReadError):
         handshake.do_handshake()
     return going.read()
+
+
+def hiding(hello: bytes) -> bytes:
+    """The same ClientHello with one more extension, Encrypted Client Hello of the outer kind, or what looks like it."""
+    encrypted = b"\0\0\1\0\1\x2a" + b"".join(len(each).to_bytes(2, "big") + each for each in (bytes(32), bytes(160)))
+    extension = b"\xfe\x0d" + len(encrypted).to_bytes(2, "big") + encrypted
+    place = 44 + hello[43]  # behind record, message, version, random and session
+    place += 2 + int.from_bytes(hello[place : place + 2], "big")
+    place += 1 + hello[place]
+    length = int.from_bytes(hello[place : place + 2], "big") + len(extension)
+    body = hello[9:place] + length.to_bytes(2, "big") + hello[place + 2 :] + extension
+    message = hello[5:6] + len(body).to_bytes(3, "big") + body
+    return hello[:3] + len(message).to_bytes(2, "big") + message
 
 
 class WebTestCase(RealmTestCase):

@@ -13,17 +13,18 @@ from realmgw.subscribers.model import Host, Service, Terms
 
 ADDRESS = b"\xc0\0\2\1"
 STAT = """# pxname,svname,qcur,scur,conn_tot,req_tot,ereq,dreq,dcon,stot,econ,bin,bout,
-http,FRONTEND,,3,40,50,1,0,2,40,,1000,2000,
+http,FRONTEND,,3,40,50,1,2,2,40,,1000,2000,
 http-hosts,BACKEND,0,1,,,,0,,30,4,900,1900,
 http-hosts-told,BACKEND,0,1,,,,0,,30,1,900,1900,
 http-unknown,BACKEND,0,1,,,,0,,7,0,900,1900,
 tls,FRONTEND,,5,60,,0,6,1,60,,3000,4000,
 tls-hosts,BACKEND,0,1,,,,0,,30,2,900,1900,
 tls-ending,BACKEND,0,1,,,,0,,20,0,900,1900,
-https,FRONTEND,,2,20,25,2,0,0,20,,900,1900,
+https,FRONTEND,,2,20,25,2,1,0,20,,900,1900,
 https-misdirected,BACKEND,0,1,,,,0,,5,0,900,1900,
 tls-unknown,BACKEND,0,1,,,,0,,8,0,900,1900,
 tls-nameless,BACKEND,0,1,,,,0,,9,0,900,1900,
+tls-hidden,BACKEND,0,1,,,,0,,4,0,900,1900,
 """
 """What it has counted."""
 SERVERS = "# pxname,svname,status,lastchg,check_status,check_code,last_chk,check_desc,\n"

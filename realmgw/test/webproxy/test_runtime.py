@@ -96,9 +96,9 @@ class AnswerTests(SynchronousTestCase):
     def test_figures_are_summed_up(self) -> None:
         """Over ways in, and over hosts as they are reached; columns are found by their names."""
         self.assertEqual(figures(STAT.encode()), {
-            "connected": 8, "http_connections": 40, "http_requests": 75, "http_malformed": 3, "http_unknown": 7,
+            "connected": 8, "http_connections": 40, "http_requests": 75, "http_malformed": 6, "http_unknown": 7,
             "tls_connections": 60, "tls_ended": 20, "misdirected": 5,
-            "tls_unknown": 8, "tls_nameless": 9, "tls_malformed": 6, "too_many": 3,
+            "tls_unknown": 8, "tls_hidden": 4, "tls_nameless": 9, "tls_malformed": 6, "too_many": 3,
             "hosts_unreachable": 7, "octets_in": 4000, "octets_out": 6000,
         })  # fmt: skip
         self.assertEqual(figures(b"# pxname,svname,\n"), NO_FIGURES)
