@@ -31,7 +31,8 @@ KMOD_PACKAGES=(
 
 # What the tests need besides: each of these shells completes our commands, the manual is read by mandoc, the log by
 # systemd's journal, hosts configure themselves by what radvd advertises, DHCP servers tell the gateway of theirs, HAProxy
-# is the reverse proxy, tshark reads what was captured, and nfdump collects flow records. need_promtool has one more.
+# is the reverse proxy, tshark reads what was captured, and nfdump collects flow records. need_promtool and
+# need_suricata have one more each.
 TEST_PACKAGES=(
     haproxy
     fish zsh mandoc systemd radvd iputils-ping knot-dnsutils
@@ -45,7 +46,14 @@ RESOLVER_PACKAGES=(unbound bind9 knot-resolver pdns-recursor dnsmasq-base libsys
 # What Debian starts of all these as soon as it is installed, and at each boot: not here.
 UNITS=(
     unbound named kresd@1 pdns-recursor radvd isc-dhcp-server kea-dhcp4-server kea-dhcp-ddns-server haproxy nfdump
+    suricata
 )
+
+# What a Debian that has no Suricata of its own gives of its backports: that, and the library of that version that it wants.
+BACKPORTS=(suricata libhtp2)
+
+# Options of apt, besides those of need_apt.
+apt_options=()
 
 # say TEXT...: one line of progress for the person who watches.
 say() { printf '==> %s\n' "$*"; }
@@ -78,7 +86,7 @@ need_apt() {
     command -v apt-get >/dev/null || die "needs ${missing[*]}, and can install them by apt-get only: install them yourself"
     [ "$(id -u)" -eq 0 ] || die "needs the packages ${missing[*]}: run  sudo apt-get install ${missing[*]}"
     say "installing Debian packages: ${missing[*]}"
-    local options=(-o DPkg::Lock::Timeout=400 -o Acquire::Retries=3)
+    local options=(-o DPkg::Lock::Timeout=400 -o Acquire::Retries=3 "${apt_options[@]}")
     export DEBIAN_FRONTEND=noninteractive
     apt-get -qq "${options[@]}" update </dev/null || die "apt-get update failed: is the network up?"
     (without_services apt-get -qq "${options[@]}" install --yes --no-install-recommends "${missing[@]}" </dev/null >/dev/null) ||
@@ -97,6 +105,41 @@ need_resolvers() {
         done
     fi
     (unpack_package systemd-resolved "$unpacked") || say "MISSING: systemd-resolved can not be downloaded"
+}
+
+# need_suricata: the intrusion detection system. Debian 12 has it in its backports only. Those are in sources, preferences and lists of apt
+# that are gone afterwards, and nothing but BACKPORTS is taken of them.
+need_suricata() {
+    local private apt_options
+    [ -n "$(missing_packages suricata)" ] || return 0
+    private=$(mktemp -d) && mkdir -p "$private/lists/partial" || die "no temporary folder can be made"
+    apt_options=(
+        -o "Dir::Etc::SourceList=$private/sources.list" -o "Dir::Etc::Preferences=$private/preferences" -o "Dir::State::Lists=$private/lists"
+        -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o APT::Sandbox::User=root
+    )
+    if apt-get -qq --simulate install suricata >/dev/null 2>&1; then
+        apt_options=()
+    else
+        with_backports "$private"
+    fi
+    (need_apt suricata) || say "MISSING: suricata can not be installed"
+    rm -rf "$private"
+}
+
+# with_backports FOLDER: used by need_suricata only. Writes sources of apt, this machine's and its Debian's backports from the same mirror,
+# and preferences.
+with_backports() {
+    local mirror release
+    source "$CHECKOUT/testbed/mirror.sh"
+    mirror=$(debian_mirror main) release=$(. /etc/os-release && echo "${VERSION_CODENAME-}-backports")
+    {
+        cat /etc/apt/sources.list
+        apt-get indextargets --format '$(RELEASE)' | grep -qxF "$release" || echo "deb [signed-by=$DEBIAN_KEYRING] $mirror $release main"
+    } >"$1/sources.list" 2>/dev/null
+    {
+        cat /etc/apt/preferences && echo
+        printf 'Package: %s\nPin: release n=%s\nPin-Priority: %s\n\n' "${BACKPORTS[*]}" "$release" 990 '*' "$release" -1
+    } >"$1/preferences" 2>/dev/null
 }
 
 # need_promtool: Prometheus' own program to look at rules and metrics. Its package brings a service, and is only unpacked.

@@ -35,6 +35,7 @@ PACKAGES = {
     "promtool": "prometheus",
     "radvd": "radvd",
     "setpriv": "util-linux",
+    "suricata": "suricata",
     "systemd-analyze": "systemd",
     "tshark": "tshark",
     "unbound": "unbound",

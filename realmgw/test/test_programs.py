@@ -38,7 +38,7 @@ class ProgramsTests(SynchronousTestCase):
     def test_every_package_is_installed_by_check(self) -> None:
         """It stands in the lists of `testbed/setup.sh`, or is unpacked there."""
         text = (CHECKOUT / "testbed" / "setup.sh").read_text()
-        lists = re.findall(r"^(?:APT|TEST|RESOLVER)_PACKAGES=\((.*?)\)", text, re.MULTILINE | re.DOTALL)
+        lists = re.findall(r"^(?:(?:APT|TEST|RESOLVER)_PACKAGES|BACKPORTS)=\((.*?)\)", text, re.MULTILINE | re.DOTALL)
         lists += re.findall(r"\(unpack_package ([a-z-]+) ", text)
         self.assertEqual(set(programs.PACKAGES.values()) - EVERYWHERE - set(" ".join(lists).split()), set())
 

@@ -6,6 +6,7 @@ Who is in the cage ends with it, and nothing of the machine goes with it.
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import subprocess
@@ -131,9 +132,38 @@ need_apt unbound radvd; cat /usr/sbin/said; ls /usr/sbin"""
         resolvers, dhcp = ("unbound", "kresd@1", "pdns-recursor"), ("isc-dhcp-server", "kea-dhcp4-server")
         disabled = [
             f"disable --quiet {unit}"
-            for unit in (*resolvers, "radvd", *dhcp, "kea-dhcp-ddns-server", "haproxy", "nfdump")
+            for unit in (*resolvers, "radvd", *dhcp, "kea-dhcp-ddns-server", "haproxy", "nfdump", "suricata")
         ]
         self.assertEqual(done.stdout.splitlines()[1:], [*disabled, "said"])
+
+    def test_backports_give_what_debian_has_not_and_leave_no_trace(self) -> None:
+        """Of this machine's mirror, and no more than the package and its library."""
+        script = """export TMPDIR=$A
+missing_packages() { echo "$@"; }
+without_services() { "$@"; }
+apt-get() {
+    case "$*" in
+        *"$(printf '%s' '$(REPO_URI)')"*) echo "https://example.org/debian/ bookworm" ;;
+        *--simulate*) [ "$B" = whole ] ;;
+        *" install "*) printf '%s\n' "${@: -1}" "$@" | grep -E '^suri|^Dir::' >&2; cat "$A"/*/[ps]* >&2 || true ;;
+    esac
+}
+need_suricata; ls "$A" """
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        done = run(script, A=str(folder), B="")
+        told = done.stderr
+        self.assertIn("suricata\n", told)
+        for name in ("SourceList", "Preferences", "Lists"):
+            self.assertRegex(told, f"Dir::[A-Za-z]+::{name}={folder}/")
+        self.assertRegex(told, r"\] https://example\.org/debian/ [a-z]+-backports main\n")
+        self.assertEqual(re.findall("(?:Package|Priority): (.*)", told)[-4:], ["suricata libhtp2", "990", "*", "-1"])
+        self.assertEqual(done.stdout, "==> installing Debian packages: suricata\n")
+        done = run(script, A=str(folder), B="whole")
+        self.assertEqual(
+            (done.stdout, done.stderr.splitlines()[0]), ("==> installing Debian packages: suricata\n", "suricata")
+        )
+        self.assertNotIn("Dir::", done.stderr)
 
     def test_package_is_unpacked_whole_or_not_at_all(self) -> None:
         """Once; one that has come by halves leaves nothing that would pass for it."""
