@@ -26,7 +26,6 @@ from realmgw.allocation.decisionlog import (
     Withheld,
 )
 from realmgw.allocation.flow import Flow
-from realmgw.allocation.reputation.lru import TwoGenerationLRU
 from realmgw.allocation.reputation.requestors import ClientPrefix
 from realmgw.config import protocols
 from realmgw.config.quoting import shortened, trace_id
@@ -34,6 +33,7 @@ from realmgw.config.settings import Network
 from realmgw.config.steps import finish, portions
 from realmgw.control import causes, ended, listed, parameters, standing
 from realmgw.control.commands import CommandError, Deferred, ExitStatus, Value
+from realmgw.control.known import Known
 from realmgw.control.moments import moment
 from realmgw.control.running import Running
 from realmgw.control.standing import Unplaced
@@ -48,9 +48,10 @@ _KINDS: tuple[Callable[..., Entry], ...] = (
     Answered._make, Admitted._make, Unanswered._make, Refused._make, Ended._make, Forbidden._make,
     Withheld._make,
 )  # fmt: skip
-_NUMBER, _TOLD = 1, 5  # of `Answered`; the first of `Admitted`, too
 AT_ONCE = 1000
 """So many decisions of a kind are looked at in a period for those who follow."""
+BACK = 16
+"""For those who follow, so many answers with the same address are remembered: of a period, and the one before it."""
 FOLLOWERS = 4
 """More do not follow at once."""
 LONGEST = 10_000_000  # seconds
@@ -74,47 +75,6 @@ class Wanted:
     """Only what is of the flow with these packed addresses and ports, from the client to us."""
     until: float = math.inf
     """Not later than this, in monotonic seconds."""
-
-
-class Known:
-    """What a decision is seen beside.
-
-    Args:
-        most: So many of each kind are remembered at least.
-
-    """
-
-    def __init__(self, most: int) -> None:
-        self._answers = TwoGenerationLRU[int, _Raw](2 * most)
-        self._came = TwoGenerationLRU[int, _Raw](2 * most)
-        self._told = TwoGenerationLRU[bytes, _Raw](2 * most)
-
-    def learn(self, logs: Sequence[Sequence[_Raw]]) -> Generator[None, Any, None]:
-        """Goes through logs as `DecisionLog.logs` has them, a portion at a time."""
-        answered, admitted, *_ = logs
-        for portion in portions(answered):
-            self._answers.put_all({each[_NUMBER]: each for each in portion})
-            self._told.put_all({each[_TOLD]: each for each in portion})
-            yield None
-        for portion in portions(admitted):
-            first, before = {each[_NUMBER]: each for each in reversed(portion)}, self._came.peek
-            self._came.put_all({number: each for number, each in first.items() if before(number) is None})
-            yield None
-
-    def answer(self, number: int) -> Answered | None:
-        """The answer with a trace id."""
-        raw = self._answers.peek(number)
-        return None if raw is None else Answered._make(raw)
-
-    def came(self, number: int) -> Admitted | None:
-        """The first packet that came for the answer with a trace id."""
-        raw = self._came.peek(number)
-        return None if raw is None else Admitted._make(raw)
-
-    def told(self, address: bytes) -> Answered | None:
-        """What an address was told for last."""
-        raw = self._told.peek(address)
-        return None if raw is None else Answered._make(raw)
 
 
 class Decided:
@@ -211,7 +171,8 @@ class Decided:
 
     def _rows(self, wanted: Wanted, most: int, least: float) -> Generator[Any, Any, list[Value]]:
         """The rows of the latest that are meant, the oldest of them first."""
-        known, rows, unplaced = Known(self._decisions.most), list[Value](), list[Unplaced]()
+        most_kept = self._decisions.most
+        known, rows, unplaced = Known(most_kept, most_kept), list[Value](), list[Unplaced]()
         logs = self._decisions.logs()
         yield from known.learn(logs)
         for portion in portions(_latest_first(logs)):
@@ -230,7 +191,7 @@ class Decided:
 
     def _follow(self, stream: Stream, wanted: Wanted) -> Stream:
         """Tell what is decided from now on: in each period the latest, as many as there is room for."""
-        known, last, every = Known(AT_ONCE), self._monotonic(), wanted == Wanted()
+        known, last, every = Known(AT_ONCE, BACK), self._monotonic(), wanted == Wanted()
 
         def look() -> None:
             nonlocal last
@@ -279,7 +240,7 @@ class Decided:
             return {"at": at, "what": "not_answered", **listed.row(self._running.settings, entry)}
         if isinstance(entry, Forbidden):
             return {"at": at, "what": "refused", **self._ruled(entry, known, unplaced)}
-        told = known.told(entry.flow[1])
+        told = known.told(entry.flow[1], entry.at)
         more = {"name": None if told is None else told.name, **_flow(entry.flow)}
         reason = Reason(entry.reason)
         by = causes.causes(self._running.settings, reason)
@@ -287,7 +248,7 @@ class Decided:
 
     def _ruled(self, entry: Forbidden, known: Known, unplaced: list[Unplaced]) -> dict[str, Value]:
         """The packet, and the rule that has ended it; of a host's own rule it is to be found out where it stands."""
-        told, ruled = known.told(entry.flow[1]), entry.ruled
+        told, ruled = known.told(entry.flow[1], entry.at), entry.ruled
         name = ruled.host or (None if told is None else told.name)
         by: dict[str, Value] = {"key": ruled.rule, "origin": ruled.origin or None}
         if ruled.host:
@@ -329,7 +290,7 @@ def is_meant(entry: Entry, wanted: Wanted, known: Known) -> bool:
     if wanted.flow is not None:
         return packet is not None and _is_of(packet, wanted.flow)
     if isinstance(entry, Refused | Forbidden):
-        answer = known.told(entry.flow[1])
+        answer = known.told(entry.flow[1], entry.at)
     if wanted.name and wanted.name not in _name(entry, answer):
         return False
     if wanted.resolver and (

@@ -125,6 +125,8 @@ class DecidedTests(SynchronousTestCase):
         self.assertEqual((other["client"], other["came_after"], other["id"]), ("198.51.100.0/24", None, "abe"))
         self.assertEqual((unanswered["what"], unanswered["why"]), ("not_answered", "policy"))
         self.assertEqual((refused["name"], refused["why"], refused["at"]), (TWO.name, "no_claim", 3601.5))
+        self.log.answer(self.made.clock.seconds(), ONE, self.made.allocator.groups.of(RESOLVER), None, self.two)
+        self.assertEqual(self.rows(refused="1")[-1], refused)  # whose its address is by now does not matter
 
     def test_tells_of_a_name_a_client_or_a_resolver(self) -> None:
         """Of a client his packets and what they came for; of a resolver what it asked for, and who came for that."""
