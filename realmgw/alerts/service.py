@@ -234,8 +234,9 @@ class AlertsService(Service):
         if repairs != self._repairs:
             self._repairs = repairs
             self._restore()
-        if self._backlog.lost != self._lost:
-            self._lost, self._lost_at = self._backlog.lost, now
+        total = self._backlog.lost + self._sources.datagrams_lost
+        if total != self._lost:
+            self._lost, self._lost_at = total, now
         lost = ["alerts are lost: more come than can be looked at"] if now < self._lost_at + AFTER_LOSS else []
         self._tell((*self._sources.problems(), *lost))
 

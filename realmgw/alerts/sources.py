@@ -10,7 +10,6 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults, inlineCallbacks, maybeDeferred
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import DatagramProtocol, Factory, Protocol, connectionDone
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
@@ -22,11 +21,14 @@ from realmgw.config.alerts import Alerts
 from realmgw.config.settings import Network
 from realmgw.config.steps import Blocking
 from realmgw.errors import PlatformError
+from realmgw.system.buffers import dropped, enlarge
 from realmgw.system.endpoints import Endpoint
 from realmgw.system.port import HeldSocket, refusal
 
 CONNECTIONS = 16
 """So many may write to the socket at once."""
+ROOM = 8 << 20  # octets
+"""So much of datagrams waits in the kernel: thousands of alerts."""
 LOOK = 0.1  # seconds
 """How often a file is looked at."""
 WHERE = "alerts.file"
@@ -213,7 +215,7 @@ class Sources:
         self._datagrams.configure(settings.senders)
         path, file = settings.socket, settings.file
         self._socket = None if path is None else HeldSocket(Path(path), "alerts.socket:")
-        self._port: IListeningPort | None = None
+        self._port: Any = None
         self._followed = None
         if file is not None:
             self._followed = _Followed(Follower(Path(file)), take, has_room, self.counts, elsewhere, reactor)
@@ -250,19 +252,26 @@ class Sources:
         """What is wrong with them now."""
         return [self._followed.problem] if self._followed is not None and self._followed.problem else []
 
+    @property
+    def datagrams_lost(self) -> int:
+        """How many datagrams the kernel had no room for, since it is listened."""
+        return 0 if self._port is None else dropped(self._port.getHandle())
+
     def numbers(self) -> dict[str, int]:
         """What was counted."""
         return {
             "too_long": self.counts.too_long, "cut": self.counts.cut, "connections": len(self._written.connections),
             "connections_closed": self._written.closed, "senders_refused": self._datagrams.refused,
+            "datagrams_lost": self.datagrams_lost,
         }  # fmt: skip
 
-    def _listen(self, endpoint: Endpoint) -> IListeningPort:
+    def _listen(self, endpoint: Endpoint) -> Any:
         try:
-            port: IListeningPort = self._reactor.listenUDP(
+            port = self._reactor.listenUDP(
                 endpoint.port, self._datagrams, interface=str(endpoint.address), maxPacketSize=LONGEST
             )
         except CannotListenError as error:
             number = error.socketError.errno or EINVAL
             raise PlatformError(refusal("UDP", endpoint, number, "alerts.udp")) from error
+        enlarge(port.getHandle(), ROOM)
         return port

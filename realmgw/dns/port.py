@@ -26,6 +26,7 @@ from realmgw.dns.codec.wire import HEADER
 from realmgw.dns.counts import Count, Tally
 from realmgw.dns.view import Asker, View
 from realmgw.errors import Reason
+from realmgw.system.buffers import enlarge
 
 RECEIVE_BUFFER = 2 << 20  # octets
 """Of each UDP socket: some 2000 queries may come while we are busy."""
@@ -44,7 +45,6 @@ TCP_TURN = 32
 """So many queries of one TCP connection are answered in one turn of the reactor."""
 
 # The socket module has no names for these.
-_SO_RCVBUFFORCE = 33  # asm-generic/socket.h
 _IP_MTU_DISCOVER, _IP_PMTUDISC_PROBE = 10, 3  # linux/in.h
 
 Address = tuple[Any, ...]
@@ -97,7 +97,7 @@ class DnsDatagrams(dns.DNSDatagramProtocol):
         port: Any = self.transport
         port.maxThroughput = self._turn
         handle: socket.socket = port.getHandle()
-        _enlarge(handle)
+        enlarge(handle, RECEIVE_BUFFER)
         self._done = self.controller.tally(("udp", "ipv4" if handle.family == socket.AF_INET else "ipv6")).done
         if handle.family == socket.AF_INET:
             handle.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_PROBE)
@@ -153,14 +153,6 @@ class DnsDatagrams(dns.DNSDatagramProtocol):
 
     def _asker(self, address: Address) -> Asker:
         return Asker(address, functools.partial(self.send, address=address), fail=self.controller.report_fault)
-
-
-def _enlarge(handle: socket.socket) -> None:
-    """Enlarges a receive buffer beyond net.core.rmem_max if we may (CAP_NET_ADMIN), else up to it."""
-    try:
-        handle.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, RECEIVE_BUFFER)
-    except PermissionError:
-        handle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
 
 
 def _closed(answer: bytes, address: Address) -> object:

@@ -10,6 +10,11 @@ ALERTS: tuple[Metric, ...] = (
         "Lines that an intrusion detection system has sent, by what became of them.",
         *by("result", "alerts", "alerts others malformed lost too_long cut", received="lines"),
     ),
+    counter(
+        "alert_datagrams_lost",
+        "Datagrams of it that the kernel had no room for until they were read.",
+        at("alerts.datagrams_lost"),
+    ),
     gauge("alert_lines_waiting", "Lines of it that are to be looked at next.", at("alerts.waiting")),
     gauge("alert_connections", "Who writes alerts to the socket now.", at("alerts.connections")),
     counter(

@@ -17,7 +17,6 @@ import os
 import select
 import signal
 import socket
-import struct
 import time
 from collections import deque
 from collections.abc import Callable
@@ -38,6 +37,7 @@ from realmgw.records.record import SECOND, record
 from realmgw.records.store import Store
 from realmgw.records.totals import Totals
 from realmgw.records.writing import Kept, Writing
+from realmgw.system.buffers import dropped as dropped_by
 
 REST = 0.05  # seconds
 """So long it rests when it has taken what there was: what comes meanwhile is taken in one go."""
@@ -51,7 +51,6 @@ REPORT = 1.0  # seconds
 """How often the gateway is told how it is."""
 _NEWS, _REPORTS = 0, 1
 _PIECE = 1 << 18  # octets
-_SO_MEMINFO, _MEMINFO = 55, struct.Struct("=9I")
 
 
 class Recorder:
@@ -207,8 +206,8 @@ class Recorder:
 
     def _loss(self) -> int:
         """How many ends the kernel has had no room for since it was asked last."""
-        dropped: int = _MEMINFO.unpack(self._channel.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))[-1]
-        lost, self.dropped = dropped - self.dropped & 0xFFFF_FFFF, dropped
+        total = dropped_by(self._channel)
+        lost, self.dropped = total - self.dropped & 0xFFFF_FFFF, total
         self.lost += lost
         return lost
 

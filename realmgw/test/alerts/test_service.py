@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from ipaddress import ip_address, ip_network
 from itertools import pairwise
 from pathlib import Path
@@ -14,10 +14,7 @@ from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.error import CannotListenError, ConnectionDone
-from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.logger import capturedLogs
-from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.alerts.backlog import MOST
@@ -31,64 +28,13 @@ from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.subscribers.model import Host
 from realmgw.subscribers.reach import NOWHERE
 from realmgw.system.endpoints import Endpoint
+from realmgw.test.alerts.peer import MemoryKernel, Reactor, Wire
 from realmgw.test.alerts.test_eve import line
 from realmgw.test.alerts.test_response import CLIENT, HOST, MemoryFlow, into
 from realmgw.test.synproxy.test_table import settings as gateway_settings
 
 UDP = Endpoint(ip_address("127.0.0.1"), 12346)
 BANS = AlertRule((Action.BAN, Action.BLAME))
-
-
-class MemoryKernel:
-    """A kernel that bans, or refuses."""
-
-    repairs = 0
-
-    def __init__(self) -> None:
-        """Nobody is banned."""
-        self.banned: list[dict[bytes, float]] = []
-        self.refusal: Exception | None = None
-
-    def ban(self, left: Mapping[bytes, float]) -> Deferred[None]:
-        """Notes it."""
-        self.banned.append(dict(left))
-        return succeed(None) if self.refusal is None else fail(self.refusal)
-
-
-class Reactor(MemoryReactorClock):
-    """One that has UDP, and makes the unix sockets that are listened at."""
-
-    udp: Any
-    refuses = False
-
-    def listenUDP(self, port: int, protocol: Any, interface: str = "", maxPacketSize: int = 8192) -> Any:
-        """Notes the protocol."""
-        del maxPacketSize
-        if self.refuses:
-            raise CannotListenError(interface, port, OSError(98, "in use"))
-        self.udp = protocol
-        return self.listenTCP(port, protocol, interface=interface)
-
-    def listenUNIX(
-        self, address: str, factory: Any, backlog: int = 50, mode: int = 0o666, wantPID: bool = False
-    ) -> Any:
-        """The socket is there."""
-        Path(address).touch()
-        return super().listenUNIX(address, factory, backlog, mode, wantPID)
-
-
-class Wire(StringTransport):
-    """A connection that ends at once when it is to."""
-
-    def __init__(self, protocol: Any) -> None:
-        super().__init__()
-        self.protocol = protocol
-        self.disconnected = False
-
-    def abortConnection(self) -> None:
-        """At once."""
-        self.disconnected = True
-        self.protocol.connectionLost(Failure(ConnectionDone()))
 
 
 class ServiceTestCase(SynchronousTestCase):
@@ -227,6 +173,19 @@ class SourceTests(ServiceTestCase):
         self.pass_time()
         self.assertEqual((self.counts()["alerts"], self.counts()["senders_refused"]), (4, 2))
         self.successResultOf(self.service.stopService())
+
+    def test_datagrams_that_the_kernel_has_no_room_for_are_told(self) -> None:
+        """For a while; and there is much room."""
+        self.begin(udp=UDP)
+        self.pass_time(1.1)
+        self.assertEqual((self.reactor.handle.room, self.wrong), (8 << 20, ()))
+        self.reactor.handle.dropped = 7
+        self.pass_time(1.1)
+        self.assertEqual(self.counts()["datagrams_lost"], 7)
+        self.assertIn("alerts are lost", self.wrong[0])
+        self.reactor.advance(60.0)
+        self.pass_time(1.1)
+        self.assertEqual(self.wrong, ())
 
     def test_a_port_that_somebody_has(self) -> None:
         """The start fails with a line that says what to do, and nothing is left."""
