@@ -143,7 +143,8 @@ def read(message: bytes, at: int) -> tuple[bytes, int]:
 
     Raises:
         BadNameError: The name runs over the end of the message or over 255 octets, has a label form other than length
-            and pointer, a pointer that does not lead backwards to behind the header, or more than `MAX_STEPS` of both.
+            and pointer, a pointer that does not lead backwards to behind the header, something behind it that is not
+            over before the labels that led to it, or more than `MAX_STEPS` of both.
     """
     start, end = at, len(message)
     while at < end and 0 < message[at] <= MAX_LABEL:
@@ -161,9 +162,9 @@ def _pointed(message: bytes, start: int, at: int) -> tuple[bytes, int] | None:
     floor = there = (message[at] & ~POINTER) << 8 | message[at + 1]
     if not MIN_TARGET <= there < start:
         return None
-    while there < end and 0 < message[there] <= MAX_LABEL:
+    while there < start and 0 < message[there] <= MAX_LABEL:
         there += 1 + message[there]
-    if there >= end or message[there] or at - start + there - floor >= MAX_NAME:
+    if there >= start or message[there] or at - start + there - floor >= MAX_NAME:
         return None
     return message[start:at] + message[floor : there + 1], at + 2
 
@@ -173,17 +174,18 @@ def _follow(message: bytes, at: int) -> tuple[bytes, int]:
     labels = []
     total = 1
     after = 0
-    floor = at
+    floor, end = at, len(message)
     for _ in range(MAX_STEPS):
-        length = _octet(message, at)
+        length = _octet(message, at, end)
         if length >= POINTER:
             after = after or at + 2
-            floor = at = _target(message, at, floor)
+            end, at = floor, _target(message, at, end, floor)  # what it leads to is over before what led there begins
+            floor = at
             continue
         if length > MAX_LABEL:
             raise BadNameError("a label form that is not defined (RFC 6891 section 5)")
         total += length + 1 if length else 0
-        if total > MAX_NAME or at + length >= len(message):
+        if total > MAX_NAME or at + length >= end:
             raise BadNameError("a name runs over its bounds")
         labels.append(message[at : at + 1 + length])
         at += 1 + length
@@ -192,15 +194,15 @@ def _follow(message: bytes, at: int) -> tuple[bytes, int]:
     raise BadNameError("too many compression pointers")
 
 
-def _octet(message: bytes, at: int) -> int:
-    if at >= len(message):
-        raise BadNameError("a name runs over the end of the message")
+def _octet(message: bytes, at: int, end: int) -> int:
+    if at >= end:
+        raise BadNameError("a name runs over the end of the message, or into itself")
     return message[at]
 
 
-def _target(message: bytes, at: int, floor: int) -> int:
+def _target(message: bytes, at: int, end: int, floor: int) -> int:
     """Where a pointer leads: behind the header, and before everything of this name that was read so far."""
-    target = (message[at] & ~POINTER) << 8 | _octet(message, at + 1)
+    target = (message[at] & ~POINTER) << 8 | _octet(message, at + 1, end)
     if not MIN_TARGET <= target < floor:
         raise BadNameError("a compression pointer does not lead backwards")
     return target

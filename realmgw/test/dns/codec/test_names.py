@@ -109,6 +109,18 @@ class ReadTests(SynchronousTestCase):
             with self.assertRaises(names.BadNameError, msg=octets.hex()):
                 self.read(octets)
 
+    def test_refuses_what_overlaps_with_what_led_to_it(self) -> None:
+        """A label, a pointer or the end behind a pointer that lies where the name itself does, or its beginning."""
+        for octets, at in (
+            (b"\3\xc0\x0ca\0", 13),
+            (b"\1a\xc0\x0c", 14),
+            (b"\2\1\xc0\x0c\0\0", 13),
+            (b"\1\1a\xc0\x0c\0", 13),
+        ):
+            with self.assertRaises(names.BadNameError, msg=octets.hex()):
+                self.read(octets, at)
+        self.assertEqual(self.read(b"\1b\0\1a\xc0\x0c", 15), (b"\1a\1b\0", 19))
+
     def test_refuses_label_forms_that_are_not_defined(self) -> None:
         """0x40 was for extended labels, 0x80 never had a meaning (RFC 6891 section 5)."""
         for form in (b"\x40", b"\x80"):
@@ -148,15 +160,20 @@ class ReadTests(SynchronousTestCase):
             self.assert_only_stricter(message, 12 + at)
 
     def assert_only_stricter(self, message: bytes, at: int) -> None:
-        """We refuse pointers into the header and long chains, which dnspython takes."""
-        pointers = 0
+        """We refuse pointers into the header and long chains, which dnspython takes.
+
+        Before 2.9 it took names as well that lead to what overlaps with them.
+        """
+        pointers, start, end = 0, at, len(message)
         while message[at] and message[at] < names.POINTER:
             at += 1 + message[at]
         while message[at] >= names.POINTER:
             target = (message[at] & 0x3F) << 8 | message[at + 1]
             if target < 12:
                 return
-            at, pointers = target, pointers + 1
+            start, end, at, pointers = target, start, target, pointers + 1
             while message[at] and message[at] < names.POINTER:
                 at += 1 + message[at]
+            if at + (message[at] >= names.POINTER) >= end:
+                return
         self.assertGreater(pointers, 100)
