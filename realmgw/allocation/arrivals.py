@@ -16,11 +16,12 @@ from realmgw.allocation.claims.ended import UNNOTED, Ended
 from realmgw.allocation.claims.ledger import Ledger
 from realmgw.allocation.claims.matching import goes_before, matching, may_pass
 from realmgw.allocation.claims.senders import SOURCES_ANY, make_room
+from realmgw.allocation.claims.used import keep_used
 from realmgw.allocation.decisionlog import Way
 from realmgw.allocation.flow import Flow
 from realmgw.allocation.homes import Homes
 from realmgw.allocation.latecomers import Latecomers
-from realmgw.allocation.state import Address, Claim, Reservation, keep_used
+from realmgw.allocation.state import Address, Claim, Reservation
 from realmgw.allocation.trace import Trace, dotted
 from realmgw.allocation.waiting import WaitingQueue
 from realmgw.errors import Reason
@@ -106,7 +107,7 @@ class Arrivals:
             host = reservation.service.host
             if trace is None:
                 self._young[flow] = reservation
-                if may_go_on:
+                if may_go_on and now >= address.noting_from:
                     self._datagrams.note(address, flow, host, now=now)
             return host.index
         is_late = reason is not Reason.CROWDED and address.was_left_by(protocol, dport, now)

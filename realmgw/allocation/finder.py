@@ -38,6 +38,7 @@ class Finder:
         self._queue = queue
         self._askers = askers
         self._pool = ledger.pool
+        self._held = ledger.places.held
         self._counters = ledger.counters
 
     def find(
@@ -75,7 +76,7 @@ class Finder:
         if trace is not None:
             what = "clients are expected for it, but this one can not join them"
             trace.say(what if expected else "nobody is expected for this service")
-        if self._ledger.places.has_room(service.host):
+        if not self._held.get(service.host.index) or self._ledger.places.has_room(service.host):
             return self._apart(service, group, client, now, trace)
         return self._at_the_limit(service, group, client, now, trace)
 

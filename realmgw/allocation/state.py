@@ -43,10 +43,6 @@ UNLIMITED = 1 << 30
 """How many further senders a used claim lets in that lets in everybody."""
 TOLD = 16
 """Of so many groups it is remembered that they were told of a reservation."""
-KEPT = 64
-"""How many used claims a reservation keeps for what they have to spare, the latest ones."""
-TIDIED = 8
-"""When so many more were used, it is looked which of them have nothing to spare any more."""
 
 
 class State(enum.IntEnum):
@@ -169,6 +165,12 @@ class Claim:
         """Whether nothing is to be done any more when its time is over."""
         return not self.pending and (self.doubt is None or self.doubt.counted)
 
+    def is_spent(self, now: float) -> bool:
+        """Whether it has ended, lets in nobody any more, and nothing is to be found out of it."""
+        if self.pending or self.deadline > now or (self.doubt is not None and not self.doubt.counted):
+            return False
+        return self.group.habits.is_plain or self.open_until <= now
+
 
 @attrs.define(eq=False)
 class Reservation:
@@ -282,6 +284,8 @@ class Address:
     """That reservation, for as long."""
     flows: dict[Flow, Ended] | None = None
     """Flows without a handshake that were let in here, the latest ones, in the order in which they were."""
+    noting_from: float = 0.0
+    """From when on further ones are noted, in monotonic seconds."""
     unwatched: dict[Flow, None] | None = None
     """Those of them that it is looked at when the address passes on to another host; the others are looked at already,
     or have ended."""
@@ -381,20 +385,3 @@ def overlap(one: int, other: int) -> bool:
     return (port == other_port or not port or not other_port) and (
         protocol == other_protocol or not protocol or not other_protocol
     )
-
-
-def keep_used(claim: Claim, now: float) -> None:
-    """Keep a used claim for what it has to spare; when there are many, forget those with nothing, then the oldest."""
-    used = claim.reservation.used
-    if used is None:
-        claim.reservation.used = [claim]
-        return
-    used.append(claim)
-    if len(used) % TIDIED:
-        return
-    if len(used) >= KEPT:
-        for other in used[: -KEPT // 2]:
-            if other.doubt is not None:
-                other.doubt.unclear = True  # nobody will look for its client any more
-        del used[: -KEPT // 2]
-    used[:] = [each for each in used if each.deadline > now or each.open_until > now or not each.is_over]

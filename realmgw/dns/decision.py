@@ -91,8 +91,9 @@ class Decisions:
             nothing is lent.
 
     Attributes:
-        free: What is lent without further ado: types of addresses, of services by their own names that need no proxy,
-            if their hosts have an IPv4 address (A), or as `lends6` says (AAAA).
+        lent: What is lent: types of addresses, of services by their own names that need no proxy, if their hosts have
+            an IPv4 address (A), or as `lends6` says (AAAA).
+        free: Those of them that are lent without further ado.
         lends6: Whether AAAA of a host is lent.
     """
 
@@ -104,10 +105,10 @@ class Decisions:
         """From now on, decide by these; the challenger was told them before."""
         self._policy = policy = self._make_policy(settings)
         self._direct, self._proxied, families = policy.direct, policy.proxied, policy.families
-        self._lent = frozenset[int]() if families is None else families.lent
+        self.lent = frozenset[int]() if families is None else families.lent
         self.lends6: Callable[[Host], bool] = _lends_none if families is None else families.lends6
         challenging = self.challenger is not None and self.challenger.active
-        self.free = frozenset[int]() if challenging else self._lent
+        self.free = frozenset[int]() if challenging else self.lent
         self._table, self._services, self._by_apex = table, table.services, table.zones.by_apex
         self._pointers: Mapping[bytes, Host] = table.pointers if policy.pointers else {}
         self._own, self._below = table.static, table.below
@@ -130,7 +131,7 @@ class Decisions:
             service = None if alias is None else self._services.get(alias.owner)
         if service is not None:
             if (
-                kind in self._lent
+                kind in self.lent
                 and challenger is not None
                 and (service.direct4 if kind == _A else service.direct6 and self.lends6(service.host))
             ):

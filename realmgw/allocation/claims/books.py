@@ -18,6 +18,7 @@ from realmgw.allocation.claims.deadlines import Deadlines
 from realmgw.allocation.claims.ended import EndedFlows, HostAt
 from realmgw.allocation.claims.keepers import Keepers, Modest
 from realmgw.allocation.claims.siblings import Siblings
+from realmgw.allocation.claims.used import keep_used
 from realmgw.allocation.counters import Counters
 from realmgw.allocation.decisionlog import DecisionLog, End
 from realmgw.allocation.flow import Answered, Noted
@@ -26,7 +27,7 @@ from realmgw.allocation.pool.places import Places, Shared
 from realmgw.allocation.pool.reclaim import ReclaimHeap
 from realmgw.allocation.reputation.group import Group
 from realmgw.allocation.reputation.word import credit_most
-from realmgw.allocation.state import KEY, UNLIMITED, Address, Claim, Place, Reservation, keep_used
+from realmgw.allocation.state import KEY, UNLIMITED, Address, Claim, Place, Reservation
 
 if TYPE_CHECKING:
     from realmgw.allocation.claims.outage import Outage

@@ -120,7 +120,10 @@ class Datagrams:
     # What is known of flows
 
     def note(self, address: Address, flow: Flow, host: Host, *, now: float) -> None:
-        """A flow was let in at an address, to a host. It is of a protocol without a handshake."""
+        """A flow was let in at an address, to a host. It is of a protocol without a handshake.
+
+        Until `Address.noting_from` there is nothing to be noted, and no need to call this.
+        """
         flows = address.flows
         if flows is None:
             if not self._ended.is_on:
@@ -128,7 +131,8 @@ class Datagrams:
             flows = address.flows = {}
             address.unwatched = {}
         elif len(flows) >= LEAST and len(flows) * self._pool.size >= self._most:
-            if now - next(iter(flows.values())).at < USEFUL:
+            address.noting_from = next(iter(flows.values())).at + USEFUL
+            if now < address.noting_from:
                 return
             flows = address.flows = dict(islice(flows.items(), len(flows) // 2, None))
             address.unwatched = {each: None for each in address.unwatched or () if each in flows}
@@ -159,7 +163,8 @@ class Datagrams:
             self.listen()
         flows = address.flows
         noted = flows.get(flow) if flows else None
-        return self._ended.find(flow) if noted is None else noted
+        past = self._ended.flows
+        return past.peek(flow) if noted is None and (past.young or past.old) else noted
 
     def resume(self, address: Address, flow: Flow, ended: Ended, host: Host, *, now: float) -> None:
         """A flow that had ended goes on."""
@@ -185,6 +190,7 @@ class Datagrams:
         """It is another flow by now."""
         self._ended.forget(flow)
         if address.flows is not None and address.unwatched is not None:
+            address.noting_from = 0.0  # there may be room now
             address.flows.pop(flow, None)
             address.unwatched.pop(flow, None)
 

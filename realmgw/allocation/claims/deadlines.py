@@ -35,23 +35,23 @@ class Deadlines(Generic[Each]):
 
     Most claims live as long as their service says, so that those of one timeout end in the order in which they were
     made. Only those that end with another one's, the riders, need a heap.
+
+    Attributes:
+        by_timeout: Those that live as long as their services say, in the order in which they were made, by that time in
+            seconds. Whoever makes one puts it there.
     """
 
     def __init__(self) -> None:
-        self._by_timeout: defaultdict[float, deque[Each]] = defaultdict(deque)
+        self.by_timeout: defaultdict[float, deque[Each]] = defaultdict(deque)
         self._riders: list[tuple[float, int, Each]] = []
         self._order = count()
 
     def __iter__(self) -> Iterator[Each]:
         """Every claim, in no order."""
-        return chain(*self._by_timeout.values(), (claim for _, _, claim in self._riders))
+        return chain(*self.by_timeout.values(), (claim for _, _, claim in self._riders))
 
     def __len__(self) -> int:
-        return len(self._riders) + sum(map(len, self._by_timeout.values()))
-
-    def add(self, claim: Each, timeout: float) -> None:
-        """A claim was made just now, and ends after `timeout` seconds."""
-        self._by_timeout[timeout].append(claim)
+        return len(self._riders) + sum(map(len, self.by_timeout.values()))
 
     def riders(self, group: Group) -> tuple[Each, ...]:
         """A group's claims that stand, and end at another time than those of their service; O(all such claims)."""
@@ -66,7 +66,7 @@ class Deadlines(Generic[Each]):
 
         They are let go of, and so are those with whom nothing is to be done any more.
         """
-        for same in self._by_timeout.values():
+        for same in self.by_timeout.values():
             while same:
                 claim = same[0]
                 if claim.pending or claim.doubt is not None:
@@ -84,6 +84,6 @@ class Deadlines(Generic[Each]):
 
     def first(self) -> float | None:
         """When the next one ends, in monotonic seconds; `over` was gone through just before."""
-        ends = [same[0].deadline for same in self._by_timeout.values() if same]
+        ends = [same[0].deadline for same in self.by_timeout.values() if same]
         ends += [self._riders[0][0]] if self._riders else []
         return min(ends, default=None)

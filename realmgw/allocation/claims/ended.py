@@ -71,31 +71,32 @@ class EndedFlows:
 
     Attributes:
         is_on: Whether anything is remembered.
+        flows: What is; read only.
     """
 
     def __init__(self, settings: Allocation, host_at: HostAt | None) -> None:
         self._host_at = host_at
-        self._flows = TwoGenerationLRU[Flow, Ended](1)
+        self.flows = TwoGenerationLRU[Flow, Ended](1)
         self._barred: dict[bytes, float] = {}
         self.configure(settings)
 
     def __len__(self) -> int:
-        return len(self._flows)
+        return len(self.flows)
 
     def configure(self, settings: Allocation) -> None:
         """From now on, remember so many for so long."""
         self.is_on = settings.ended_flows > 0 and self._host_at is not None
         self._time = settings.ended_time
-        self._flows.configure(settings.ended_flows)
+        self.flows.configure(settings.ended_flows)
 
     def remember(self, flow: Flow, ended: Ended) -> None:
         """A flow has ended."""
         if self.is_on and ended.at >= self._barred.get(ended.private, 0.0):
-            self._flows.put(flow, ended)
+            self.flows.put(flow, ended)
 
     def find(self, flow: Flow) -> Ended | None:
         """A flow that has ended."""
-        return self._flows.peek(flow) if self._flows.young else None
+        return self.flows.peek(flow)
 
     def host_of(self, ended: Ended, *, now: float) -> Host | None:
         """The host that a flow went to, if it may go on there: it did not end too long ago, and there is the host."""
@@ -105,7 +106,7 @@ class EndedFlows:
 
     def forget(self, flow: Flow) -> None:
         """It is another flow by now."""
-        self._flows.pop(flow)
+        self.flows.pop(flow)
 
     def bar(self, addresses: Iterable[bytes], *, now: float) -> None:
         """Private addresses are no more whose they were: no flow goes on there that went there before.

@@ -81,7 +81,7 @@ class Ledger(Books):
                 deadline = max(until, now + spell)
         dead = deadline if dead > deadline else dead  # noqa: FURB136 - likewise
         network = None if client is None else client.bound(len(reservation.address.packed))
-        unproven = group.passed > 0 and group.is_unproven(now)
+        unproven = group.passed > 0 and group.proven_at != now  # as `Group.is_unproven`; a call costs more
         claim = Claim(reservation, group, question, now, deadline, dead, network, client, is_long, unproven, waited)
         claim.number = self.decisions.answer(now, reservation.service, group, client, reservation.address.packed)
         self.counters.claimed += 1
@@ -89,7 +89,7 @@ class Ledger(Books):
         if self.datagrams.passing:
             self.datagrams.look(now=now)
         if deadline == until:
-            self.deadlines.add(claim, timeout)
+            self.deadlines.by_timeout[timeout].append(claim)
         else:
             self.deadlines.add_rider(claim)
         self.compare(self, claim, reservation, group, now)

@@ -6,9 +6,10 @@ import math
 from typing import TYPE_CHECKING
 
 from realmgw.allocation.claims.keepers import LONG
+from realmgw.allocation.claims.used import keep_used
 from realmgw.allocation.reputation.caution import LEAST
 from realmgw.allocation.reputation.told import Probing, Told
-from realmgw.allocation.state import TOLD, UNLIMITED, Claim, Reservation, keep_used
+from realmgw.allocation.state import TOLD, UNLIMITED, Claim, Reservation
 
 if TYPE_CHECKING:
     from realmgw.allocation.claims.books import Books

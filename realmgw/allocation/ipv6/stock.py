@@ -102,7 +102,7 @@ class Stock:
         else:
             of_host[claim] = None
         if claim.deadline == claim.created + timeout:
-            self.deadlines.add(claim, timeout)
+            self.deadlines.by_timeout[timeout].append(claim)
         else:
             self.deadlines.add_rider(claim)
 

@@ -17,19 +17,20 @@ class TwoGenerationLRU(Generic[Key, Value]):
 
     Attributes:
         young: The young generation; another dictionary each time that it is full. Read only.
+        old: The other one, likewise.
     """
 
     def __init__(self, limit: int) -> None:
         self.configure(limit)
         self.young: dict[Key, Value] = {}
-        self._old: dict[Key, Value] = {}
+        self.old: dict[Key, Value] = {}
 
     def __len__(self) -> int:
-        return len(self.young) + len(self._old)
+        return len(self.young) + len(self.old)
 
     def __iter__(self) -> Iterator[Key]:
         yield from tuple(self.young)
-        yield from tuple(self._old)
+        yield from tuple(self.old)
 
     def configure(self, limit: int) -> None:
         """From now on, remember so many."""
@@ -38,22 +39,22 @@ class TwoGenerationLRU(Generic[Key, Value]):
     def peek(self, key: Key) -> Value | None:
         """What is there under a key, or None; it becomes no younger."""
         value = self.young.get(key)
-        return value if value is not None else self._old.get(key)
+        return value if value is not None else self.old.get(key)
 
     def get(self, key: Key) -> Value | None:
         """What is there under a key, or None; it was asked for now."""
         value = self.young.get(key)
         if value is None:
-            value = self._old.get(key)
+            value = self.old.get(key)
             if value is not None:
                 self.put(key, value)
         return value
 
     def put(self, key: Key, value: Value) -> None:
         """Have this under a key from now on; the youngest."""
-        self._old.pop(key, None)
+        self.old.pop(key, None)
         if len(self.young) >= self._half and key not in self.young:
-            self._old, self.young = self.young, {}
+            self.old, self.young = self.young, {}
         self.young[key] = value
 
     def put_all(self, entries: dict[Key, Value]) -> None:
@@ -63,15 +64,15 @@ class TwoGenerationLRU(Generic[Key, Value]):
         """
         self.young.update(entries)
         if len(self.young) >= self._half:
-            self._old, self.young = self.young, {}
+            self.old, self.young = self.young, {}
 
     def pop(self, key: Key) -> Value | None:
         """Forget what is under a key, and return it."""
-        old = self._old.pop(key, None)
+        old = self.old.pop(key, None)
         young = self.young.pop(key, None)
         return young if young is not None else old
 
     def set_back(self) -> None:
         """Have all entries be old: whatever is asked for next is looked at anew. O(entries), at C's speed."""
-        self._old.update(self.young)
+        self.old.update(self.young)
         self.young = {}

@@ -100,7 +100,8 @@ class Word:
         """
         if unproven:
             self._unproven_until = now
-            self.unproven.add(0.0)
+            if not self.unproven.is_nothing:
+                self.unproven.add(0.0)
             if self.own.value > self.unproven.value:  # those are its own, and maybe others' besides
                 self.own.add(0.0)
             if self.credit < most:

@@ -6,7 +6,7 @@ What is due is decided by `due`, which changes nothing; what a query that goes o
 from __future__ import annotations
 
 from realmgw.allocation.allocator import Allocator
-from realmgw.allocation.reputation.challenges import PRESSED, Challenge, Proof, due, is_stray, note, passed
+from realmgw.allocation.reputation.challenges import PRESSED, Challenge, Proof, due, is_known, is_stray, note, passed
 from realmgw.allocation.reputation.group import Group
 from realmgw.config import settings
 from realmgw.config.policy import Audit, Challenges
@@ -43,7 +43,7 @@ class Challenger:
         self._by_apex: dict[bytes, Challenges] = {}  # of zones that have some of their own
         self._uniform: Challenges | None = None
         self.audit = False
-        self.active = self.logs = False
+        self.active = self.logs = self._trusts = False
 
     def configure(self, settings: settings.Settings, table: ZoneTable) -> None:
         """From now on, go by these zones and this policy, and by what there is."""
@@ -56,7 +56,9 @@ class Challenger:
         self.active = any(rules is not NO_CHALLENGES for rules in wanted)
         self.logs = any(rules.log_untrusted for rules in (self._usual, *self._by_apex.values()))
         # What all zones want that names of subscribers are in; None if they are not of one mind.
-        self._uniform = wanted.pop() if len(wanted) == 1 else None
+        self._uniform = uniform = wanted.pop() if len(wanted) == 1 else None
+        # Where what is known of a group is all that counts, and nobody counts those who come by bare UDP.
+        self._trusts = uniform is not None and uniform.adaptive and not (uniform.tcpcname or uniform.log_untrusted)
         self._zones, self._static = table.zones, table.static
         self._aliases.zone = next((to_wire(zone.name) for zone in zones if zone.aliases), None)
         self._aliases.is_ours = lambda zone: table.zones.of(zone) is not None
@@ -80,6 +82,20 @@ class Challenger:
         """Whether a resolver has come by TCP after an answer with TC before."""
         group = self._groups.find(resolver)
         return group is not None and bool(group.passed & Challenge.TC)
+
+    def lets_pass(self, resolver: str, now: float) -> bool:
+        """Whether a query without any proof, for a service's own name, is due nothing, and says nothing new either.
+
+        That is what becomes of most. For all others `due` and `accept` are called; they would say the same of these.
+
+        Args:
+            resolver: As for `due`.
+            now: As for `due`.
+        """
+        if not self._trusts:
+            return False
+        pool, group = self._pool, self._groups.find(resolver)
+        return is_known(group, pressed=pool.waiting >= PRESSED * pool.size, now=now)
 
     def due(
         self, name: bytes, alias: Alias | None, resolver: str, proof: Proof, cookie: bool, now: float

@@ -7,9 +7,10 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.claims import outcomes
+from realmgw.allocation.claims.used import KEPT
 from realmgw.allocation.reputation.group import OBSERVATIONS
 from realmgw.allocation.reputation.habits import COMPANIONS, LONERS, LOOK_AGAIN, TOGETHER
-from realmgw.allocation.state import KEPT, State
+from realmgw.allocation.state import State
 from realmgw.test.allocation.scene import (
     CLIENT,
     NEIGHBOUR,

@@ -72,15 +72,15 @@ class CostTests(SynchronousTestCase):
 
     def test_where_the_host_has_its_address_still(self) -> None:
         """As in a pool with more addresses than names that are in use."""
-        self.assertLess(self.calls(200), 29)
-        self.assertLess(self.calls(200, UDP), 33)
+        self.assertLess(self.calls(200), 27)
+        self.assertLess(self.calls(200, UDP), 30)
 
     def test_where_the_address_was_another_hosts(self) -> None:
         """As in one with fewer: somebody else's services leave, and what was told of them is remembered."""
-        self.assertLess(self.calls(70), 63)
-        self.assertLess(self.calls(70, UDP), 73)
+        self.assertLess(self.calls(70), 61)
+        self.assertLess(self.calls(70, UDP), 70)
 
     def test_by_ipv6(self) -> None:
         """Each is drawn, and may have a sibling."""
         scene = Scene6(policy=Policy(), answered=lambda _: True, ipv6=Ipv6())
-        self.assertLess(self.count(partial(self.play6, scene)), 37)
+        self.assertLess(self.count(partial(self.play6, scene)), 36)

@@ -8,8 +8,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.arrivals import SLICE
 from realmgw.allocation.claims.senders import SOURCES, SOURCES_ANY
+from realmgw.allocation.claims.used import KEPT
 from realmgw.allocation.explain import explain_admit
-from realmgw.allocation.state import KEPT, TIDIED
 from realmgw.errors import Reason
 from realmgw.test.allocation.scene import (
     CLIENT,
@@ -175,9 +175,8 @@ class AdmissionTests(SynchronousTestCase):
         (reservation,) = scene.allocator.pool.addresses[pool_address(1)].reservations.values()
         assert reservation.used is not None
         self.assertLessEqual(len(reservation.used), KEPT)
-        for number in range(TIDIED):
-            scene.visit(ONE, now=5.0 + number, after=0.0)
-        self.assertLess(len(reservation.used), TIDIED)
+        scene.visit(ONE, now=5.0, after=0.0)
+        self.assertEqual(len(reservation.used), 1)
 
 
 class BurstTests(SynchronousTestCase):

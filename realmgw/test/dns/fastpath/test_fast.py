@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from types import FrameType
+
 import attrs
 import dns.edns
 import dns.flags
@@ -115,6 +118,25 @@ class BothPathsTests(SynchronousTestCase):
             self.assertIsInstance(answer, bytes, step)
             self.assertEqual(wan.counts.events[count], before + 1, step)
             pair.learn(step, dns.message.from_wire(answer))  # type: ignore[arg-type]
+
+    def test_ask_nothing_twice_about_who_is_known(self) -> None:
+        """By default a resolver shows now and then where it is; in between its queries run through two functions."""
+        pair, called = Pair(realm.make_settings(settings.Policy())), list[str]()
+        wan = pair.one.wan
+        wan.fast(pair.message(Step("one.example.org.")), (*realm.RESOLVER, 1), now=100.0, tcp=True)
+
+        def seen(frame: FrameType, event: str, _: object) -> None:
+            if event == "call" and frame.f_globals["__name__"].startswith("realmgw.dns."):
+                called.append(frame.f_code.co_name)
+
+        message, before = pair.message(Step("dual.example.org.", id=9)), sys.getprofile()
+        sys.setprofile(seen)
+        try:
+            answer = wan.fast(message, realm.RESOLVER, now=101.0)
+        finally:
+            sys.setprofile(before)
+        self.assertIsInstance(answer, bytes)
+        self.assertEqual(called, ["answer", "lets_pass"])
 
     def test_take_what_is_the_same_for_everybody_on_the_fast_path(self) -> None:
         """The zones' own names and the service pool's, and those beside them: nothing is left to the full path."""
