@@ -156,8 +156,11 @@ class Hosts:
         return {"guests": len(self.guests), "idle": len(self.idle)}
 
     def put(self, name: str, lease: Lease | None, settings: Settings) -> None:
-        """What is registered at a name is in force."""
+        """What is registered at a name is in force, or has no effect since somebody else says what it is."""
         self.idle.pop(name, None)
+        why = None if lease is None else self._said_elsewhere(lease)
+        if why is not None:
+            self.idle[name] = why
         self.guests.put(name, lease if lease is not None and is_guest(lease, settings) else None)
 
     def _contradiction(self, now: Mapping[str, Entry | None]) -> str | None:
@@ -252,10 +255,11 @@ class Hosts:
         return changed
 
     def _why_idle(self, lease: Lease, settings: Settings) -> str | None:
+        return self._said_elsewhere(lease) or self._refusal([lease], {lease.name: lease}, settings)
+
+    def _said_elsewhere(self, lease: Lease) -> str | None:
         source = self._registry.source_of(lease.name)
-        if lease.addresses and source not in (None, SOURCE):
-            return f"{source} says what it is"
-        return self._refusal([lease], {lease.name: lease}, settings)
+        return f"{source} says what it is" if lease.addresses and source not in (None, SOURCE) else None
 
     def _entry(self, name: str) -> Entry | None:
         if name in self._ahead:

@@ -257,6 +257,15 @@ class ReloadTests(LeaseTestCase):
         self.assertEqual(self.gateway.names, [*NAMES, "h.example.org.", "i.example.org."])
         self.assertEqual((self.host("h"), self.leases.hosts.idle), ((ip_address("192.168.0.9").packed,), {}))
 
+    def test_what_a_file_says_already_is_without_effect_from_the_beginning(self) -> None:
+        """And it is told why, before any reload."""
+        self.gateway.write("b.yaml", h="192.168.0.77")
+        self.gateway.reload()
+        self.change(adding(address("h", "192.168.0.77")))
+        self.assertIn("says what it is", self.leases.hosts.idle["h.example.org."])
+        self.change(adding(removed=(address("h", "192.168.0.77"),)))
+        self.assertEqual((self.host("h"), self.leases.hosts.idle), ((ip_address("192.168.0.77").packed,), {}))
+
     def test_other_defaults_hold_for_those_who_are_there(self) -> None:
         """After a reload."""
         self.change(adding(address("h", "192.168.0.9")))

@@ -6,11 +6,13 @@ These tests need root. They build the testbed's namespaces under names of their 
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from realmgw.test.checkout import CHECKOUT
 from realmgw.test.kernel import dhcp_case
 
 
@@ -36,3 +38,20 @@ class DnsmasqTests(dhcp_case.StoryTestCase):
         """The second one has it."""
         self.is_known("laptop.gwa.demo.", theirs)
         self.until(lambda: not self.names_of(ours))
+
+
+class DnsmasqHereTests(DnsmasqTests):
+    """The same with the script that has the gateway's own command in place of nsupdate."""
+
+    changed: ClassVar[Mapping[str, str]] = {**DnsmasqTests.changed, "/realmgw-lease\n": "/realmgw-lease-here\n"}
+
+    def written(self, folder: Path) -> dict[str, str]:
+        """The command is that of this checkout."""
+        found = super().written(folder)
+        command = folder / "realmgw"
+        argv = f"{sys.executable} -m realmgw.control.command.cli --socket {folder}/control.sock"
+        command.write_text(f'#!/bin/sh\nPYTHONPATH={CHECKOUT} exec {argv} "$@"\n')
+        command.chmod(0o700)
+        script = folder / "realmgw-lease-here"
+        script.write_text(script.read_text().replace("\n", f"\nPATH={folder}:$PATH\n", 1))
+        return found
