@@ -263,7 +263,7 @@ class View:
             self.counts.events[Count.INSIDE] += 1
             return side.answer(query, asker, now=now)
         asked = self._asked(query, asker, now, refused)
-        answer = self._answer(asked)
+        answer = self.said_of(asked)
         return None if answer is None else self.finish(asked, answer)
 
     def unnoticed(self, query: Query, asker: Asker, *, now: float) -> bytes:
@@ -286,7 +286,8 @@ class View:
     def _asked(self, query: Query, asker: Asker, now: float, refused: Reason | None = None) -> Asked:
         return Asked(query, asker, self.senders.read(query, asker, now), now, self.finish, refused)
 
-    def _answer(self, asked: Asked) -> Answer | None:
+    def said_of(self, asked: Asked) -> Answer | None:
+        """What is said of a question, before it is counted and has a form; None if that is later."""
         query, sender = asked.query, asked.sender
         if query.opcode:
             other = self.opcodes.get(query.opcode)

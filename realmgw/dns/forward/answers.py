@@ -114,6 +114,15 @@ def is_answer(message: bytes, sent: bytes, question: bytes) -> bool:
     return bool(is_response) and message[4:6] == b"\0\1" and message[12 : 12 + len(question)] == question
 
 
+def is_bare_error(message: bytes, sent: bytes) -> bool:
+    """Whether a message is a header that says FORMERR, as some say who know no EDNS (RFC 6891 section 7).
+
+    Nothing but its ID shows what it is about: it is believed only where nobody else can have sent it.
+    """
+    flags = int.from_bytes(message[2:4], "big")
+    return len(message) == HEADER.size and message[:2] == sent[:2] and bool(flags & QR) and flags & 0xF == Rcode.FORMERR
+
+
 def read(message: bytes, question: bytes) -> Reply:
     """Reads an answer, of which `is_answer` said that it is one.
 

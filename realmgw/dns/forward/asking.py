@@ -17,7 +17,7 @@ import attrs
 
 from realmgw.config.settings import Resolver
 from realmgw.dns.codec.wire import AD, CD, COOKIE, DO, HEADER, RD, Rcode, Type
-from realmgw.dns.forward.answers import ANSWERS, BadAnswerError, Reply, is_answer, read
+from realmgw.dns.forward.answers import ANSWERS, BadAnswerError, Reply, is_answer, is_bare_error, read
 from realmgw.dns.forward.chance import mixed
 from realmgw.dns.forward.upstreams import Upstream, Upstreams
 
@@ -321,7 +321,10 @@ class Asking:
         if self._is_over or one.over:
             return False
         if not is_answer(message, one.message, one.question):
-            self._wrong(one)
+            if one.by_stream and is_bare_error(message, one.message) and one.upstream not in self._plain:
+                self._weigh(one, Reply(Rcode.FORMERR))
+            else:
+                self._wrong(one)
             return False
         try:
             reply = read(message, one.question)
@@ -357,7 +360,7 @@ class Asking:
             self._again(one, by_stream=one.by_stream)
         else:
             means.events[Event.REFUSED_BY] += 1
-            self._said = reply
+            self._said, self._why = reply, f"{upstream.resolver.text}: it says {_called(reply.rcode)}"
             self._leave(one)
 
     def _again(self, one: _Try, *, by_stream: bool) -> None:
@@ -380,6 +383,11 @@ class Asking:
         if not self._is_over:
             self.stop()
             self._done(reply, self._why)
+
+
+def _called(rcode: int) -> str:
+    """What a response code is called."""
+    return Rcode(rcode).name if rcode in set(Rcode) else f"RCODE {rcode}"
 
 
 def _option(code: int, data: bytes) -> bytes:

@@ -43,6 +43,8 @@ class Packed:
     """For how long it may be kept, in seconds; 0: not at all."""
     options: tuple[tuple[int, bytes], ...] = ()
     """EDNS options that belong to it, code and data: extended errors."""
+    way: Reply | None = None
+    """Aliases, of which it is made, that lead to a name of ours; what that has, is said when it is asked for."""
 
 
 def pack(question: bytes, reply: Reply) -> Packed:
@@ -164,4 +166,5 @@ class Cache:
 
 
 def _size(key: bytes, packed: Packed) -> int:
-    return ENTRY + len(key) + len(packed.tail) + 160 * len(packed.ttls)
+    records = len(packed.ttls) if packed.way is None else 4 * len(packed.ttls)
+    return ENTRY + len(key) + len(packed.tail) + 160 * records

@@ -17,8 +17,9 @@ from realmgw.dns.forward.answers import ANSWERS, BadAnswerError, Reply
 from realmgw.dns.forward.asking import Asking, Event, Means, Question
 from realmgw.dns.forward.cache import Cache, Packed, form, pack
 from realmgw.dns.forward.dns64 import WELL_KNOWN, Dns64
+from realmgw.dns.forward.inward import end_of, led_in, way_in
 from realmgw.dns.forward.special import Special
-from realmgw.dns.view import Answer, Asked, said
+from realmgw.dns.view import Answer, Asked, Part, said
 from realmgw.dns.zones import ZoneTable
 
 FAILURE_LIFE = 1.0  # seconds
@@ -51,6 +52,11 @@ class Forwarder:
 
     Args:
         means: What resolvers are asked with.
+
+    Attributes:
+        ours: Answers questions for names of ours, at once, where aliases of internal names lead to them; None: nobody
+            does here.
+        careful: Answers questions for internal names in place of this, which does not know ours; None: this does.
     """
 
     def __init__(self, means: Means) -> None:
@@ -64,13 +70,15 @@ class Forwarder:
         self._rules: settings.Forwarding | None = None
         self._udp_size = 0
         self.cache = Cache(0)
+        self.ours: Part | None = None
+        self.careful: Part | None = None
         self.changed: list[Callable[[], None]] = []
         """Is called when what was said may no longer be."""
 
     def configure(self, settings: settings.Settings, table: ZoneTable) -> None:
         """From the next query on, go by these. What is kept stays, unless other resolvers or names decide now."""
-        del table
         rules = settings.dns.forward
+        self._zones = table.zones
         own = settings.pools.networks
         is_other = self._rules is None or _decisive(rules) != _decisive(self._rules)
         self._rules, self._udp_size = rules, settings.dns.udp_size
@@ -124,6 +132,8 @@ class Forwarder:
             return said(special)
         if not query.flags & RD:
             return said(Response(Rcode.REFUSED, error=ExtendedError(InfoCode.PROHIBITED, "recursion was not desired")))
+        if self.careful is not None and self._special.is_internal(query.name):
+            return self.careful(asked)
         return self._join(asked, question, rules)
 
     def explain(self, name: bytes, kind: int) -> str:
@@ -156,7 +166,8 @@ class Forwarder:
         if entry.uses > 1 and entry.until - now < NEAR_END * entry.packed.life and self._may_prefetch(key, now):
             self._events[Event.PREFETCHED] += 1
             self._begin(key, _Pending(question))
-        return self._form(entry.packed, asked, age), min(entry.until, entry.since + age + 1)
+        until = min(entry.until, entry.since + age + 1) if entry.packed.way is None else now
+        return self._form(entry.packed, asked, age), until
 
     @property
     def outstanding(self) -> int:
@@ -172,7 +183,24 @@ class Forwarder:
 
     def _form(self, packed: Packed, asked: Asked, age: int, options: tuple[tuple[int, bytes], ...] = ()) -> bytes:
         size, query = self._udp_size, asked.query
+        if packed.way is not None:
+            packed, age = self._led_in(packed.way, asked, age), 0
         return form(packed, query, (*packed.options, *options), age, limit(query, asked.asker.tcp, size), size)
+
+    def _led_in(self, way: Reply, asked: Asked, age: int) -> Packed:
+        """An answer that ends with what there is of a name of ours at this moment."""
+        query, name = asked.query, end_of(way)
+        inner = attrs.evolve(query, name=name, question=name + query.question[-4:])
+        answer = self.ours(attrs.evolve(asked, query=inner)) if self.ours is not None else None
+        assert answer is not None
+        assert answer.response is not None
+        return led_in(query.name + query.question[-4:], way, answer.response, age)
+
+    def _way_in(self, question: Question, reply: Reply | None) -> Reply | None:
+        """The aliases of an internal name that lead to one of ours; None: there are none."""
+        if self.ours is None or reply is None or not self._special.is_internal(question.octets[:-4]):
+            return None
+        return way_in(question.octets, reply, lambda name: self._zones.of(name) is not None)
 
     def question(self, query: Query) -> Question:
         """What resolvers are asked for a query."""
@@ -251,11 +279,11 @@ class Forwarder:
 
     def _done(self, key: bytes, reply: Reply | None, why: str) -> None:
         """Goes on, where the answer is to be made of another one."""
-        if self._dns64.prefix is None:
-            self._finish(key, reply, why)
-            return
         pending = self._pending[key]
         question = pending.question
+        if self._dns64.prefix is None or self._way_in(question, reply) is not None:
+            self._finish(key, reply, why)
+            return
         instead = self._dns64.instead(question)
         if reply is not None and instead is not None and reply.rcode in ANSWERS:
             reply = self._dns64.pointer(question, instead, reply)
@@ -322,6 +350,9 @@ class Forwarder:
         if reply is None or reply.rcode not in ANSWERS:
             self._events[Event.FAILED] += 1
             return None, _failed(reply, why)
+        way = None if made else self._way_in(question, reply)
+        if way is not None:
+            return attrs.evolve(pack(question.octets, way), way=way), None
         kept = reply.answers if made else self._special.strip(question.octets[:-4], reply.answers)
         stripped = len(kept) != len(reply.answers)
         try:
@@ -342,10 +373,12 @@ def _decisive(rules: settings.Forwarding) -> tuple[object, ...]:
 
 
 def _failed(reply: Reply | None, why: str) -> Response:
-    """Refused is passed on as it is; all else is a failure, of which the resolver's own reasons are told."""
+    """Refused is passed on as it is; all else is a failure, with the resolver's own reasons, or what it said."""
     if reply is not None:
         rcode = Rcode.REFUSED if reply.rcode == Rcode.REFUSED else Rcode.SERVFAIL
-        return Response(rcode, options=tuple((EDE, data) for data in reply.errors))
+        if reply.errors or rcode == Rcode.REFUSED:
+            return Response(rcode, options=tuple((EDE, data) for data in reply.errors))
+        return Response(rcode, error=ExtendedError(InfoCode.OTHER, why))
     return Response(Rcode.SERVFAIL, error=ExtendedError(InfoCode.NETWORK_ERROR, why or "no resolver answers"))
 
 

@@ -76,13 +76,17 @@ class Forwarding:
         means = Means(self._upstreams, self._sockets, self._waits.later, present, chance, self._events)
         self._forwarder = Forwarder(means)
         self._policy = NamePolicy(host_at, note)
-        self._careful = careful or self._forwarder.forward
+        self._forwarder.careful, self._careful = careful, careful or self._forwarder.forward
         self.answer = self._policy.before(self._forwarder.forward, self._careful)
 
     def repeated(self, counts: Counts) -> tuple[Part, Fast]:
         """What answers questions of a view that counts there, and its fast path."""
         repeated = Repeated(self._forwarder, counts, self._events)
         return self._policy.before(repeated.forward, self._careful), repeated.answer
+
+    def lead_to(self, ours: Part) -> None:
+        """Have aliases of internal names lead to ours, of which this answers questions at once."""
+        self._forwarder.ours = ours
 
     def explain(self, name: bytes, kind: int, address: str) -> str:
         """What a name (wire form) that somebody asks for comes to, in words; nothing is asked, and nothing counted."""

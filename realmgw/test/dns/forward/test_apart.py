@@ -112,6 +112,18 @@ class ApartTests(test_service_lists.ListsTests):
         self.assertEqual(counted()[f"resolver {LOOPBACK}:{self.port}"]["answers"], 1)
         self.assertEqual(counted()["list ads"]["names"], 1)
 
+    async def test_internal_names_are_the_gateways(self) -> None:
+        """They may lead to names of ours, which are not known there; with nothing internal they are asked for there."""
+        service = self.start()
+        of = self.settings.dns
+        for internal, returned in ((("example.net.",), 1), ((), 1)):
+            forward = attrs.evolve(of.forward, internal=internal)
+            self.settings = attrs.evolve(self.settings, dns=attrs.evolve(of, forward=forward))
+            self.reload(service)
+            self.assertEqual(await self.tell("www.example.net."), dns.rcode.NOERROR)
+            self.assertEqual(self.forwarder.counts()["returned"], returned)
+        self.assertEqual(self.upstream.asked[0], 2)
+
     async def test_one_that_ends_is_begun_anew(self) -> None:
         """Meanwhile the gateway answers; what was counted stays, and what was kept is forgotten."""
         service = self.start()

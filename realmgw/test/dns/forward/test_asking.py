@@ -219,6 +219,25 @@ class AnswerTests(AskingTestCase):
         self.sent[1].say(*RECORD)
         self.assert_answered()
 
+    def test_a_bare_header_says_the_same_by_tcp_only(self) -> None:
+        """By UDP anybody might send it who has found the ID; by TCP it is believed once, and nothing but FORMERR."""
+        formerr, refused = b"\x81\x81" + bytes(8), b"\x81\x85" + bytes(8)
+        self.begin(ONE)
+        self.sent[0].heard(self.sent[0].message[:2] + formerr)
+        self.assertEqual(self.elsewhere.events[Event.WRONG], 1)
+        self.wait(0.25)
+        self.assertTrue(self.sent[1].by_stream)
+        self.sent[1].heard(self.sent[1].message[:2] + formerr)
+        self.assertEqual((self.sent[2].by_stream, self.sent[2].query.edns), (True, -1))
+        self.sent[2].say(*RECORD)
+        self.assert_answered()
+        for said in (formerr + b"\0", refused):
+            self.begin(ONE)
+            self.sent[0].say(flags=dns.flags.TC)
+            self.sent[1].heard(self.sent[1].message[:2] + said)
+            self.assertEqual(self.elsewhere.events[Event.WRONG], 1)
+            self.assertEqual(self.sent[-1].query.edns, 0)
+
     def test_malformed_answers_and_failures_lead_to_the_next(self) -> None:
         """At once, until there is none left; then it is told what they said."""
         self.begin()

@@ -193,6 +193,19 @@ class FailureTests(ForwarderTestCase):
             [option] = answer.options
             self.assertEqual((answer.rcode(), option.code, option.text), (dns.rcode.SERVFAIL, 6, "no"))
 
+    def test_they_say_that_they_can_not_and_not_why(self) -> None:
+        """It is told who said what, be it a code that has a name here or not."""
+        for code, called in (("SERVFAIL", "SERVFAIL"), ("BADVERS", "BADVERS"), ("BADTIME", "RCODE 18")):
+            self.delivered.clear()
+            self.assertIsNone(self.ask(f"{code}.example.net."))
+            while not self.delivered:
+                self.elsewhere.last.say(rcode=code)
+            answer = self.delivered[0][1]
+            [option] = answer.options
+            self.assertEqual(answer.rcode(), dns.rcode.SERVFAIL)
+            self.assertEqual(option.code, 0)
+            self.assertIn(f"it says {called}", option.text)
+
     def test_reasons_do_not_make_it_longer_than_the_asker_takes(self) -> None:
         """Who says that he takes 512 octets by UDP comes by TCP for those of a resolver that says much."""
         self.assertIsNone(self.ask(payload=512))
