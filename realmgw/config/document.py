@@ -208,7 +208,14 @@ def discarding(root: Node | None, problems: Problems) -> Steps[None]:
         yield None
 
 
-def parse(text: bytes, problems: Problems, *, source: str | None = None, unread: Collection[str] = ()) -> Node | None:
+def parse(
+    text: bytes,
+    problems: Problems,
+    *,
+    source: str | None = None,
+    unread: Collection[str] = (),
+    last_counts: bool = False,
+) -> Node | None:
     """Reads a YAML document.
 
     Args:
@@ -217,11 +224,12 @@ def parse(text: bytes, problems: Problems, *, source: str | None = None, unread:
         source: The nodes' `source`.
         unread: Keys of the outermost mapping whose values are for other programs: they must be YAML, and what they
             are is not looked at. An empty value stands in their place.
+        last_counts: Of a key that stands twice in a mapping, the last value counts, as other readers have it.
 
     Returns:
         The document, without its faulty parts; None when it is empty, or when it is no YAML and a problem says so.
     """
-    return finish(parsing(text, problems, source=source, unread=unread))
+    return finish(parsing(text, problems, source=source, unread=unread, last_counts=last_counts))
 
 
 def parsing(
@@ -230,6 +238,7 @@ def parsing(
     *,
     source: str | None = None,
     unread: Collection[str] = (),
+    last_counts: bool = False,
     reread: int | None = None,
 ) -> Steps[Node | None]:
     """What `parse` does, step by step; how long a text may be that is read again by the slower parser can be told."""
@@ -241,7 +250,9 @@ def parsing(
         return None
     for events in (yield from parsers.in_turn(decoded, reread)):
         attempt = Problems(problems.source, may_quote=problems.may_quote)
-        root, readable = yield from _compose(decoded, events, _Composer(attempt, source, unread))
+        root, readable = yield from _compose(
+            decoded, events, _Composer(attempt, source, unread, last_counts=last_counts)
+        )
         if readable:
             break
     problems.found += attempt.found
@@ -275,10 +286,11 @@ class _Composer:
     ruamel.yaml's own composers are not used: the C one recurses on the C stack, which a file of brackets overflows.
     """
 
-    def __init__(self, problems: Problems, source: str | None, unread: Collection[str]) -> None:
+    def __init__(self, problems: Problems, source: str | None, unread: Collection[str], *, last_counts: bool) -> None:
         self.problems = problems
         self._source = source
         self._unread = unread
+        self._last_counts = last_counts
         self._depth_unread = 0
         self._root: Node | None = None
         self._open: list[Sequence | Mapping] = []
@@ -372,7 +384,7 @@ class _Composer:
             parent.items.append(node)
         elif self._key is not None:
             key, self._key = self._key, None
-            if key.text in parent.pairs:
+            if key.text in parent.pairs and not self._last_counts:
                 first = parent.pairs[key.text][0]
                 self.problems.add(key, f"the key {key.text!r} stands twice, first on line {first.line}: remove one")
             else:

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import attrs
 
-from realmgw.config import consistency, layers, policy_schema, prefixlists
-from realmgw.config.document import Mapping, Node, Problems, discarding, parse, parsing
+from realmgw.config import consistency, layers, policy_schema, prefixlists, translation
+from realmgw.config.document import Mapping, Node, Problems, Scalar, discarding, parse, parsing
 from realmgw.config.pipeline import PrefixList
 from realmgw.config.places import placing
 from realmgw.config.schema import GATEWAY
@@ -203,7 +203,12 @@ def _fragments(places: _Places, problems: Problems) -> Steps[list[Node]]:
     zones = yield from _documents(main, [layer / layers.ZONES for layer in places.layers], problems)
     found: list[Node] = [layers.under("zones", root) for root in zones]
     folders = [*(layer / layers.POLICIES for layer in places.layers), *places.policies]
-    for root in (yield from _documents(main, folders, problems, policy_schema.UNREAD)):
+    theirs: list[Node] = []
+    policies = yield from _documents(main, folders, problems, theirs)
+    translated = yield from translation.translating(theirs, problems)
+    if translated is not None:  # what is written in our words is laid over it
+        found.append(layers.under("policy", layers.under("pipeline", translated)))
+    for root in policies:
         policy = policy_schema.fragment(root, problems)
         if policy is not None:
             found.append(layers.under("policy", policy))
@@ -214,9 +219,17 @@ def _fragments(places: _Places, problems: Problems) -> Steps[list[Node]]:
 
 
 def _documents(
-    main: Path, folders: Iterable[Path], problems: Problems, unread: Collection[str] = ()
+    main: Path, folders: Iterable[Path], problems: Problems, theirs: list[Node] | None = None
 ) -> Steps[list[Node]]:
-    """What the files of some folders say, without the empty ones."""
+    """What the files of some folders say, without the empty ones.
+
+    Args:
+        main: The main file.
+        folders: Them.
+        problems: Gets what is wrong.
+        theirs: Of policy files: gets those that have rules for other programs, which are left out of what is returned.
+    """
+    unread = () if theirs is None else policy_schema.UNREAD
     found = []
     none: list[_Text] = []
     for path, content, own in (yield from _read(main, partial(_texts, folders, problems), problems, none)):
@@ -226,7 +239,27 @@ def _documents(
         problems.include(own)
         if root is not None:
             found.append(root)
+        if theirs is not None and content is not None and policy_schema.has_rules(root):
+            theirs += yield from reading_rules(content, str(path), problems)
     return found
+
+
+def reading_rules(content: bytes, source: str, problems: Problems) -> Steps[list[Node]]:
+    """What a policy file says to other programs, as these read it.
+
+    Args:
+        content: The file's.
+        source: Its name.
+        problems: Gets what can not be read, as what has no translation.
+
+    Returns:
+        It; nothing, where it can not be read.
+    """
+    own = Problems(source)
+    root = yield from parsing(content, own, source=source, last_counts=True)
+    for line, column, text in own.found:
+        problems.outdate(Scalar(line, column, "", True, source), f"not translated, and not in force: {text}")
+    return [] if root is None or own.found else [root]
 
 
 def _texts(folders: Iterable[Path], problems: Problems) -> list[_Text]:

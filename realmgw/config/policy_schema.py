@@ -1,8 +1,8 @@
 """The schema of policies: a section of the main file, and the policy files of existing deployments.
 
 Existing policy files have the keys CIRCULARPOOL, IPSET and IPTABLES. The first says what our section `policy` says, in
-other words; the others are lists of rules for iptables and sets for ipset, which this gateway does not need: its rules
-are its own. They are read and left alone.
+other words; the others are lists of rules for iptables and sets for ipset. All of these together are read and
+translated by `realmgw.config.translation`, and left alone here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from realmgw.config.validators import Section, shape
 ESTABLISHED = ("CIRCULARPOOL", "IPSET", "IPTABLES")
 """The keys of existing policy files."""
 UNREAD = ("IPSET", "IPTABLES")
-"""Those that are left alone: what stands below them is for other programs, and nothing in it is a problem of ours."""
+"""Those that are left alone here: what stands below them is for other programs, and nothing in it is a problem."""
 _CHALLENGES = {
     "PBRA_DNS_POLICY_TCPCNAME": "tcpcname",
     "PBRA_DNS_POLICY_TCP": "tcp",
@@ -27,6 +27,11 @@ _CHALLENGES = {
 
 POLICY = Section(Policy)
 """The section `policy`."""
+
+
+def has_rules(root: Node | None) -> bool:
+    """Whether a policy file says something to other programs."""
+    return isinstance(root, Mapping) and any(word in root.pairs for word in UNREAD)
 
 
 def fragment(root: Node, problems: Problems) -> Mapping | None:

@@ -14,14 +14,18 @@ import attrs
 
 from realmgw.config import layers, policy_schema
 from realmgw.config.document import Mapping, Node, Problems
-from realmgw.config.files import read
-from realmgw.config.writing import fields, text
+from realmgw.config.files import read, reading_rules
+from realmgw.config.steps import finish
+from realmgw.config.translation import translating
+from realmgw.config.writing import Value, fields, text
 from realmgw.errors import PlatformError
 from realmgw.subscribers.files.listing import MAX_FILE
 from realmgw.subscribers.schema import entries
 from realmgw.subscribers.tools.writing import written
 from realmgw.system import disk
 
+PIPELINE = "pipeline.yaml"
+"""The policy file with what was translated of rules for other programs."""
 SUBSCRIBERS, POLICIES = "*subscriber.d", "*policy.d"
 """What the folders in a deployment's folder are called."""
 
@@ -33,7 +37,7 @@ class Migration:
     files: dict[Path, str]
     """By their places below the main file's folder: `subscribers.d/...`, `policies.d/...`."""
     notes: tuple[str, ...] = ()
-    """What is not in them, since this gateway has no use for it."""
+    """What is not in them, since it has no translation: with its place, and what to write instead."""
     problems: tuple[str, ...] = ()
     """What can not be used; the files that it is in are left out."""
 
@@ -55,7 +59,8 @@ def migration(folder: Path) -> Migration:
         if root is not None:
             translated.add(path, root, own)
         problems.include(own)
-    return Migration(translated.files, tuple(translated.notes), problems.lines())
+    translated.add_rules(problems)
+    return Migration(translated.files, tuple(problems.outdated), problems.lines())
 
 
 def _paths(folder: Path, problems: Problems) -> Iterator[Path]:
@@ -75,7 +80,7 @@ class _Translated:
 
     def __init__(self) -> None:
         self.files: dict[Path, str] = {}
-        self.notes: list[str] = []
+        self._rules: list[Path] = []
 
     def add(self, path: Path, root: Node, problems: Problems) -> None:
         """Translates a file, by what is in it."""
@@ -87,15 +92,37 @@ class _Translated:
                 self.files[Path(layers.SUBSCRIBERS, path.name)] = written(found)
 
     def _add_policy(self, path: Path, root: Mapping, problems: Problems) -> None:
-        left_out = [word for word in root.pairs if word in policy_schema.UNREAD]
-        if left_out:
-            self.notes.append(f"{path}: {', '.join(left_out)} left out: the gateway's rules are its own")
+        if policy_schema.has_rules(root):
+            self._rules.append(path)
         said = policy_schema.fragment(root, problems)
         policy = None if said is None else policy_schema.POLICY(said, problems)
         if said is None or policy is None or problems.found or not said.pairs:
             return
         values = {word: value for word, value in fields(policy).items() if word in said.pairs}
         self.files[Path(layers.POLICIES, path.name)] = text(values)
+
+    def add_rules(self, problems: Problems) -> None:
+        """Translates the rules for other programs, of all files together."""
+        roots = [
+            root
+            for path in self._rules
+            for root in finish(reading_rules(disk.read(path, MAX_FILE), str(path), problems))
+        ]
+        said = finish(translating(roots, problems))
+        policy = None if said is None else policy_schema.POLICY(layers.under("pipeline", said), problems)
+        if said is not None and policy is not None:
+            every = fields(policy.pipeline)
+            self.files[Path(layers.POLICIES, PIPELINE)] = text({"pipeline": _said(every, said)})
+
+
+def _said(values: dict[str, Value], said: Mapping) -> dict[str, Value]:
+    """What is written of some values; what stands in a list is whole."""
+    found = {word: each for word, each in values.items() if word in said.pairs}
+    for word, each in found.items():
+        below = said.pairs[word][1]
+        if isinstance(each, dict) and isinstance(below, Mapping):
+            found[word] = _said(each, below)
+    return found
 
 
 def write(found: Migration, folder: Path) -> tuple[Path, ...]:

@@ -25,6 +25,15 @@ CIRCULARPOOL:
         PBRA_DNS_POLICY_TCP:       true
 """  # noqa: E501 - as such files are written
 
+RULES = """
+IPTABLES:
+    ADMIN_PREEMPTIVE:
+        requires: [{'table': 'raw', 'chain': 'PREROUTING', 'create': false, 'flush': true}]
+        rules:
+            - {'table': 'raw', 'chain': 'PREROUTING', 'rule': {'set': {'match-set': ['BAD', 'src']}, 'comment': {'comment': 'a'}, 'target': 'DROP', 'comment': {'comment': 'b'}}}
+            - {'table': 'raw', 'chain': 'PREROUTING', 'rule': {'string': {'string': 'bad'}, 'target': 'DROP'}}
+"""  # noqa: E501 - as such files are written, with a key twice
+
 
 class MigrationTestCase(SynchronousTestCase):
     """Has a deployment's folder."""
@@ -35,7 +44,8 @@ class MigrationTestCase(SynchronousTestCase):
         for name, content in (
             ("gw.example.org.subscriber.d/ue.yaml", ESTABLISHED),
             ("gw.example.org.policy.d/circularpool.policy.yaml", POLICY),
-            ("gw.example.org.policy.d/ipset.policy.yaml", "IPSET: {requires: [], rules: []}\n"),
+            ("gw.example.org.policy.d/ipset.policy.yaml", "IPSET: {rules: [{name: BAD, items: [198.51.100.7]}]}\n"),
+            ("gw.example.org.policy.d/iptables.policy.yaml", RULES),
         ):
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,13 +61,17 @@ class MigrationTests(MigrationTestCase):
         self.assertEqual(found.problems, ())
         self.assertEqual(
             set(write(found, self.target)),
-            {self.target / "subscribers.d" / "ue.yaml", self.target / "policies.d" / "circularpool.policy.yaml"},
+            {
+                self.target / "subscribers.d" / "ue.yaml",
+                *(self.target / "policies.d" / name for name in ("circularpool.policy.yaml", "pipeline.yaml")),
+            },
         )
         (self.target / "realmgw.yaml").write_text(MINIMAL.replace("pools: {", "pools: {service: [192.0.2.1], "))
         settings = config.load(self.target / "realmgw.yaml")
         self.assertEqual((settings.policy.max_claims, len(settings.policy.system_load)), (1000, 1))
         self.assertEqual((settings.policy.challenges.tcp, settings.policy.challenges.cname), (True, False))
         self.assertTrue(settings.policy.groups[0].sla)
+        self.assertEqual(str(settings.policy.pipeline.preemptive.black_list.prefixes[0]), "198.51.100.7/32")
         registry = local.subscribers(settings)
         self.assertEqual(registry.problems, ())
         self.assertEqual(
@@ -71,11 +85,16 @@ class MigrationTests(MigrationTestCase):
         settings = config.load(main)
         self.assertEqual(settings.policy.max_claims, 1000)
         self.assertEqual(settings.subscribers, (self.folder / "gw.example.org.subscriber.d",))
+        listed = settings.policy.pipeline.preemptive.black_list
+        self.assertEqual([str(each) for each in listed.prefixes], ["198.51.100.7/32"])
+        self.assertTrue(listed.origin.endswith("iptables.policy.yaml:6"), listed.origin)
+        [line] = settings.outdated
+        self.assertIn("iptables.policy.yaml:7:15: not translated, and not in force: 'string' can not be had", line)
 
     def test_tells_what_is_left_out(self) -> None:
-        """Rules for other programs."""
+        """What has no translation."""
         [note] = migration(self.folder).notes
-        self.assertIn("ipset.policy.yaml: IPSET left out", note)
+        self.assertIn("iptables.policy.yaml:7:15: not translated, and not in force: 'string' can not be had", note)
 
     def test_a_file_with_a_problem_is_left_out(self) -> None:
         """And told, with its place; the others are translated."""
@@ -84,12 +103,13 @@ class MigrationTests(MigrationTestCase):
         found = migration(self.folder)
         [line] = found.problems
         self.assertTrue(line.startswith(f"{bad}:1:29: 'x' is no address"), line)
-        self.assertEqual(len(found.files), 2)
+        self.assertEqual(len(found.files), 3)
 
     def test_a_folder_of_files_can_be_translated_too(self) -> None:
         """Of either kind."""
         found = migration(self.folder / "gw.example.org.policy.d")
-        self.assertEqual(list(found.files), [Path("policies.d", "circularpool.policy.yaml")])
+        names = ("circularpool.policy.yaml", "pipeline.yaml")
+        self.assertEqual(list(found.files), [Path("policies.d", name) for name in names])
 
     def test_refuses_folders_of_several_gateways_and_of_none(self) -> None:
         """Their subscribers would contradict each other."""
