@@ -35,6 +35,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066
 
 Flow = tuple[bytes, bytes, int, int, int]
 """Packed source, packed destination, protocol, source port, destination port."""
+NO_FLOW: Flow = (b"", b"", 0, 0, 0)
+"""That of a packet without addresses: a broken one, for example, of which Suricata's own rules tell."""
 
 
 _Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -77,7 +79,7 @@ class Alert(msgspec.Struct, frozen=True, gc=False):
     severity: int
     """1 is the most severe."""
     flow: Flow
-    """Where the packet came from and went to, as it was seen; ports are 0 where the protocol has none."""
+    """Where the packet came from and went to, as it was seen; ports are 0 where the protocol has none. Or `NO_FLOW`."""
 
 
 def decode(line: bytes) -> Alert | None:
@@ -127,6 +129,8 @@ def after_cut(line: bytes) -> bytes:
 
 
 def _flow(event: _Event) -> Flow:
+    if not (event.src_ip or event.dest_ip or event.proto):
+        return NO_FLOW
     source, destination, protocol = _packed(event.src_ip), _packed(event.dest_ip), _protocol(event.proto)
     if source is None or destination is None:
         raise MalformedError("an address is missing, or none")

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import attrs
 
 from realmgw.alerts.bans import Bans, Cause, shown, who
-from realmgw.alerts.eve import WITH_PORTS, Alert, Flow
+from realmgw.alerts.eve import NO_FLOW, WITH_PORTS, Alert, Flow
 from realmgw.alerts.recent import Recent, Told, Whose
 from realmgw.alerts.rules import Rules
 from realmgw.config import protocols
@@ -26,7 +26,8 @@ from realmgw.config.alerts import Action, Alerts
 from realmgw.datapath.netlink.tracked import Tracked
 from realmgw.subscribers.entry import shown as written
 
-_NO_FLOW = ("conntrack has no such flow",)
+_NOT_FOUND = ("conntrack has no such flow",)
+_NO_ADDRESSES = ("the packet had no addresses",)
 _NO_PORTS = ("flows of a protocol without ports are not looked for",)
 
 
@@ -153,7 +154,9 @@ class Response:
                     ends.append((told, seen))
                 continue
             self.counts.without_flow += 1
-            told.not_done = _NO_FLOW if told.alert.flow in found else _NO_PORTS
+            told.not_done = _NOT_FOUND if told.alert.flow in found else _NO_PORTS
+            if told.alert.flow == NO_FLOW:
+                told.not_done = _NO_ADDRESSES
         if ends:
             self._end(ends)
         if self._settings.audit:
@@ -235,15 +238,25 @@ class Response:
         return {"audit": self._settings.audit, "banned": len(self._bans), "total": len(self.recent), "alerts": rows}
 
     def _row(self, told: Told) -> dict[str, Any]:
-        alert, (source, destination, protocol, sport, dport) = told.alert, told.alert.flow
+        alert = told.alert
         return {
             "at": told.at, "times": told.times, "signature_id": alert.signature, "signature": alert.text,
             "category": alert.category, "severity": alert.severity,
-            "src_ip": written(source), "src_port": sport, "dest_ip": written(destination), "dest_port": dport,
-            "proto": protocols.NAMES.get(protocol, str(protocol)),
+            **_ends(alert.flow),
             "rule": told.rule, "flow": told.whose and _shown(told.whose),
             "done": [*told.done], "not_done": [*told.not_done],
         }  # fmt: skip
+
+
+def _ends(flow: Flow) -> dict[str, Any]:
+    """From where to where a packet went, as plain values; empty texts where it had no addresses."""
+    source, destination, protocol, sport, dport = flow
+    is_known = flow != NO_FLOW
+    return {
+        "src_ip": written(source) if is_known else "", "src_port": sport,
+        "dest_ip": written(destination) if is_known else "", "dest_port": dport,
+        "proto": protocols.NAMES.get(protocol, str(protocol)) if is_known else "",
+    }  # fmt: skip
 
 
 def _shown(whose: Whose) -> dict[str, Any]:

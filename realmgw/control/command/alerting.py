@@ -25,8 +25,9 @@ def _alert(row: Answer, done: str) -> Iterator[str]:
     kind = f"{row['category']}, severity {row['severity']}" if row["category"] else f"severity {row['severity']}"
     yield ""
     yield f"{duration(row['ago'])} ago{times}: {row['signature_id']} {row['signature']} ({kind})"
-    ends = [end_of(row[end], row[port]) for end, port in (("src_ip", "src_port"), ("dest_ip", "dest_port"))]
-    yield f"  {row['proto']} {' > '.join(ends)}{_flow(row['flow'])}"
+    if row["proto"]:
+        ends = [end_of(row[end], row[port]) for end, port in (("src_ip", "src_port"), ("dest_ip", "dest_port"))]
+        yield f"  {row['proto']} {' > '.join(ends)}{_flow(row['flow'])}"
     rule = "no rule" if row["rule"] is None else f"rule {row['rule']}"
     said = [f"{done}: {', '.join(row['done'])}"] if row["done"] else []
     said += [f"not {done}: {'; '.join(row['not_done'])}"] if row["not_done"] else []

@@ -6,6 +6,7 @@ import contextlib
 import json
 import sys
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 from hypothesis import given
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.alerts import eve
-from realmgw.alerts.eve import LONGEST_TEXT, Alert, after_cut, decode
+from realmgw.alerts.eve import LONGEST_TEXT, NO_FLOW, Alert, Flow, after_cut, decode
 from realmgw.errors import MalformedError
 
 ALERT = {
@@ -25,6 +26,8 @@ SAID: dict[str, Any] = {
     "src_ip": "203.0.113.5", "src_port": 4000, "dest_ip": "198.51.100.1", "dest_port": 80,
     "alert": ALERT,
 }  # fmt: skip
+GENUINE = Path(__file__).with_name("suricata-7.0.10.eve")
+"""What a real one has written in the testbed, in its default configuration; the last two alerts by our drop-in."""
 SOURCE, DESTINATION = bytes((203, 0, 113, 5)), bytes((198, 51, 100, 1))
 
 
@@ -33,6 +36,41 @@ def line(*, alert: dict[str, Any] | None = None, **changes: Any) -> bytes:
     about = {key: value for key, value in {**ALERT, **(alert or {})}.items() if value is not None}
     said = {**SAID, **changes, "alert": about}
     return json.dumps({key: value for key, value in said.items() if value is not None}).encode()
+
+
+def flow(source: str, destination: str, protocol: int, sport: int = 0, dport: int = 0) -> Flow:
+    """What a packet is of."""
+    return ip_address(source).packed, ip_address(destination).packed, protocol, sport, dport
+
+
+class GenuineTests(SynchronousTestCase):
+    """What Suricata writes."""
+
+    client6, pool6, host6 = "2001:db8:3:11::1", "2001:db8:2:0:7e20:8a08:5325:8527", "fd00::100"
+    expected = (
+        (1000001, flow(client6, pool6, 6, 40051, 80)),
+        (1000003, flow("192.168.0.100", "100.64.3.11", 6, 80, 34873)),
+        (1000004, flow("100.64.3.10", "100.64.1.130", 17, 44483, 53)),
+        (1000004, flow("100.64.3.10", "100.64.1.130", 6, 44784, 53)),
+        (1000007, flow("100.64.3.11", "192.168.0.100", 6, 53069, 80)),
+        (1000005, flow("100.64.3.10", "100.64.1.131", 1)),
+        (1000015, flow("2001:db8:3:10::1", host6, 58)),
+        (1000006, flow("2001:db8:3:10::1", host6, 17, 46725, 2000)),
+        (1000008, flow("2001:db8:3:10::1", host6, 132, 40343, 2000)),
+        (2200000, NO_FLOW),
+        (1000002, flow("100.64.1.131", "100.64.3.12", 6, 48642, 8080)),
+        (1000001, flow("100.64.3.11", "192.168.0.100", 6, 34873, 80)),
+        (1000003, flow(pool6, client6, 6, 80, 40051)),
+    )
+
+    def test_alerts_and_other_events(self) -> None:
+        """Of HTTP, DNS and TLS, of datagrams and single packets, of a packet without addresses, of both families."""
+        told = [decode(each) for each in GENUINE.read_bytes().splitlines()]
+        self.assertEqual([(each.signature, each.flow) for each in told if each is not None], [*self.expected])
+        self.assertEqual(told[len(self.expected) :], [None] * 5)
+        first = told[0]
+        assert first is not None
+        self.assertEqual((first.text, first.category, first.severity), ("TEST http", "Web Application Attack", 1))
 
 
 class DecodeTests(SynchronousTestCase):

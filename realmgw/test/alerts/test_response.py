@@ -13,12 +13,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.alerts import ours as whose
 from realmgw.alerts import recent
 from realmgw.alerts.bans import MINUTE, Bans, Cause
-from realmgw.alerts.eve import Alert, Flow
+from realmgw.alerts.eve import NO_FLOW, Alert, Flow
 from realmgw.alerts.ours import Ours, guarding, is_of
 from realmgw.alerts.response import Means, Response
 from realmgw.alerts.rules import KNOWN, Rules
 from realmgw.config.alerts import Action, AlertRule, Alerts
 from realmgw.config.settings import Network
+from realmgw.control.command.alerting import alerts
 from realmgw.datapath.netlink.tracked import Direction, Tracked
 from realmgw.subscribers.reach import Around
 from realmgw.test.synproxy.test_table import settings
@@ -159,6 +160,18 @@ class ResponseTests(ResponseTestCase):
         response = self.respond(alert((CLIENT, POOL, 1, 0, 0)))
         self.assertEqual((self.asked, self.banned), ([], []))
         self.assertIn("without ports", self.row(response)["not_done"][0])
+
+    def test_a_packet_without_addresses_is_told(self) -> None:
+        """It has no flow."""
+        response = self.respond(alert(NO_FLOW))
+        self.assertEqual((self.asked, self.banned, response.counts.without_flow), ([], [], 1))
+        row = self.row(response)
+        self.assertEqual((row["src_ip"], row["dest_ip"], row["proto"]), ("", "", ""))
+        self.assertEqual(row["not_done"], ["the packet had no addresses"])
+        lines = list(alerts({"on": True, **response.show(1, 1_700_000_001.0)}))
+        self.assertEqual(
+            lines[-2:], ["1 s ago: 1 TEST (Attempt, severity 1)", "  rule 1: not done: the packet had no addresses"]
+        )
 
     def test_a_client_who_may_be_forged_is_neither_banned_nor_blames_anybody(self) -> None:
         """His flow ends."""
