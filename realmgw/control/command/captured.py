@@ -1,7 +1,8 @@
 """Which packets are those of a name, a host or a flow, and what is said of each: pure.
 
-The gateway tells of flows (conntrack's), of both sides of the translation. What no flow came of, and what came before
-its flow was told, is known by the addresses that DNS has answered meanwhile, and by the host's own.
+The gateway tells of flows (conntrack's), of both sides of the translation, and of first packets: why they were refused,
+and for which other name they were let in. What it tells nothing of is known by the addresses that DNS has answered
+meanwhile, and by the host's own.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from realmgw.config import protocols
-from realmgw.control.command.shown import ENDS, Answer, end_of
+from realmgw.control.command.shown import ENDS, Answer, end_of, why
 from realmgw.datapath.capture.frames import Seen
 from realmgw.dns.codec import names
 from realmgw.dns.codec.wire import QR
@@ -33,6 +34,8 @@ _ADDRESSES = (1, 28)  # A, AAAA
 
 End = tuple[bytes, int]
 """Packed address and port; 0: there is none."""
+Way = tuple[int, frozenset[End]]
+"""Protocol, and both ends."""
 T = TypeVar("T")
 
 
@@ -62,6 +65,8 @@ class Wanted:
     """The host's own, packed; none: a flow is meant."""
     services: tuple[Service, ...] = ()
     """Those that are meant."""
+    host: str = ""
+    """The host's name."""
     is_whole: bool = True
     """Whatever the host sends and receives is meant, and not only what comes by its names."""
     ends: tuple[End, End] | None = None
@@ -80,20 +85,41 @@ class Selection:
         self._wanted = wanted
         self._most = most
         self._names = {names.to_wire(each.name): each for each in wanted.services}
-        self._flows: dict[tuple[int, frozenset[End]], str] = {}
+        self._ours = frozenset((wanted.host, *(each.name for each in wanted.services)))
+        self._flows: dict[Way, str] = {}
+        self._refused: dict[tuple[int, frozenset[End] | End], str] = {}
+        self._begun: dict[Way, bool] = {}
         self._told: dict[bytes, tuple[int, Service]] = {}
 
     def hear(self, row: Answer) -> None:
-        """The gateway tells of a flow, as `flows/list` and `flows/watch` do, or of something else."""
-        if "client" not in row:
+        """The gateway tells of a flow, as `flows/list` and `flows/watch` do; of a decision, as `log`; of what else."""
+        if row.get("what") in ("refused", "admitted"):
+            self._decided(row)
+        elif "what" not in row and "client" in row:
+            self._flow(row)
+
+    def _decided(self, row: Answer) -> None:
+        """A first packet was refused, or let in; a flow of its that is told is known better."""
+        protocol = _protocol(row)
+        source, destination = _end(row["source"], row["source_port"]), _end(row["destination"], row["port"])
+        if source is None or destination is None:
             return
+        way = protocol, frozenset((source, destination))
+        if row["what"] == "refused":
+            # A rule of a host has met the packet behind the translation: of what came to us only the sender is known.
+            is_behind = destination[0] in self._wanted.addresses
+            self._keep(self._refused, (protocol, source) if is_behind else way, f"refused: {why(row)}")
+        elif self._wanted.ends is None and row["name"] not in self._ours and way not in self._flows:
+            self._keep(self._flows, way, "")
+
+    def _flow(self, row: Answer) -> None:
         text, client = self._text(row), _end(row["client"], row["client_port"])
         inside, outside = _end(row["address"], row["port"]), _end(row["via"], row["via_port"])
         ways = [frozenset((client, end)) for end in (inside, outside) if end is not None and client is not None]
         if self._wanted.ends is not None and frozenset(self._wanted.ends) not in ways:
             return
         for way in ways:
-            self._keep(self._flows, (protocols.PROTOCOLS.get(row["protocol"]) or int(row["protocol"]), way), text)
+            self._keep(self._flows, (_protocol(row), way), text)
 
     def comment(self, seen: Seen, now: int) -> str | None:
         """What is said of a packet; None: it is not meant.
@@ -104,16 +130,19 @@ class Selection:
         """
         headers = seen.headers
         one, other = (headers.source, headers.sport or 0), (headers.destination, headers.dport or 0)
-        flow = self._flows.get((headers.protocol, frozenset((one, other))))
+        way = headers.protocol, frozenset((one, other))
+        flow = self._flows.get(way)
         if flow is not None:
             return flow or None
         if seen.about is not None and (said := self.comment(seen.about, now)) is not None:
             return f"about: {said}"
         if self._wanted.ends is not None:
-            return "no flow is known" if {one, other} == set(self._wanted.ends) else None
+            return self._unknown(way, one, "no flow is known") if {one, other} == set(self._wanted.ends) else None
         if DNS in (headers.sport, headers.dport) and (said := self._asked(seen.payload, now)):
             return said
-        return next(filter(None, (self._to(each, headers.protocol, now) for each in (other, one))), None)
+        if headers.protocol == protocols.TCP and "syn" in (flags := headers.more.split()) and "ack" not in flags:
+            self._keep(self._begun, way, True)
+        return self._to(other, way, one, now) or self._to(one, way, other, now)
 
     def _text(self, row: Answer) -> str:
         """What is said of a flow's packets; empty: it is none of those that are meant."""
@@ -161,19 +190,31 @@ class Selection:
             del known[next(iter(known))]
         known[key] = value
 
-    def _to(self, end: End, protocol: int, now: int) -> str | None:
-        """What is said of a packet of which no flow is known, by one of its ends."""
+    def _to(self, end: End, way: Way, sender: End, now: int) -> str | None:
+        """What is said of a packet of which no flow is known, by one of its ends.
+
+        An address that was told for a name may have flows of others, from before: those of TCP are known by their
+        beginning, which was not seen.
+        """
         address, port = end
         until, service = self._told.get(address, (0, None))
-        if service is not None and now < until and service.meets(protocol, port):
+        if service is not None and now < until and service.meets(way[0], port):
+            if said := self._unknown(way, sender, ""):
+                return f"by name {service.name}: {said}"
+            if way[0] == protocols.TCP and way not in self._begun:
+                return None
             return f"by name {service.name}: no flow of it is known"
         if address in self._wanted.addresses:
             if self._wanted.is_whole:
-                return "of the host: no flow of it is known"
+                return f"of the host: {self._unknown(way, sender, 'no flow of it is known')}"
             for each in self._wanted.services:
-                if each.meets(protocol, port):
-                    return f"to what {each.name} leads to: no flow of it is known"
+                if each.meets(way[0], port):
+                    return f"to what {each.name} leads to: {self._unknown(way, sender, 'no flow of it is known')}"
         return None
+
+    def _unknown(self, way: Way, sender: End, otherwise: str) -> str:
+        """Why there is no flow of it, if that was told."""
+        return self._refused.get(way) or self._refused.get((way[0], sender)) or otherwise
 
 
 @attrs.define
@@ -208,3 +249,7 @@ def services_of(host: Answer, name: str | None) -> tuple[Service, ...]:
 
 def _end(address: str | None, port: int | None) -> End | None:
     return None if address is None else (ip_address(address).packed, port or 0)
+
+
+def _protocol(row: Answer) -> int:
+    return protocols.PROTOCOLS.get(row["protocol"]) or int(row["protocol"])

@@ -1,7 +1,7 @@
 """Packets of what is meant, as they come, until it is over.
 
 They are read here, so whoever captures needs the right to do so, and the gateway spends nothing on them: it is asked
-for flows only. Where there are more than can be read, the kernel drops what is beyond, and counts it.
+for flows and decisions only. Where there are more than can be read, the kernel drops what is beyond, and counts it.
 
 Edge: packet sockets, threads, signals, the clock.
 """
@@ -33,8 +33,8 @@ from realmgw.datapath.capture import frames
 from realmgw.datapath.capture.port import Frame, Interface
 from realmgw.errors import MalformedError
 
-HOLD = 0.5  # seconds
-"""So long a packet waits for what the gateway tells of its flow."""
+HOLD = 1.5  # seconds
+"""So long a packet waits for what the gateway tells of it, which it does every half second."""
 HELD = 20_000
 """So many packets wait at most."""
 LOOK = 0.1  # seconds
@@ -63,7 +63,7 @@ def meant(usual: Usual, name: str | None, host: str | None, flow: tuple[str, str
     services = services_of(found, wanted)
     if wanted and not services:
         raise CommandError(ExitStatus.NOT_FOUND, f"{wanted} is a host, and no service: write --host {wanted}")
-    return Wanted(addresses_of(found), services, is_whole=wanted is None), {"host": found["name"]}
+    return Wanted(addresses_of(found), services, found["name"], is_whole=wanted is None), {"host": found["name"]}
 
 
 def run(usual: Usual, meant: Meant, path: Path | None, seconds: float, size: int) -> tuple[int, int]:
@@ -122,15 +122,17 @@ def _ports(stack: ExitStack, wan: str, lans: Sequence[str], wanted: Wanted) -> l
 
 
 def _hearing(usual: Usual, which: dict[str, str]) -> deque[Answer]:
-    """What the gateway tells of flows from now on."""
+    """What the gateway tells from now on: of flows that are meant, and of all first packets."""
     heard: deque[Answer] = deque(maxlen=HELD)
-    coming = followed(usual, "flows/watch", which)
+    client = {"client": which["client"]} if "client" in which else {}
+    for path, said in (("flows/watch", which), ("log", {**client, "follow": "1", "limit": "0"})):
+        coming = followed(usual, path, said)
 
-    def hear() -> None:
-        with suppress(CommandError):  # the gateway has gone; packets still come
-            heard.extend(coming)
+        def hear(coming: Iterator[Answer] = coming) -> None:
+            with suppress(CommandError):  # the gateway has gone; packets still come
+                heard.extend(coming)
 
-    threading.Thread(target=hear, daemon=True).start()
+        threading.Thread(target=hear, daemon=True).start()
     return heard
 
 
@@ -152,23 +154,26 @@ class Capturing:
     """The present, in seconds since 1970."""
     written: int = 0
     """How many packets were."""
+    until: float = 0.0
+    """Nothing is read later; but what was read waits for what is told of it."""
     is_over: bool = False
-    """Nothing more is read: there is no room, or somebody has ended it."""
+    """Nothing waits any more: there is no room, or somebody is in a hurry."""
     _held: Held[Frame] = attrs.Factory(lambda: Held[Frame](HELD))
 
     def run(self, seconds: float) -> None:
         """Until it is over: by time, by size, or since somebody ends it (SIGINT, SIGTERM)."""
         with _ended_by_signals(self.end):
-            until = self.clock() + seconds
-            while not self.is_over and (now := self.clock()) < until + HOLD:
-                self.turn(is_reading=now < until)
+            self.until = self.clock() + seconds
+            while not self.is_over and (now := self.clock()) < self.until + HOLD:
+                self.turn(is_reading=now < self.until)
         self.decide(float("inf"))
         for each in self.ports:
             each.look()
 
     def end(self) -> None:
-        """It is over with the next look."""
-        self.is_over = True
+        """Nothing is read any more; and the second time, it is over with the next look."""
+        now = self.clock()
+        self.is_over, self.until = self.is_over or self.until <= now, min(self.until, now)
 
     def turn(self, *, is_reading: bool) -> None:
         """Wait for packets, and decide about those that have waited long enough."""

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from realmgw.control.command.passing import left_out
 from realmgw.control.command.past import size
-from realmgw.control.command.shown import Answer, end_of
+from realmgw.control.command.shown import Answer, end_of, why
 from realmgw.control.durations import duration
 
 _WHAT = {
@@ -42,14 +42,8 @@ def line(value: Answer) -> Iterator[str]:
     else:
         ends = end_of(value["source"], value["source_port"]), end_of(value["destination"], value["port"])
         who = f"{value['protocol']} {' > '.join(ends)} {name}"
-    said = _came(value) if "address" in value else _carried(value) if "octets_in" in value else _why(value)
+    said = _came(value) if "address" in value else _carried(value) if "octets_in" in value else why(value)
     yield f"{when} {number:13} {_WHAT[value['what']]:8} {who}: {said}"
-
-
-def _why(value: Answer) -> str:
-    """Why somebody was refused, or let in, and by what that is written in the configuration."""
-    by = [f"{each['key']} ({each['origin'] or 'default'})" for each in value.get("by", ())]
-    return f"{value['why']}, by {', '.join(by)}" if by else value["why"]
 
 
 def _carried(value: Answer) -> str:

@@ -271,6 +271,12 @@ ENDS = (("address", "port"), ("via", "via_port"), ("client", "client_port"))
 """What a flow has ends by: addresses, and ports."""
 
 
+def why(value: Answer) -> str:
+    """Why somebody was refused, or let in, and by what that is written in the configuration."""
+    by = [f"{each['key']} ({each['origin'] or 'default'})" for each in value.get("by", ())]
+    return f"{value['why']}, by {', '.join(by)}" if by else value["why"]
+
+
 def end_of(address: str | None, port: int | None) -> str:
     """An end of a flow."""
     if address is None:

@@ -8,9 +8,10 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 from realmgw.control.commands import ExitStatus
 from realmgw.datapath.capture.frames import lets_through
@@ -21,10 +22,10 @@ from realmgw.test.kernel.realm_case import FIRST, SECOND, RealmTestCase
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
     from testbed.realm import client
-    from testbed.realm.topology import CLIENT
+    from testbed.realm.topology import CLIENT, ON_LINK
 
 
-class CaptureTests(RealmTestCase):
+class CaptureTestCase(RealmTestCase):
     """`realmgw capture`."""
 
     def spawn(
@@ -58,6 +59,10 @@ class CaptureTests(RealmTestCase):
         argv = ["tshark", *words, "-T", "fields", *(word for each in fields for word in ("-e", each))]
         done = subprocess.run(argv, capture_output=True, text=True, check=True, stdin=stdin)
         return [line.split("\t") for line in done.stdout.splitlines()]
+
+
+class CaptureTests(CaptureTestCase):
+    """With addresses for everybody."""
 
     def test_what_a_name_causes_is_seen_on_both_sides(self) -> None:
         """The question, the answer, and the flow with its name; nothing of another host's, which goes on meanwhile."""
@@ -122,3 +127,38 @@ class CaptureTests(RealmTestCase):
             frames = list(captured.read())
         self.assertEqual({frame.length for frame in frames}, {14 + 20 + 8 + 3000})
         self.assertEqual(frames, sorted(frames, key=lambda frame: frame.time))
+
+
+class SharedTests(CaptureTestCase):
+    """One address for both names, and whoever has come first is the only one who may."""
+
+    clients = 2
+    settings: ClassVar[Mapping[str, Any]] = {"allocation": {"claim_sources": 1}}
+
+    def build(self) -> Any:
+        """It is one of the WAN's link."""
+        type(self).circular = [{"addresses": ON_LINK[0], "attachment": "on-link"}]
+        return super().build()
+
+    def test_only_what_is_the_names_own_and_why_it_was_refused(self) -> None:
+        """While a connection of the other name goes on there, which began before; and one of it that comes later."""
+        if reason := programs.missing("tshark"):
+            self.skipTest(reason)
+        stranger = self.testbed.clients[1]
+        with ThreadPoolExecutor(1) as pool:
+            other = self.download(pool, "two.gwa.demo", 3_000_000)
+            process, path = self.begin("--name", "one.gwa.demo")
+            address = self.ask("one.gwa.demo")
+            self.assertEqual(self.public(client.fetch(address)), FIRST)
+            self.assertRaises(ConnectionRefusedError, self.public, client.fetch(address, source=stranger))
+            self.assertEqual(self.ask("two.gwa.demo"), address)
+            self.assertEqual(self.public(client.fetch(address)), SECOND)
+            self.assertEqual(other.result(PATIENCE).host, SECOND)
+        self.end(process)
+        _question, _answer, *packets = self.tshark("-r", str(path))
+        self.assertEqual({each[4].split(":")[0] for each in packets}, {
+            "one.gwa.demo., by name one.gwa.demo.", "by name one.gwa.demo."})  # fmt: skip
+        refused = [each[4] for each in packets if stranger in each[1:3]]
+        self.assertEqual(len(refused), 2)  # what he sent, and what he was told
+        self.assertRegex(refused[0], r"^by name one\.gwa\.demo\.: refused: (late|no_claim), by allocation\.\w+ \(")
+        self.assertEqual(refused[1], refused[0])

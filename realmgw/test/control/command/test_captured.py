@@ -24,11 +24,17 @@ SAID = (
     f"one.example.org., by name {WEB.name}: admitted, tcp client {CLIENT}:4000 via {POOL}:80 to {HOST}:80, trace id 2f3"
 )
 WITH = frozenset((ip_address(HOST).packed,))
+REFUSED: dict[str, Any] = {
+    "what": "refused", "name": MAIL.name, "protocol": "tcp", "source": CLIENT, "source_port": 4000, "destination": POOL,
+    "port": 80, "why": "late", "by": [{"key": "allocation.linger", "origin": None}],
+}  # fmt: skip
+LET_IN: dict[str, Any] = {**REFUSED, "what": "admitted", "id": "2f4", "why": "claim"}
 
 
-def packet(source: str, sport: int, to: str, dport: int, data: bytes | None = None) -> bytes:
-    """A SYN, or a datagram."""
-    number, segment = (6, packets.tcp(sport, dport)) if data is None else (17, packets.udp(sport, dport, data))
+def packet(source: str, sport: int, to: str, dport: int, data: bytes | None = None, flags: int = 2) -> bytes:
+    """A SYN, or what has other flags; or a datagram."""
+    tcp = packets.tcp(sport, dport, flags=flags)
+    number, segment = (6, tcp) if data is None else (17, packets.udp(sport, dport, data))
     return packets.ipv4(number, segment, source=ip_address(source).packed, destination=ip_address(to).packed)
 
 
@@ -109,6 +115,52 @@ class NameTests(SelectionTestCase):
         self.now += STANDS
         self.assertIsNone(self.to(POOL))
 
+    def tell(self) -> None:
+        """The answer is read: the address is the name's."""
+        told = answer("web.example.org.", f"web.example.org. A {POOL}")
+        self.assertIsNotNone(self.said(packet("192.0.2.1", 53, CLIENT, 4000, told)))
+
+    def test_why_a_first_packet_was_refused(self) -> None:
+        """With what is written in the configuration; and so of what it was told in return. A flow is known better."""
+        self.tell()
+        self.selection.hear(REFUSED)
+        why = f"by name {WEB.name}: refused: late, by allocation.linger (default)"
+        self.assertEqual([self.to(POOL), self.said(packet(POOL, 80, CLIENT, 4000, flags=0x14))], [why, why])
+        self.assertEqual(self.said(packet(CLIENT, 4001, POOL, 80)), f"by name {WEB.name}: no flow of it is known")
+        self.selection.hear(ROW)
+        self.assertEqual(self.to(POOL), SAID)
+
+    def test_which_rule_of_the_host_has_refused_it(self) -> None:
+        """The rule has met it behind the translation: the host's own address stands there, and his port."""
+        self.tell()
+        rule = {"key": "admin, priority 1: no games", "origin": "subscribers.d/web.yaml"}
+        self.selection.hear({**REFUSED, "destination": HOST, "port": 8080, "why": "dropped", "by": [rule]})
+        why = "refused: dropped, by admin, priority 1: no games (subscribers.d/web.yaml)"
+        self.assertEqual(self.to(POOL), f"by name {WEB.name}: {why}")
+        self.assertEqual(self.to(HOST), f"to what {WEB.name} leads to: {why}")
+
+    def test_what_comes_for_another_name_to_the_same_address(self) -> None:
+        """Is none of its packets, by whatever protocol; unless a flow of it is told."""
+        self.selection = Selection(Wanted(WITH, (Service(WEB.name, 0, 0),), "one.example.org.", is_whole=False))
+        self.tell()
+        for each in (LET_IN, {**LET_IN, "protocol": "udp"}):
+            self.selection.hear(each)
+        self.assertEqual([self.to(POOL), self.said(packet(CLIENT, 4000, POOL, 80, b"data"))], [None, None])
+        for name in (WEB.name, "one.example.org."):
+            self.selection.hear({**LET_IN, "name": name, "source_port": 4001})
+            self.assertEqual(self.said(packet(CLIENT, 4001, POOL, 80)), f"by name {WEB.name}: no flow of it is known")
+        self.selection.hear(ROW)
+        self.selection.hear(LET_IN)
+        self.assertEqual(self.to(POOL), SAID)
+
+    def test_a_connection_from_before_is_somebody_elses(self) -> None:
+        """Who shares the address with the name; its beginning was not seen. With it, what follows is known as well."""
+        self.tell()
+        later, back = packet(CLIENT, 4000, POOL, 80, flags=0x18), packet(POOL, 80, CLIENT, 4000, flags=0x12)
+        self.assertEqual([self.said(later), self.said(back)], [None, None])
+        unknown = f"by name {WEB.name}: no flow of it is known"
+        self.assertEqual([self.to(POOL), self.said(back), self.said(later)], [unknown] * 3)
+
     def test_a_name_that_it_was_sent_to_is_its_as_well(self) -> None:
         """As challenges do."""
         first = answer("web.example.org.", "web.example.org. CNAME x1.web.example.org.")
@@ -181,6 +233,9 @@ class FlowTests(SelectionTestCase):
     def test_either_side_leads_to_the_other(self) -> None:
         """And no other flow is."""
         self.assertEqual(self.to(POOL), "no flow is known")
+        self.selection.hear(LET_IN)
+        self.selection.hear(REFUSED)
+        self.assertEqual(self.to(POOL), "refused: late, by allocation.linger (default)")
         self.selection.hear({**ROW, "client_port": 4001})
         self.selection.hear(ROW)
         self.assertEqual([self.to(POOL), self.to(HOST)], [SAID, SAID])

@@ -10,9 +10,8 @@ import pty
 import signal
 import socket
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import ip_address
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +119,7 @@ class CapturingTests(PortsTestCase):
         """What came before is decided about; what comes then is not read."""
         self.wan.put(100.0, packet(CLIENT, 4000, POOL, 80))
         self.heard.append(ROW)
-        times = iter((100.0, 100.1, 100.1, 101.1, 101.2, 102.0))
+        times = iter((100.0, 100.1, 100.1, 101.1, 101.2, 101.0 + 2 * HOLD))
         self.capturing.clock = lambda: next(times)
         self.capturing.run(1.0)
         self.assertEqual((self.written, self.wan.looked), ([("wan0", SAID)], 1))
@@ -135,23 +134,40 @@ class CapturingTests(PortsTestCase):
         self.assertEqual(len(self.written), 2)
 
     def test_whoever_ends_it_has_what_came_before(self) -> None:
-        """By Ctrl-C, or SIGTERM; signals mean what they did afterwards."""
+        """By Ctrl-C, or SIGTERM, with what is told of it a moment later; signals mean what they did afterwards."""
         before = signal.getsignal(signal.SIGTERM)
         for number in (signal.SIGINT, signal.SIGTERM):
+            self.written.clear()
             capturing = self.made()
-            self.heard.append(ROW)
+            capturing.clock = self.interrupted(number, 1)
             self.wan.put(99.9, packet(CLIENT, 4000, POOL, 80))
-            calls = count()
-
-            def clock(calls: Iterator[int] = calls, number: int = number) -> float:
-                if next(calls) == 2:  # it has read
-                    os.kill(os.getpid(), number)
-                return 100.0
-
-            capturing.clock = clock
             capturing.run(600.0)
-            self.assertEqual(capturing.written, 1)
+            self.assertEqual(self.written, [("wan0", SAID)])
         self.assertEqual(signal.getsignal(signal.SIGTERM), before)
+
+    def test_whoever_is_in_a_hurry_ends_it_twice(self) -> None:
+        """Then nothing is waited for."""
+        capturing = self.made()
+        capturing.clock = self.interrupted(signal.SIGINT, 2)
+        self.wan.put(99.9, packet(CLIENT, 4000, POOL, 80))
+        capturing.run(600.0)
+        self.assertEqual((self.written, capturing.is_over), ([], True))
+
+    def interrupted(self, number: int, times: int) -> Callable[[], float]:
+        """A clock that stands until there is a signal, so often; then the gateway tells of the flow, and it goes on."""
+        state = {"asked": 0, "told": 0}
+
+        def clock() -> float:
+            state["asked"] += 1
+            if state["asked"] == 4:  # it has read
+                for _ in range(times):
+                    os.kill(os.getpid(), number)
+            if state["asked"] > 10 and not state["told"]:
+                state["told"] = 1
+                self.heard.append(ROW)
+            return 100.0 if state["asked"] <= 10 else 100.0 + HOLD + 0.1 * (state["asked"] - 10)
+
+        return clock
 
 
 class OutputTests(PortsTestCase):
