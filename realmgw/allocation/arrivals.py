@@ -17,7 +17,7 @@ from realmgw.allocation.claims.ledger import Ledger
 from realmgw.allocation.claims.matching import goes_before, matching, may_pass
 from realmgw.allocation.claims.senders import SOURCES_ANY, make_room
 from realmgw.allocation.claims.used import keep_used
-from realmgw.allocation.decisionlog import Way
+from realmgw.allocation.decisionlog import CLAIM, RESUMED, RETURN, SPARE
 from realmgw.allocation.flow import Flow
 from realmgw.allocation.homes import Homes
 from realmgw.allocation.latecomers import Latecomers
@@ -151,7 +151,7 @@ class Arrivals:
                 trace.say(f"{dotted(address.packed)} is another host's for such packets by now")
         elif reason is None:
             self._counters.resumed += 1
-            self._note(now, 0, host.name, flow, Way.RESUMED)
+            self._note(now, 0, host.name, flow, RESUMED)
             self._datagrams.resume(address, flow, ended, host, now=now)
         elif verdict:
             self._datagrams.refuse(address, flow, ended, now=now)
@@ -199,11 +199,6 @@ class Arrivals:
             self._young[flow] = where
         return where.service.host.index
 
-    @property
-    def remembered(self) -> tuple[Admitted, Admitted]:
-        """The flows that were admitted a moment ago, in order: those before the last turn, and those since."""
-        return self._old, self._young
-
     def forget(self, *, now: float) -> None:
         """Forget the flows that were admitted long enough ago; some of them each time, or packets would wait for it."""
         if now >= self._turn_at:
@@ -237,7 +232,7 @@ class Arrivals:
                 trace.say(f"this sender was admitted {now - admitted[0]:.1f} s ago")
                 return None
             self._counters.by_source += 1
-            self._note(now, 0, reservation.service.name, flow, Way.RETURN)
+            self._note(now, 0, reservation.service.name, flow, RETURN)
             lessons.came_back(reservation, src, now)
             if reservation.trial is not None:
                 reservation.trial.came(flow, -math.inf, now, known=True)
@@ -285,7 +280,7 @@ class Arrivals:
         if not spare.group.habits.is_plain:
             self._homes.came(flow[0], spare, now)
         self._counters.by_spare += 1
-        self._note(now, spare.number, reservation.service.name, flow, Way.SPARE)
+        self._note(now, spare.number, reservation.service.name, flow, SPARE)
         if reservation.trial is not None:
             reservation.trial.came(flow, -math.inf, now, known=False)
         self._let_in(reservation, flow[0], (now, flow), now)
@@ -350,7 +345,7 @@ class Arrivals:
         claim.user = came = now, flow
         self._counters.by_claim += 1
         self._came(now - claim.created, claim.number, now)
-        self._note(now, claim.number, reservation.service.name, flow, Way.CLAIM)
+        self._note(now, claim.number, reservation.service.name, flow, CLAIM)
         if reservation.trial is not None:
             reservation.trial.came(flow, claim.created, now, known=src in reservation.sources)
         self._let_in(reservation, src, came, now)

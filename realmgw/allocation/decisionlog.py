@@ -11,7 +11,7 @@ import enum
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Hashable
-from itertools import islice
+from itertools import islice, repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -35,6 +35,10 @@ class Way(enum.IntEnum):
     """He was let in there before."""
     RESUMED = 4
     """It is a flow that conntrack had forgotten."""
+
+
+CLAIM, SPARE, RETURN, RESUMED = map(int, Way)
+"""The same as plain numbers, as they are written down: a first packet does not look into the enumeration."""
 
 
 class End(enum.IntEnum):
@@ -78,8 +82,8 @@ class Admitted(NamedTuple):
     """The service, or the host where that is all that is known."""
     flow: Flow
     """The packet's."""
-    way: Way
-    """By what right."""
+    way: int
+    """By what right; a `Way`, but a plain number, as which it can be told other processes."""
 
 
 class Unanswered(NamedTuple):
@@ -158,7 +162,7 @@ class DecisionLog:
 
     def __init__(self, settings: Allocation) -> None:
         self.number = 0
-        self.most = 0
+        self.most = self._least = 0
         nothing = (deque[Any](maxlen=0) for _ in range(7))
         self._logs: tuple[deque[Any], ...] = tuple(nothing)
         self._name()
@@ -168,10 +172,16 @@ class DecisionLog:
         """From now on, keep so many of each kind; the latest ones of those that there are stay."""
         if settings.decisions != self.most:
             self.most = settings.decisions
-            self._logs = tuple(deque[Any](each, self.most) for each in self._logs)
             self._name()
 
+    def keep_admitted(self, least: int) -> None:
+        """From now on, so many of what is let in are kept at least, for `admitted_after`; others are told no more."""
+        self._least = least
+        self._name()
+
     def _name(self) -> None:
+        sizes = self.most, max(self.most, self._least), *repeat(self.most, 5)
+        self._logs = tuple(deque[Any](each, size) for each, size in zip(self._logs, sizes, strict=True))
         self._answered, self._admitted, self._unanswered, self._refused, *more = self._logs
         self._ended, self._forbidden, self._withheld = more
 
@@ -181,9 +191,8 @@ class DecisionLog:
         Returns:
             The fields of `Answered`, `Admitted`, `Unanswered`, `Refused`, `Ended`, `Forbidden` and `Withheld`. O(told).
         """
-        if since is None:
-            return tuple(map(list, self._logs))
-        return tuple(_latest(each, _count(each, since)) for each in self._logs)
+        counts = map(len, self._logs) if since is None else [_count(each, since) for each in self._logs]
+        return tuple(_latest(each, min(count, self.most)) for each, count in zip(self._logs, counts, strict=True))
 
     def news(self, since: float, most: int) -> tuple[tuple[list[Any], ...], int | None]:
         """What was decided since a time, as `logs`, but so many of each kind at most, the latest.
@@ -191,23 +200,29 @@ class DecisionLog:
         Returns:
             It, and how many decisions there were in all; None: more than are kept. O(decisions told).
         """
-        counts = [_count(each, since) for each in self._logs]
+        counts = [min(_count(each, since), self.most) for each in self._logs]
         is_known = all(count < self.most or not count for count in counts)
         latest = tuple(_latest(log, min(count, most)) for log, count in zip(self._logs, counts, strict=True))
         return latest, sum(counts) if is_known else None
 
     def oldest(self, now: float) -> float:
         """When the oldest of what is kept was decided; the present, if there is nothing."""
-        return min((each[0][0] for each in self._logs if each), default=now)
+        return min((each[-min(len(each), self.most)][0] for each in self._logs if each and self.most), default=now)
 
-    def admitted_after(self, last: Any) -> list[Any]:
-        """What was let in after an entry, which this gave: the fields of `Admitted`, the oldest first; all for None."""
+    def admitted_after(self, last: Any, most: int | None = None) -> list[Any]:
+        """What was let in after an entry, which this gave: the fields of `Admitted`, the oldest first; all for None.
+
+        Args:
+            last: The entry.
+            most: Of so many at most it is looked whether they came after it, the latest; None: of all.
+        """
         log = self._admitted
-        if last is None:
-            return list(log)
         if log and log[-1] is last:
             return []
-        found = _latest(log, _count(log, last[0]))
+        count = len(log) if last is None else _count(log, last[0])
+        found = _latest(log, count if most is None else min(count, most))
+        if last is None:
+            return found
         for place, each in enumerate(found, 1):  # those of the same moment may have been told
             if each is last:
                 return found[place:]
@@ -223,10 +238,9 @@ class DecisionLog:
             self._answered.append((now, number, service.name, group.resolver, who, address))
         return number
 
-    def admit(self, now: float, number: int, name: str, flow: Flow, way: Way) -> None:
+    def admit(self, now: float, number: int, name: str, flow: Flow, way: int) -> None:
         """A first packet is let in; see `Admitted`."""
-        if self.most:
-            self._admitted.append((now, number, name, flow, way))
+        self._admitted.append((now, number, name, flow, way))
 
     def refuse_answer(self, now: float, name: str, resolver: Hashable, client: Requestor | None, why: Reason) -> None:
         """A query is refused an address."""

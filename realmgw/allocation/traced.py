@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 MOST = 1 << 16
 """Of so many flows at most it is known, the latest ones."""
-AT_ONCE = 4096
-"""So many of the latest are learned when a single flow is asked for."""
+AT_ONCE = 256
+"""So many of the latest are learned at most when a single flow is asked for, however many there were since."""
 
 
 class Traced:
@@ -34,24 +34,28 @@ class Traced:
         self._last: Any = None
         self._known = TwoGenerationLRU[Flow, int](MOST)
 
-    def further(self) -> list[tuple[Flow, int]]:
-        """The flows that were let in since this was called last, the oldest first; with 0, if no answer is known."""
-        found = self._decisions.admitted_after(self._last)
+    def further(self, most: int | None = None) -> list[tuple[Flow, int]]:
+        """The flows that were let in since this was called last, the oldest first; with 0, if no answer is known.
+
+        Args:
+            most: So many of them at most, the latest: the others are passed over, and cost nothing; None: all.
+        """
+        found = self._decisions.admitted_after(self._last, most)
         if found:
             self._last = found[-1]
         return [(flow, number) for _, number, _, flow, _ in found]
 
     def learn(self) -> Steps[None]:
-        """Learn all that there is, in steps: whoever asks for many flows does so first."""
+        """Learn all that there is, in steps: whoever asks for many flows, or for those of long ago, does so first."""
         for some in portions(self.further()):
             self._learn(some)
             yield None
 
     def of(self, flow: Flow) -> int:
         """The trace id of a flow; 0: it has none, or it is not known any more."""
-        found = self.further()
+        found = self.further(AT_ONCE)
         if found:
-            self._learn(found[-AT_ONCE:])
+            self._learn(found)
         return self._known.peek(flow) or 0
 
     def _learn(self, pairs: Iterable[tuple[Flow, int]]) -> None:

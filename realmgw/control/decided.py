@@ -23,6 +23,7 @@ from realmgw.allocation.decisionlog import (
     Forbidden,
     Refused,
     Unanswered,
+    Way,
     Withheld,
 )
 from realmgw.allocation.flow import Flow
@@ -231,7 +232,7 @@ class Decided:
             more = {"name": entry.name, **_asker(entry), "why": entry.reason.name.lower()}
             return {"at": at, "what": "not_answered", **more, "by": self._by(entry, unplaced)}
         if isinstance(entry, Admitted):
-            more = {"name": entry.name, **_flow(entry.flow), "why": entry.way.name.lower()}
+            more = {"name": entry.name, **_flow(entry.flow), "why": Way(entry.way).name.lower()}
             return {"at": at, "what": "admitted", "id": trace_id(entry.number), **more}
         if isinstance(entry, Ended):
             more = {"name": entry.name, "why": entry.how.name.lower()}

@@ -125,6 +125,7 @@ class Flows:
         def tell(begins: bool, flow: Tracked) -> None:
             stream.tell({"event": "begins" if begins else "ends", "at": self._time(), **self._row(flow, wanted)})
 
+        self._drive(self._traced.learn())  # those of long ago: they may end
         end = self._hear(Listener(wanted, tell, lambda: stream.leave_out(None), lambda: stream.room, PERIOD))
         self._watching += 1
 

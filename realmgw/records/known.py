@@ -11,6 +11,9 @@ from realmgw.config.values import Network
 
 Flow = tuple[bytes, bytes, int, int, int]
 """Packed source, packed destination, protocol, source port, destination port, as the first packet has them."""
+Entry = tuple[float, int, str, Flow, int]
+"""A flow that was let in, as the gateway's log of decisions has it: when, the trace id, the name, the flow, and by what
+right."""
 Opening = tuple[str, int]
 """The name that a flow was opened by, and the trace id of the answer; 0: none is known."""
 MOST_OPENED = 500_000
@@ -62,9 +65,14 @@ class Known:
         if subscriber is not None:
             self._hosts[address] = subscriber
 
-    def open(self, flows: Iterable[tuple[Flow, Opening]]) -> None:
-        """Flows were opened by these."""
-        self.opened.update(flows)
+    def open(self, flows: Iterable[Entry], nameless: int) -> None:
+        """Flows were let in.
+
+        Args:
+            flows: They.
+            nameless: By what right those were whose names are not known.
+        """
+        self.opened.update((flow, (name, number)) for _, number, name, flow, way in flows if way != nameless)
         beyond = len(self.opened) - MOST_OPENED
         if beyond > 0:
             for flow in list(islice(self.opened, beyond)):

@@ -96,8 +96,8 @@ class Recorder:
             for address, name, groups in hosts:
                 self.known.put(address, None if name is None else Subscriber(name, groups), since)
         elif kind == OPENED:
-            [flows] = told
-            self.known.open(flows)
+            nameless, flows = told
+            self.known.open(flows, nameless)
             self._has_news = True
 
     def take(self) -> bool:

@@ -32,7 +32,7 @@ from realmgw.errors import PlatformError
 from realmgw.records import totals
 from realmgw.records.frames import CHANNEL, HOSTS, OPENED
 from realmgw.records.history import History
-from realmgw.records.known import Flow, Opening
+from realmgw.records.known import Entry
 from realmgw.records.tables import GROUP, HOST
 from realmgw.subscribers.model import Host
 from realmgw.subscribers.reach import Around
@@ -68,8 +68,10 @@ class Sources:
     """Subscribers."""
     around: Callable[[], Around]
     """The machine's addresses and networks."""
-    opened: Callable[[], Iterable[tuple[Flow, Opening]]]
-    """Flows that were let in since it was asked last, each with what it was opened by."""
+    opened: Callable[[], Iterable[Entry]]
+    """Flows that were let in since it was asked last."""
+    nameless: int
+    """By what right those were let in whose names are not known."""
     watch: Callable[..., object]
     """Told whether these are wanted (`on`)."""
     tells: Callable[[], bool]
@@ -113,7 +115,7 @@ class RecordsService(Service):
         self._again: Any = None
         self._wait = FIRST_WAIT
         self._hosts: Iterator[Host] = iter(())
-        self._opened = list[tuple[Flow, Opening]]()
+        self._opened = list[Entry]()
         self._counts: Mapping[str, int] = {}
         self._before = dict[str, int]()
         self._groups, self._groups_before = totals.Sums(), totals.Sums()
@@ -213,7 +215,7 @@ class RecordsService(Service):
     def _tell_opened(self) -> None:
         self._opened += self._sources.opened()
         if self._opened and self._child is not None and self._child.has_room:
-            self._say(OPENED, self._opened)
+            self._say(OPENED, self._sources.nameless, self._opened)
             self._opened = []
         beyond = len(self._opened) - MOST_WAITING
         if beyond > 0:

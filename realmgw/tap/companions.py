@@ -16,7 +16,7 @@ from typing import Any
 from realmgw.admission.conntrack import Conntrack
 from realmgw.alerts.service import AlertsService, Clocks, Known
 from realmgw.allocation.allocator import Allocator
-from realmgw.allocation.opened import Opened
+from realmgw.allocation.opened import NAMELESS, Opened
 from realmgw.allocation.openers import Openers
 from realmgw.config.settings import Settings
 from realmgw.config.steps import Steps
@@ -117,7 +117,8 @@ def _webproxy(ground: Ground) -> WebproxyService:
 def _records(ground: Ground, allocator: Allocator, conntrack: Conntrack) -> RecordsService:
     """Writes down what becomes of flows, and hears of whatever becomes of subscribers as well."""
     running, opened = ground.running, Opened(allocator)
-    sources = Sources(running.registry, lambda: running.around, opened.take, opened.watch, conntrack.tells_of_ends)
+    registry, tells = running.registry, conntrack.tells_of_ends
+    sources = Sources(registry, lambda: running.around, opened.take, NAMELESS, opened.watch, tells)
     path, tell = kept.flow_records(running), ground.telling("records")
     return RecordsService(ground.settings, path, sources, ground.reactor, ground.elsewhere, tell, ground.wall)
 

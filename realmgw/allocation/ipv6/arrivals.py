@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from realmgw.allocation.claims import outcomes
-from realmgw.allocation.decisionlog import Way
+from realmgw.allocation.decisionlog import CLAIM, RETURN, SPARE
 from realmgw.allocation.ipv6.state import FreshClaim, Others
 from realmgw.allocation.state import KEY, overlap
 from realmgw.errors import Reason
@@ -85,7 +85,7 @@ class FreshArrivals:
             return None
         self._counters.by_claim += 1
         self._counters.delays.come(now - claim.created, claim.number, now)
-        self._note(now, claim.number, claim.service.name, flow, Way.CLAIM)
+        self._note(now, claim.number, claim.service.name, flow, CLAIM)
         claim.source, claim.flow, claim.spare = flow[0], flow, self._ledger.spare_of(claim.service, claim.group)
         self._stock.keep_for(claim, now)
         self._allowances.give_back(claim.group)
@@ -101,7 +101,7 @@ class FreshArrivals:
                 trace.say("this sender was admitted before")
                 return None
             self._counters.by_source += 1
-            self._note(now, claim.number, claim.service.name, flow, Way.RETURN)
+            self._note(now, claim.number, claim.service.name, flow, RETURN)
             before, claim.flow = claim.flow, flow
             if now - claim.kept_since > RENEWAL and (before is None or self._ledger.candidates.is_believed(before)):
                 self._stock.renew(claim, now)
@@ -122,7 +122,7 @@ class FreshArrivals:
     def _spend(self, claim: FreshClaim, flow: Flow, now: float) -> None:
         """Let somebody in on what a claim has to spare."""
         self._counters.by_spare += 1
-        self._note(now, claim.number, claim.service.name, flow, Way.SPARE)
+        self._note(now, claim.number, claim.service.name, flow, SPARE)
         src, group, claim.flow = flow[0], claim.group, flow
         claim.spare -= 1
         self._stock.renew(claim, now)

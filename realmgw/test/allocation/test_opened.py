@@ -5,13 +5,15 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation import opened as module
-from realmgw.allocation.arrivals import MEMORY
-from realmgw.allocation.opened import Opened
+from realmgw.allocation.opened import LEAST, NAMELESS, Opened
 from realmgw.config.ipv6 import Ipv6Mode
+from realmgw.config.settings import Allocation
+from realmgw.daemon.frames import Frames, frame
 from realmgw.test.allocation import scene as scene4
 from realmgw.test.allocation.ipv6 import scene as scene6
 from realmgw.test.allocation.ipv6.scene import Scene6
 from realmgw.test.allocation.scene import CLIENT, Scene
+from realmgw.test.pauses import Work
 
 
 class OpenedTests(SynchronousTestCase):
@@ -20,7 +22,9 @@ class OpenedTests(SynchronousTestCase):
     def setUp(self) -> None:
         """A few addresses."""
         self.scene = Scene(8)
+        self.log = self.scene.allocator.ledger.decisions
         self.opened = Opened(self.scene.allocator)
+        self.opened.watch(on=True)
 
     def visit(self, index: int, now: float) -> tuple[bytes, str]:
         """A client comes to another host; the address, and its name."""
@@ -30,8 +34,8 @@ class OpenedTests(SynchronousTestCase):
     def taken(self) -> list[tuple[bytes, str]]:
         """What is told now: addresses and names."""
         found = self.opened.take()
-        self.assertEqual({flow[0] for flow, _ in found} | {CLIENT}, {CLIENT})
-        return [(flow[1], name) for flow, (name, _) in found]
+        self.assertEqual({flow[0] for _, _, _, flow, _ in found} | {CLIENT}, {CLIENT})
+        return [(flow[1], name) for _, _, name, flow, _ in found]
 
     def test_each_flow_is_told_once(self) -> None:
         """In order, however often it is asked in between."""
@@ -46,44 +50,64 @@ class OpenedTests(SynchronousTestCase):
         """Each with its own, also one at the same address."""
         self.visit(1, 0.0)
         self.visit(2, 0.2)
-        numbers = [number for _, (_, number) in self.opened.take()]
-        last = self.scene.allocator.ledger.decisions.number
+        numbers = [number for _, number, *_ in self.opened.take()]
+        last = self.log.number
         self.assertEqual(numbers, [last - 1, last])
         self.visit(3, 0.4)
-        self.assertEqual([number for _, (_, number) in self.opened.take()], [last + 1])
+        self.assertEqual([number for _, number, *_ in self.opened.take()], [last + 1])
 
-    def test_nothing_is_missing_when_the_memory_turns(self) -> None:
-        """What came after it was asked last, and before the turn; and what came since."""
-        self.visit(1, 0.0)
-        self.taken()
-        two, three = self.visit(2, 0.2), self.visit(3, MEMORY)
-        self.assertEqual(self.taken(), [two, three])
-        four = self.visit(4, MEMORY + 0.2)
-        self.assertEqual(self.taken(), [four])
+    def test_they_are_told_where_the_log_shows_fewer(self) -> None:
+        """Or none at all; nobody else is told of them, and they are forgotten when nobody wants them."""
+        for shown in (0, 1):
+            self.log.configure(Allocation(decisions=shown))
+            came = [self.visit(index, 10.0 * shown + index) for index in (1, 2, 3)]
+            self.assertEqual(self.taken(), came)
+            self.assertEqual(len(self.log.logs()[1]), shown)
+            self.assertEqual(len(self.log.news(0.0, 99)[0][1]), shown)
+        self.assertEqual(self.log.oldest(99.0), 13.0)  # the last answer
+        self.log.configure(Allocation(decisions=0))
+        self.assertEqual(self.log.oldest(99.0), 99.0)
+        self.opened.watch(on=False)
+        self.assertEqual(self.log.admitted_after(None), [])
+
+    def test_what_is_not_taken_is_bounded(self) -> None:
+        """The latest are there; those that were there already stay when others are wanted."""
+        self.patch(module, "LEAST", 2)
+        self.log.configure(Allocation(decisions=0))
+        came = [self.visit(index, float(index)) for index in (1, 2, 3)]
+        self.opened.watch(on=True)
+        self.assertEqual(self.taken(), came[1:])
+
+    def test_it_costs_as_much_however_many_there_are(self) -> None:
+        """Nothing of ours is called for each of them."""
+        work = [Work(), Work()]
+        for many, each in zip((1, LEAST - 1), work, strict=True):
+            flow = CLIENT, CLIENT, 6, 1, 80
+            for number in range(many):
+                self.log.admit(float(many), number, "a.", flow, 1)
+            with each.counting():
+                found = self.opened.take()
+            self.assertEqual(len(found), many)
+        self.assertLess(max(each.calls for each in work), 20)
+
+    def test_the_name_of_what_goes_on_is_not_known(self) -> None:
+        """The log has its host's."""
+        self.log.admit(0.0, 0, "host.", (CLIENT, CLIENT, 17, 1, 80), NAMELESS)
+        self.assertEqual([way for *_, way in self.opened.take()], [NAMELESS])
 
 
 class FreshTests(SynchronousTestCase):
     """Of IPv6: addresses of claims, and hosts' own."""
 
-    def test_fresh_addresses_are_noted_while_it_is_wanted(self) -> None:
-        """And no more of them than can be kept."""
+    def test_fresh_addresses_and_pinholes_are_told_as_well(self) -> None:
+        """Once each, in the order in which they came."""
         scene = Scene6()
-        opened, services = Opened(scene.allocator), [scene6.service(scene6.host(number)) for number in range(1, 6)]
-        scene.come(scene.get(services[0]))
-        self.assertEqual(opened.take(), [])
-        opened.watch(on=True)
-        self.patch(module, "MOST", 2)
-        for service in services[1:4]:
+        modes = (Ipv6Mode.POOL, Ipv6Mode.PINHOLE, Ipv6Mode.POOL)
+        services = [scene6.service(scene6.host(number, mode=mode)) for number, mode in enumerate(modes, 1)]
+        opened = Opened(scene.allocator)
+        for service in services:
             scene.come(scene.get(service))
-        self.assertEqual([name for _, (name, _) in opened.take()], [each.name for each in services[1:3]])
-        opened.watch(on=False)
-        scene.come(scene.get(services[4]))
+        found = opened.take()
+        self.assertEqual([name for _, _, name, *_ in found], [each.name for each in services])
         self.assertEqual(opened.take(), [])
-
-    def test_pinholes_are_told_as_well(self) -> None:
-        """They are remembered as those of IPv4 are."""
-        scene = Scene6()
-        opened, service = Opened(scene.allocator), scene6.service(scene6.host(1, mode=Ipv6Mode.PINHOLE))
-        opened.watch(on=True)
-        scene.come(scene.get(service))
-        self.assertEqual([name for _, (name, _) in opened.take()], [service.name])
+        self.assertEqual([*Frames().take(frame(found))], [(found,)])  # as it is, it can be told another process

@@ -46,8 +46,14 @@ class KnownTests(SynchronousTestCase):
         """The oldest are forgotten."""
         self.patch(module, "MOST_OPENED", 3)
         flows = [(ADDRESS, OTHER, 17, port, 53) for port in range(5)]
-        self.known.open([(flow, ("one.example.org.", 1)) for flow in flows])
+        self.known.open([(0.0, 1, "one.example.org.", flow, 1) for flow in flows], 4)
         self.assertEqual(list(self.known.opened), flows[2:])
+
+    def test_who_was_let_in_without_a_name_has_none(self) -> None:
+        """What is told in its place is his host's."""
+        flows = [(ADDRESS, OTHER, 17, port, 53) for port in (1, 2)]
+        self.known.open([(0.0, port, "one.example.org.", flow, port) for port, flow in enumerate(flows, 1)], 2)
+        self.assertEqual(self.known.opened, {flows[0]: ("one.example.org.", 1)})
 
     def test_a_bounded_number_of_strangers_is_remembered(self) -> None:
         """They are looked at again."""

@@ -103,7 +103,7 @@ class LookingTests(SynchronousTestCase):
         """After ends were lost, and soon; what was heard meanwhile has ended as it should, and names go as well."""
         self.listing.flows = {1: 1.0, 2: 1.0, 3: 1.0}
         self.told()
-        self.known.open([((CLIENT, POOL, 17, port, 53), ("one.example.org.", 1)) for port in (1, 3, 9)])
+        self.known.open([(0.0, 1, "one.example.org.", (CLIENT, POOL, 17, port, 53), 1) for port in (1, 3, 9)], 4)
         self.listing.flows = {3: 1.0}
         self.looking.lost(self.now)
         self.lasting.ended((CLIENT, POOL, 17, 2, 53))

@@ -30,7 +30,7 @@ class RecordTests(SynchronousTestCase):
 
     def test_a_client_who_came(self) -> None:
         """By a name, which is known until then; the line is JSON, whatever a name has in it."""
-        self.known.open([(CAME[:5], ("www.example.org.", 0x2F3))])
+        self.known.open([(0.0, 0x2F3, "www.example.org.", CAME[:5], 1)], 4)
         made = record(CAME, self.known, NOW)
         assert made is not None
         said = json.loads(made.line())

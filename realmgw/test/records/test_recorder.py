@@ -95,7 +95,7 @@ class RecorderTests(SynchronousTestCase):
         self.channel.told += [ended(1, NOW - 0.1), ended(2, NOW - 0.1), ended(3, NOW - 60.0)]
         self.recorder.take()
         self.assertEqual([each["client_port"] for each in self.lines()], [3])
-        self.recorder.hear((OPENED, [((CLIENT, POOL, 17, 1, 53), ("www.example.org.", 0x2F3))]))
+        self.recorder.hear((OPENED, 4, [(0.0, 0x2F3, "www.example.org.", (CLIENT, POOL, 17, 1, 53), 1)]))
         self.recorder.take()
         self.now += PATIENCE
         self.recorder.take()

@@ -25,7 +25,7 @@ from realmgw.errors import PlatformError
 from realmgw.records import service as module
 from realmgw.records.exporting import Collector
 from realmgw.records.frames import HOSTS, OPENED
-from realmgw.records.known import Flow
+from realmgw.records.known import Entry, Flow
 from realmgw.records.service import EVERY, FIRST_WAIT, RecordsService, Sources
 from realmgw.subscribers.model import Host, Profile
 from realmgw.subscribers.reach import NOWHERE
@@ -33,6 +33,7 @@ from realmgw.subscribers.registry import Changes, Registry
 from realmgw.system.endpoints import Endpoint
 
 FLOW: Flow = (b"\xcb\0\x71\5", b"\xc0\0\2\3", 6, 40112, 80)
+OPENED_ONE: Entry = 7.0, 9, "one.example.org.", FLOW, 1
 ONE = Host(1, "one.example.org.", b"\xc0\xa8\0\x0a", Profile(groups=("gold",)))
 SETTINGS = Settings("gwa.example.org.", (), Interfaces("wan0", ("lan0",)), Pools(()))
 COUNTS = dict.fromkeys((*module.TOTALS, *module.NOW), 0)
@@ -124,7 +125,7 @@ class RecordsServiceTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Started."""
         self.reactor, self.socket, self.registry = ProcessReactor(), MemorySocket(), Registry()
-        self.opened = list[tuple[Flow, tuple[str, int]]]()
+        self.opened = list[Entry]()
         self.told: tuple[str, ...] = ()
         self.watched, self.tells = list[bool](), True
         self.registry.directory.hosts[1] = ONE
@@ -136,7 +137,7 @@ class RecordsServiceTests(SynchronousTestCase):
     def make(self, *, enabled: bool, ipfix: Ipfix | None = None) -> RecordsService:
         """A service."""
 
-        def taken() -> list[tuple[Flow, tuple[str, int]]]:
+        def taken() -> list[Entry]:
             found, self.opened = self.opened, []
             return found
 
@@ -144,7 +145,7 @@ class RecordsServiceTests(SynchronousTestCase):
             self.told = tuple(lines)
 
         watch: Callable[..., object] = lambda *, on: self.watched.append(on)  # noqa: E731 - it is one
-        sources = Sources(self.registry, lambda: NOWHERE, taken, watch, lambda: self.tells)
+        sources = Sources(self.registry, lambda: NOWHERE, taken, 4, watch, lambda: self.tells)
         how = attrs.evolve(SETTINGS, flow_records=FlowRecords(enabled=enabled, ipfix=ipfix))
         reactor: Any = self.reactor
         clock: Callable[[], float] = lambda: 5.0  # noqa: E731 - it is one
@@ -174,10 +175,10 @@ class RecordsServiceTests(SynchronousTestCase):
 
     def test_it_is_told_of_hosts_and_flows(self) -> None:
         """Flows all at once, some time later."""
-        self.opened.append((FLOW, ("one.example.org.", 9)))
+        self.opened.append(OPENED_ONE)
         self.advance(EVERY)
         rows = [(ONE.address, "one.example.org.", ("gold",))]
-        self.assertEqual(self.child.news, [(HOSTS, 0.0, rows), (OPENED, [(FLOW, ("one.example.org.", 9))])])
+        self.assertEqual(self.child.news, [(HOSTS, 0.0, rows), (OPENED, 4, [OPENED_ONE])])
 
     def test_it_is_told_of_the_collector(self) -> None:
         """As the fields of `Collector`; else of none."""
@@ -227,18 +228,14 @@ class RecordsServiceTests(SynchronousTestCase):
         protocol.pauseProducing()
         finish(self.service.noting(Changes(added=[ONE])))
         self.patch(module, "MOST_WAITING", 2)
-        other = *FLOW[:3], 40113, 80
-        self.opened += [
-            (FLOW, ("one.example.org.", 9)),
-            (FLOW, ("two.example.org.", 0)),
-            (other, ("one.example.org.", 0)),
-        ]
+        others = [(7.0, number, "two.example.org.", (*FLOW[:3], 40113, number), 1) for number in (1, 2)]
+        self.opened += [OPENED_ONE, *others]
         self.advance(EVERY)
         hosts = (HOSTS, 5.0, [(ONE.address, ONE.name, ("gold",))])
         self.assertEqual((self.child.news[before:], self.service.counts()["untold"]), ([hosts], 1))
         protocol.resumeProducing()
         self.advance(EVERY)
-        news = (OPENED, [(FLOW, ("two.example.org.", 0)), (other, ("one.example.org.", 0))])
+        news = (OPENED, 4, others)
         self.assertEqual(self.child.news[before:], [hosts, news])
         self.patch(process, "MOST_UNREAD", 9)
         protocol.pauseProducing()
@@ -296,7 +293,7 @@ class RecordsServiceTests(SynchronousTestCase):
 
     def test_the_end_waits_for_it(self) -> None:
         """What was let in last is told; one that does not end is ended."""
-        self.opened.append((FLOW, ("one.example.org.", 9)))
+        self.opened.append(OPENED_ONE)
         done = self.service.stopService()
         self.assertTrue(self.child.is_closed)
         self.assertEqual(self.child.news[-1][0], OPENED)
