@@ -39,6 +39,7 @@ _RULE = re.compile(
     r'(?: comment "(?P<origin>[^"]*)")?'
 )
 FAMILIES = (("ip", "ipv4_addr"), ("ip6", "ipv6_addr"))
+_OF_ONE = re.compile(r'counter name "(rule_(?:sources|new_rates)_[0-9]+)"')
 _SENDER = {"ip": "ip saddr", "ip6": "ip6 saddr & ffff:ffff:ffff:ffff::"}
 """Who one sender is: of IPv6, all of a /64."""
 _TOLD = "stage_told"
@@ -159,9 +160,16 @@ def comment(origin: str) -> str:
     return f"comment {rules.quoted(where(origin) or BUILT_IN)}"
 
 
-def drop(counter: str, origin: str) -> str:
-    """The end of a packet, counted, and where that is written."""
-    return f'counter name "{counter}" drop {comment(origin)}'
+def drop(counter: str, origin: str, own: str = "") -> str:
+    """The end of a packet, counted, and where that is written.
+
+    Args:
+        counter: Counts all of that kind.
+        origin: The file and the line.
+        own: Counts those of this place, where there are several of that kind.
+    """
+    first = f'counter name "{own}" ' if own else ""
+    return f'{first}counter name "{counter}" drop {comment(origin)}'
 
 
 def refuse(counter: str, origin: str) -> str:
@@ -178,11 +186,10 @@ def refusal() -> dict[str, tuple[str, ...]]:
 
 
 def counters(chains: Mapping[str, Iterable[str]]) -> dict[str, str]:
-    """The counters of `COUNTERS` that some chains name."""
+    """The counters that some chains name: of `COUNTERS`, and those of single places."""
     text = "\n".join(line for lines in chains.values() for line in lines)
-    return {
-        f"counter {name}": f'{{ comment "{said}"; }}' for name, said in COUNTERS.items() if f'"{name}"' in text
-    }  # fmt: skip
+    known = {f"counter {name}": f'{{ comment "{said}"; }}' for name, said in COUNTERS.items() if f'"{name}"' in text}
+    return {**known, **{f"counter {name}": "{ }" for name in _OF_ONE.findall(text)}}
 
 
 def prefix_sets(name: str, listed: Prefixes) -> dict[str, str]:

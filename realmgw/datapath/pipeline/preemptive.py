@@ -83,22 +83,24 @@ def _rules(said: Preemptive) -> Mapping[Check, Callable[[], Iterable[str]]]:
         Check.WHITE_LIST: lambda: (
             f"{each} accept {comment(white.origin)}" for each in parts.within(_WHITE, white.listed)
         ),
-        Check.SOURCES: lambda: (line for source in said.sources for line in _source(source)),
+        Check.SOURCES: lambda: (line for at, source in enumerate(said.sources, 1) for line in _source(source, at)),
         Check.FLAGS: lambda: (f"tcp flags & {flags} {drop('stage_flags', origin)}" for flags in _IMPOSSIBLE),
         Check.NOT_SYN: lambda: [f"tcp flags & (fin|syn|rst|ack) != syn {drop('stage_not_syn', origin)}"],
         Check.INVALID: lambda: [f"ct state invalid {drop('stage_invalid', origin)}"],
         Check.PORTS: lambda: [f"meta l4proto {{ tcp, udp }} th dport {_PORTS} {refuse('stage_ports', origin)}"],
         Check.NEW_RATES: lambda: (
             f"iifname {parts.interfaces([each.interface])} ct state new ct status ! confirmed"
-            f" limit rate over {each.rate}/second burst {each.burst} packets {drop('stage_new_rate', each.origin)}"
-            for each in said.new_rates
+            f" limit rate over {each.rate}/second burst {each.burst} packets"
+            f" {drop('stage_new_rate', each.origin, f'rule_new_rates_{at}')}"
+            for at, each in enumerate(said.new_rates, 1)
         ),
     }
 
 
-def _source(said: Source) -> Iterator[str]:
-    """Who can not have sent by an interface."""
-    by, end = f"iifname {parts.interfaces([said.interface])}", drop("stage_spoofed", said.origin)
+def _source(said: Source, at: int) -> Iterator[str]:
+    """Who can not have sent by an interface; which of them it is counts from 1."""
+    by = f"iifname {parts.interfaces([said.interface])}"
+    end = drop("stage_spoofed", said.origin, f"rule_sources_{at}")
     for family, some in parts.written(said.refused):
         yield f"{by} {family} saddr {some} {end}"
     for family, some in parts.written(said.allowed):

@@ -45,13 +45,17 @@ class PreemptiveTests(PipelineTestCase):
             ("lan0", "test_gwa", {4: "192.168.7.1", 6: "fd00:7::1"}, "fib: true"),
         )
         for interface, here, forged, how in ways:
-            said = f"checks: [sources], sources: [{{interface: {interface}, {how}}}]"
+            other = "wan0" if interface == "lan0" else "lan0"
+            apart = f"{{interface: {other}, refused: [192.0.2.0/24]}}"
+            said = f"checks: [sources], sources: [{apart}, {{interface: {interface}, {how}}}]"
             self.stage(f"{{preemptive: {{{said}}}}}")
             for family in FAMILIES:
                 to = (self.gateway_lan if interface == "lan0" else self.gateway)[family]
                 before = self.packets("stage_spoofed")
                 self.raw(here, forged[family], to, 17, struct.pack("!HHHH", 9, 9, 8, 0))
                 self.counted("stage_spoofed", before + 1)
+                self.assertGreater(self.packets("rule_sources_2"), 0)
+                self.assertEqual(self.packets("rule_sources_1"), 0)
                 self.assertTrue(self.arrives(family, "stage_spoofed", lan=interface == "lan0"), (how, family))
         before = self.packets("stage_spoofed")
         self.raw("test_gwa", "0.0.0.0", GATEWAY_LAN, 17, struct.pack("!HHHH", 68, 67, 8, 0))
