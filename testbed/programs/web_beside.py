@@ -1,6 +1,6 @@
-"""The web proxy beside nginx, in front of the same two web servers: HTTP/1.1, TLS that ends, and idle connections.
+"""The web proxy beside nginx, in front of the same web servers: HTTP, TLS, idle connections; and names that change.
 
-    python -m testbed.programs.web_beside [--seconds N] [--rounds N] [--idle N]
+    python -m testbed.programs.web_beside [--seconds N] [--rounds N] [--idle N] [--names N] [--only requests|names|idle]
 
 HAProxy runs by the configuration that the gateway writes, nginx with a `server` for each name, both in a network
 namespace of the program's own. Needs haproxy, nginx, wrk, h2load (nghttp2-client) and openssl; run it as root.
@@ -17,7 +17,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -25,8 +26,9 @@ import attrs
 
 from realmgw.config import haproxy
 from realmgw.config.settings import Webproxy
+from realmgw.config.webproxy import Health
 from realmgw.subscribers.model import Host, Service, Terms
-from realmgw.webproxy import port
+from realmgw.webproxy import port, runtime
 from realmgw.webproxy.configuration import Place, map_text
 from realmgw.webproxy.names import route
 from realmgw.webproxy.shelf import Shelf, renewed
@@ -38,6 +40,14 @@ FRONT, BACK = "worker_connections 12000;", "worker_connections 4000;"
 NGINX = """worker_processes 1; daemon off; pid {folder}/{name}.pid; error_log stderr crit; worker_rlimit_nofile 20000;
 events {{ {events} }}
 http {{ access_log off; keepalive_requests 1000000; client_header_timeout 120s; {servers} }}
+"""
+MOVING = "h{}.example.org"
+"""The names that change their hosts."""
+TURNING = """local n = 0
+request = function()
+  n = n + 1
+  return wrk.format("GET", "/", {Host = "h" .. n * 7 % MOST .. ".example.org"})
+end
 """
 ALTERNATING = """local n = 0
 request = function()
@@ -62,15 +72,24 @@ def front(folder: Path, name: str, address: str) -> str:
     return f"server {{ listen {plain}; listen {secure} ssl http2; server_name {name}; {keys} {passing} }}"
 
 
-def proxy(folder: Path, how: Webproxy) -> list[str]:
-    """The command of HAProxy, whose files are written as the gateway writes them."""
-    place = Place("web", *(haproxy.user(how) or (0, 0)))
+def routed(names: Mapping[str, str]) -> dict[str, str]:
+    """The routes of names whose TLS ends at the proxy, by the addresses of their hosts."""
     terms = Terms(proxy_required=True, http_port=8081, tls_termination=True)
-    hosts = {name: Host(1, f"{name}.", ip_address(address).packed) for name, address in NAMES.items()}
-    routes = {name: route(Service(f"{name}.", host, terms)) for name, host in hosts.items()}
+    hosts = {name: Host(1, f"{name}.", ip_address(address).packed) for name, address in names.items()}
+    return {name: route(Service(f"{name}.", host, terms)) for name, host in hosts.items()}
+
+
+def place_of(how: Webproxy) -> Place:
+    """Where HAProxy's files are."""
+    return Place("web", *(haproxy.user(how) or (0, 0)))
+
+
+def proxy(folder: Path, how: Webproxy, names: Mapping[str, str]) -> list[str]:
+    """The command of HAProxy, whose files are written as the gateway writes them."""
+    place = place_of(how)
     if how.certificates is not None:
         renewed(Shelf(), how.certificates, folder, place, time.time())
-    port.prepare(how, (ip_address("127.0.0.1"),), folder, place, lambda: map_text(routes))
+    port.prepare(how, (ip_address("127.0.0.1"),), folder, place, lambda: map_text(routed(names)))
     return [str(how.program), "-C", str(folder), "-db", "-f", place.configuration]
 
 
@@ -97,23 +116,31 @@ def told(command: Sequence[str], rate: str, failures: str) -> tuple[float, str, 
 
 def by_http(way: str, seconds: int, folder: Path) -> tuple[str, int]:
     """HTTP/1.1 for both names in turn, by 64 connections."""
-    command = ["wrk", "-t1", "-c64", f"-d{seconds}s", "--latency", "-s", str(folder / "both.lua")]
+    return asked(way, seconds, folder / "both.lua")
+
+
+def asked(way: str, seconds: int, names: Path) -> tuple[str, int]:
+    """HTTP/1.1 for the names that a file in Lua says, by 64 connections."""
+    command = ["wrk", "-t1", "-c64", f"-d{seconds}s", "--latency", "-s", str(names)]
     rate, said, failed = told([*command, f"http://127.0.0.1:{WAYS[way][0]}/"], r"Requests/sec: +([0-9.]+)",
                               r"Non-2xx or 3xx responses: ([0-9]+)")  # fmt: skip
     late = re.search(r" 99% +(\S+)", said)
     return f"{rate:.0f} requests/s, p99 {late[1] if late else '?'}, {failed} failed", failed
 
 
-def by_tls(way: str, seconds: int, _: Path) -> tuple[str, int]:
+def by_tls(way: str, seconds: int, folder: Path) -> tuple[str, int]:
     """HTTP/2 by TLS, 16 connections with 8 streams each."""
-    at = WAYS[way][1]
-    command = ["h2load", "-D", str(seconds), "-c", "16", "-m", "8", f"--connect-to=127.0.0.1:{at}"]
+    at, log = WAYS[way][1], folder / "h2load.log"
+    log.unlink(missing_ok=True)
+    command = ["h2load", "-D", str(seconds), "-c", "16", "-m", "8", f"--connect-to=127.0.0.1:{at}", f"--log-file={log}"]
     rate, said, failed = told(
         [*command, f"https://a.example.org:{at}/"], r"finished in \S+, ([0-9.]+) req/s", r", ([0-9]+) failed"
     )
     wrong = re.search(r"([0-9]+) 4xx, ([0-9]+) 5xx", said)
     failed += sum(map(int, wrong.groups())) if wrong else 1
-    return f"{rate:.0f} requests/s, {failed} failed", failed
+    times = sorted(int(each.split()[2]) for each in log.read_text().splitlines())  # us
+    late = f"{times[len(times) * 99 // 100] / 1000:.2f}ms" if times else "?"
+    return f"{rate:.0f} requests/s, p99 {late}, {failed} failed", failed
 
 
 def in_turn(
@@ -143,6 +170,48 @@ def idle(way: str, options: argparse.Namespace, folder: Path) -> int:
     return failed
 
 
+def say(folder: Path, how: Webproxy, line: bytes) -> bytes:
+    """What HAProxy answers to a line of its runtime API."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(folder / place_of(how).socket))
+        connection.sendall(line + b"\n")
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def move(folder: Path, how: Webproxy, names: Mapping[str, str], seconds: float) -> None:
+    """Has each name lead to the other host: one after the other for so long, then all at once by a new map."""
+    name, (one, other) = place_of(how).map, NAMES.values()
+    told = routed(names)
+    wanted = routed({each: other if address == one else one for each, address in names.items()})
+    for each, its in wanted.items():
+        for line, _ in runtime.changing(name, told, [(each, its)]):
+            runtime.succeeded(say(folder, how, line))
+        time.sleep(seconds / len(names))
+    number = runtime.version(say(folder, how, runtime.preparing(name)))
+    for line in runtime.adding(name, number, told.items()):
+        runtime.succeeded(say(folder, how, line))
+    runtime.succeeded(say(folder, how, runtime.committing(name, number)))
+
+
+def moving(options: argparse.Namespace, folder: Path, how: Webproxy, names: Mapping[str, str]) -> int:
+    """HTTP/1.1 for all names, and HTTP/2 for one, while they change; how many requests have failed."""
+    (folder / "turning.lua").write_text(TURNING.replace("MOST", str(options.names)))
+    seconds, total = 2 * options.seconds, 0
+    measures: dict[str, Callable[[], tuple[str, int]]] = {
+        "HTTP/1.1": lambda: asked("HAProxy", seconds, folder / "turning.lua"),
+        "TLS, HTTP/2": lambda: by_tls("HAProxy", seconds, folder),
+    }
+    for what, measure in measures.items():
+        with ThreadPoolExecutor(1) as beside:
+            changing = beside.submit(move, folder, how, names, seconds / 3)
+            said, failed = measure()
+            late = "" if changing.done() else ", not all of them in time"
+            changing.result()
+        total += failed
+        print(f"{what} while {len(names)} names change twice{late}, HAProxy: {said}", flush=True)
+    return total
+
+
 def is_there(connection: socket.socket) -> bool:
     """Whether it was not closed, and nothing was said."""
     try:
@@ -169,14 +238,25 @@ def measure(options: argparse.Namespace) -> int:
         back = " ".join(f'server {{ listen {each}:8081; return 200 "Hello, world\\n"; }}' for each in NAMES.values())
         servers = [nginx(folder, "back", BACK, back)]
         servers.append(nginx(folder, "front", FRONT, " ".join(front(folder, *each) for each in NAMES.items())))
-        plain, secure = WAYS["HAProxy"]
-        usual = Webproxy(enabled=True, http_port=plain, https_port=secure, connections=2000)
-        with running(*servers, proxy(folder, attrs.evolve(usual, certificates=pem.parent))):
-            failed = in_turn("HTTP/1.1", by_http, options, folder) + in_turn("TLS, HTTP/2", by_tls, options, folder)
-        most = options.idle + 100
-        many = attrs.evolve(usual, connections=most, connections_per_client=most, request_timeout=120.0)
-        with running(*servers, proxy(folder, many)):
-            failed += sum(idle(way, options, folder) for way in WAYS)
+        plain, by = WAYS["HAProxy"]
+        usual = Webproxy(enabled=True, http_port=plain, https_port=by, connections=2000)
+        secure, failed = attrs.evolve(usual, certificates=pem.parent), 0
+        if options.only in ("", "requests"):
+            with running(*servers, proxy(folder, secure, NAMES)):
+                failed += in_turn("HTTP/1.1", by_http, options, folder)
+                failed += in_turn("TLS, HTTP/2", by_tls, options, folder)
+        if options.only in ("", "names"):
+            first = NAMES["a.example.org"]
+            many = {**NAMES, **{MOVING.format(number): first for number in range(options.names)}}
+            with running(*servers, proxy(folder, secure, many)):
+                failed += moving(options, folder, secure, many)
+        if options.only in ("", "idle"):
+            most = options.idle + 100
+            idling = attrs.evolve(
+                usual, connections=most, connections_per_client=most, request_timeout=120.0, health=Health(most=1)
+            )  # who looks at no hosts needs no files for that
+            with running(*servers, proxy(folder, idling, NAMES)):
+                failed += sum(idle(way, options, folder) for way in WAYS)
     return int(failed > 0)
 
 
@@ -186,6 +266,8 @@ def run() -> int:
     parser.add_argument("--seconds", type=int, default=4, help="for how long each is asked [%(default)s]")
     parser.add_argument("--rounds", type=int, default=3, help="how often [%(default)s]")
     parser.add_argument("--idle", type=int, default=9800, help="so many idle connections [%(default)s]")
+    parser.add_argument("--names", type=int, default=1000, help="so many names change [%(default)s]")
+    parser.add_argument("--only", choices=("requests", "names", "idle"), default="", help="nothing else [all]")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.inside:
