@@ -31,12 +31,12 @@ KMOD_PACKAGES=(
 
 # What the tests need besides: each of these shells completes our commands, the manual is read by mandoc, the log by
 # systemd's journal, hosts configure themselves by what radvd advertises, DHCP servers tell the gateway of theirs, HAProxy
-# is the reverse proxy, tshark reads what was captured, and nfdump collects flow records. need_promtool and
+# is the reverse proxy, tshark reads what was captured, nfdump collects flow records, and ulogd2 what rules tell of. need_promtool and
 # need_suricata have one more each.
 TEST_PACKAGES=(
     haproxy
     fish zsh mandoc systemd radvd iputils-ping knot-dnsutils
-    busybox-static isc-dhcp-client isc-dhcp-server kea-dhcp4-server kea-dhcp-ddns-server tshark nfdump
+    busybox-static isc-dhcp-client isc-dhcp-server kea-dhcp4-server kea-dhcp-ddns-server tshark nfdump ulogd2
 )
 
 # The resolvers of testbed/matrix, testbed/traffic and the kernel tests. What Debian does not have is left out, by name.
@@ -45,7 +45,7 @@ RESOLVER_PACKAGES=(unbound bind9 knot-resolver pdns-recursor dnsmasq-base libsys
 
 # What Debian starts of all these as soon as it is installed, and at each boot: not here.
 UNITS=(
-    unbound named kresd@1 pdns-recursor radvd isc-dhcp-server kea-dhcp4-server kea-dhcp-ddns-server haproxy nfdump
+    unbound named kresd@1 pdns-recursor radvd isc-dhcp-server kea-dhcp4-server kea-dhcp-ddns-server haproxy nfdump ulogd2
     suricata
 )
 

@@ -38,6 +38,7 @@ PACKAGES = {
     "suricata": "suricata",
     "systemd-analyze": "systemd",
     "tshark": "tshark",
+    "ulogd": "ulogd2",
     "unbound": "unbound",
     "unshare": "util-linux",
     "zsh": "zsh",

@@ -132,7 +132,7 @@ need_apt unbound radvd; cat /usr/sbin/said; ls /usr/sbin"""
         resolvers, dhcp = ("unbound", "kresd@1", "pdns-recursor"), ("isc-dhcp-server", "kea-dhcp4-server")
         disabled = [
             f"disable --quiet {unit}"
-            for unit in (*resolvers, "radvd", *dhcp, "kea-dhcp-ddns-server", "haproxy", "nfdump", "suricata")
+            for unit in (*resolvers, "radvd", *dhcp, "kea-dhcp-ddns-server", "haproxy", "nfdump", "ulogd2", "suricata")
         ]
         self.assertEqual(done.stdout.splitlines()[1:], [*disabled, "said"])
 
