@@ -21,6 +21,7 @@ from pathlib import Path
 from realmgw.config.dashboard import DASHBOARD_PORT
 from testbed.player import visits
 from testbed.player.visits import Visit, percentile
+from testbed.programs import onlooker
 from testbed.programs.commands import Download, dig, gateway_command, inside, operator, program, python_client
 from testbed.programs.demo6 import SETTINGS, DualStack
 from testbed.programs.doorway import open_door
@@ -35,6 +36,8 @@ FLOWS, RATE = 200, 100.0
 """The many flows, and how many of them begin in a second."""
 SHORT, LONG = 2_000_000, 3_500_000
 """Sizes in octets of downloads that outlive their gateway."""
+SHOWN = 3
+"""Flows to so many names are looked for on the gateway's page."""
 CLAIM_LIFETIME = 2.0  # seconds
 """So long after a query its client may still come: a stray is one that comes later."""
 OPERATORS = (
@@ -86,6 +89,12 @@ class Demo:
         coming = [f"{name}={address}" for name, address in self.hosts.items()]
         self.testbed.spawn("public", [sys.executable, "-m", "testbed.programs.visitors", *coming], log="visitors.log")
         return f"http://127.0.0.1:{port}/#{(folder / 'dashboard.token').read_text().strip()}"
+
+    def look(self, address: str) -> None:
+        """Opens that page, as a browser does."""
+        shown = onlooker.names_shown(address, SHOWN)
+        told = ", ".join(sorted(shown))
+        self.tell.claim("its page for operators shows the clients' flows", len(shown) >= SHOWN, f"to {told}")
 
     def run(self) -> None:
         """All steps."""
@@ -351,7 +360,9 @@ def show(tell: Narration, keep: bool) -> None:
         demo.run()
         if keep:
             demo.restart("it is left running, and serves")
-            tell.remark("\n" + hints(demo, demo.invite()))
+            address = demo.invite()
+            demo.look(address)
+            tell.remark("\n" + hints(demo, address))
             testbed.keep()
 
 
