@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -10,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.test.checkout import NO_CHECKOUT
 from realmgw.test.metrics.promtool import missing, promtool
-from realmgw.test.metrics.test_gateway_conf import RULES, TRIED, rules, tries
+from realmgw.test.metrics.test_gateway_conf import RULES, TRIED, panels, rules, tries
 
 FIRED = re.compile(r'alertname="(\w+)"')
 
@@ -41,6 +42,25 @@ class PromtoolTests(SynchronousTestCase):
                 fired.update(*(FIRED.findall(sample["labels"]) for sample in each.get("exp_samples", ())))
             fired.update(each["alertname"] for each in case.get("alert_rule_test", ()) if each["exp_alerts"])
         self.assertEqual({each["alert"] for each in rules()}, fired)
+
+    def test_what_the_dashboard_asks_for_is_understood(self) -> None:
+        """As rules of their own, with something in the place of Grafana's variables; one that is not whole is seen."""
+        every = {target["expr"] for panel in panels() for target in panel["targets"]}
+        status, said = self.understood(sorted(every))
+        self.assertEqual(status, 0, said)
+        self.assertIn(f"{len(every)} rules found", said)
+        some, *others = sorted(every)
+        self.assertEqual(self.understood([f"{some})", *others])[0], 1)
+
+    def understood(self, expressions: list[str]) -> tuple[int, str]:
+        """What promtool says of them."""
+        rules = [
+            {"record": f"panel:{number}", "expr": each.replace("$__rate_interval", "1m").replace("$instance", "gw")}
+            for number, each in enumerate(expressions)
+        ]
+        path = Path(self.mktemp())
+        path.write_text(json.dumps({"groups": [{"name": "panels", "rules": rules}]}))
+        return promtool("check", "rules", "--lint=none", str(path))
 
     def test_a_threshold_that_is_another_is_seen(self) -> None:
         """By what then does not fire."""
