@@ -51,6 +51,8 @@ _KINDS: tuple[Callable[..., Entry], ...] = (
 )  # fmt: skip
 AT_ONCE = 1000
 """So many decisions of a kind are looked at in a period for those who follow."""
+BESIDE = 4
+"""Who follows all is told each beside others: so many of each kind are looked at for each that there is room for."""
 BACK = 16
 """For those who follow, so many answers with the same address are remembered: of a period, and the one before it."""
 FOLLOWERS = 4
@@ -196,7 +198,8 @@ class Decided:
 
         def look() -> None:
             nonlocal last
-            (logs, total), last = self._decisions.news(last, AT_ONCE), self._monotonic()
+            most = BESIDE * stream.room if every else AT_ONCE
+            (logs, total), last = self._decisions.news(last, min(AT_ONCE, most)), self._monotonic()
             rows, seen = list[Value](), 0
             if stream.room:
                 finish(known.learn(logs))

@@ -112,7 +112,7 @@ class Flows:
         return self._do(self._kill(self._wanted(host, client, protocol)))
 
     def watch(self, host: str, client: str, protocol: str) -> Stream:
-        """Those that begin and end from now on.
+        """Those that begin and end from now on; of those for which there is no room, how many clients' have begun.
 
         Raises:
             CommandError: Too many watch already, or what is written is nothing that there is.
@@ -122,11 +122,25 @@ class Flows:
             raise CommandError(ExitStatus.FAILED, f"{AT_ONCE} watch already: ask again when one has gone")
         wanted, stream = self._wanted(host, client, protocol), Stream()
 
+        begun, before, every = 0, self._come(), not (host or client or protocol)
+
         def tell(begins: bool, flow: Tracked) -> None:
-            stream.tell({"event": "begins" if begins else "ends", "at": self._time(), **self._row(flow, wanted)})
+            nonlocal begun
+            row = self._row(flow, wanted)
+            begun += begins and row["direction"] == "in"
+            stream.tell({"event": "begins" if begins else "ends", "at": self._time(), **row})
+
+        def leave_out() -> None:
+            more = self._come() - before - begun
+            stream.leave_out(more if every and more > 0 else None)
+
+        def room() -> int:
+            nonlocal begun, before
+            begun, before = 0, self._come()
+            return stream.room
 
         self._drive(self._traced.learn())  # those of long ago: they may end
-        end = self._hear(Listener(wanted, tell, lambda: stream.leave_out(None), lambda: stream.room, PERIOD))
+        end = self._hear(Listener(wanted, tell, leave_out, room, PERIOD))
         self._watching += 1
 
         def stop() -> None:
@@ -135,6 +149,12 @@ class Flows:
 
         stream.stop = stop
         return stream
+
+    def _come(self) -> int:
+        """How many flows were let in so far, by what is counted anyway."""
+        fresh = self._allocator.fresh
+        own, pinholes, drawn = self._allocator.counters, fresh.pinholes.ledger.counters, fresh.counters
+        return sum(each.by_claim + each.by_source + each.by_spare for each in (own, pinholes, drawn)) + own.resumed
 
     def _do(self, steps: Generator[Any, Any, Value]) -> Deferred:
         if self._under_way >= AT_ONCE:

@@ -31,8 +31,9 @@ ROWS, RESOLVERS, CELLS = 500, 200, 1024
 """So much of what stands in the pool, of groups of resolvers and of the pool's picture is asked for."""
 SHOWN = 50
 """So many names and hosts are told of, those that have most."""
-GONE_THROUGH = 16384
-"""A pool of more addresses is gone through not every second, but so many addresses of it a second."""
+AT_ONCE, RARELY, GONE_THROUGH = 1024, 4, 16384
+"""A pool of more addresses than this is gone through not every second, but so many of it, until that would be so
+rarely, in seconds; of more than that, so many addresses a second: each that is looked at is to be had from memory."""
 GATHERED = 100
 """Of what stands in it, so much a second; so it is asked for less often where more stands there."""
 FLOWS = 1000
@@ -78,6 +79,7 @@ class Live:
         self._before: Mapping[str, Any] | None = None
         self._last = b""
         self._pool: dict[str, Any] = {}  # what was told last of what goes through all of it
+        self._by: dict[str, list[dict[str, Any]]] = {}  # the same of names and hosts
         self._is_asking = False
         self._count = 0
         self._time = object()  # for which answers that come later are meant
@@ -157,6 +159,8 @@ class Live:
         told = dict(zip(asked, (value for _, value in found), strict=True))
         now, known = told.pop("status"), told.pop("reputation/list")
         self._pool.update(told)
+        if "reservations" in told:
+            self._by = frame.standing(told["reservations"]["reservations"], sort="admitted", match="")
         self._tell(now, known)
 
     def _due(self) -> dict[str, dict[str, str]]:
@@ -164,18 +168,17 @@ class Live:
         if not self._pool:
             rarely = often = 1
         else:
-            often = max(1, -(-self._pool["picture"]["size"] // GONE_THROUGH))
-            rarely = often * max(1, -(-len(self._pool["reservations"]["reservations"]) // GATHERED))
+            size = self._pool["picture"]["size"]
+            often = max(1, -(-size // GONE_THROUGH), min(RARELY, -(-size // AT_ONCE)))
+            rarely = max(often, -(-len(self._pool["reservations"]["reservations"]) // GATHERED))
         picture = {} if self._count % often else {"picture": {"cells": str(CELLS)}}
         return picture if self._count % rarely else {"reservations": {"limit": str(ROWS)}, **picture}
 
     def _tell(self, now: Mapping[str, Any], known: Mapping[str, Any]) -> None:
         """Tell all pages how it is now, by the status and the resolvers' reputations."""
-        places = self._pool["reservations"]["reservations"]
-        shown = frame.frame(now, self._before, places, known["reputations"], sort="admitted", match="")
+        shown = frame.frame(now, self._before, known["reputations"], match="")
         self._before = now
-        for what in ("names", "hosts"):
-            shown[what] = shown[what][:SHOWN]
+        shown.update((what, every[:SHOWN]) for what, every in self._by.items())
         shown["in_all"] = {"hosts": now["hosts"], "services": now["services"], "resolvers": known["total"]}
         more = {"at": self._wall(), "version": now["version"], "picture": self._pool["picture"]}
         self._last = event("now", {**shown, **more})

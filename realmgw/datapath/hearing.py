@@ -43,9 +43,9 @@ class Listener:
     tell: Tell
     """Told of each that is."""
     left_out: Callable[[], object]
-    """Called when he is not told of others that there may have been, once in a period at most."""
+    """Called at the end of a period in which he was not told of others that there may have been."""
     room: Callable[[], int]
-    """Of how many he is told in a period."""
+    """Of how many he is told in a period; asked at the begin of each."""
     period: float
     """In seconds."""
 
@@ -106,9 +106,7 @@ class _Hearing:
             ear.close()
 
     def _lack(self) -> None:
-        if not self._is_lacking:
-            self._is_lacking = True
-            self._listener.left_out()
+        self._is_lacking = True
 
     def _take(self, received: bytes) -> None:
         listener = self._listener
@@ -123,6 +121,8 @@ class _Hearing:
 
     def _next(self) -> None:
         """Another period."""
+        if self._is_lacking:
+            self._listener.left_out()
         self._begin()
         if self._room <= 0:
             self._rest()

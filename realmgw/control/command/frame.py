@@ -21,18 +21,14 @@ REFUSED = (("packets", "admission"), ("queries", "allocation"))
 _COMPARED = (*RATED, *((part, "refused") for _, part in REFUSED))
 
 
-def frame(
-    now: Answer, before: Answer | None, rows: Sequence[Answer], reputations: Sequence[Answer], *, sort: str, match: str
-) -> dict[str, Any]:
-    """All of it.
+def frame(now: Answer, before: Answer | None, reputations: Sequence[Answer], *, match: str) -> dict[str, Any]:
+    """All of it but what stands at the pool's addresses.
 
     Args:
         now: What `status` says.
         before: What it said the last time; None: there was none.
-        rows: What stands at the pool's addresses.
         reputations: Groups of resolvers, the worst first.
-        sort: One of `SORTS`.
-        match: Only names, hosts and resolvers that contain this.
+        match: Only resolvers that contain this.
 
     Returns:
         For JSON. Rates are by the second: since the time before, or over the last minute or two, as `status` has them.
@@ -49,10 +45,19 @@ def frame(
         "pool": now["pool"],
         "rates": now["rates"] if period is None else _rates(period),
         "refused": list(_refused(period, now["counts"])),
-        "names": _by("service", rows, sort, match),
-        "hosts": _by("host", rows, sort, match),
         "resolvers": [row for row in reputations if match in row["name"]],
     }  # fmt: skip
+
+
+def standing(rows: Sequence[Answer], *, sort: str, match: str) -> dict[str, list[dict[str, Any]]]:
+    """Names and hosts, with what stands for each.
+
+    Args:
+        rows: What stands at the pool's addresses.
+        sort: One of `SORTS`.
+        match: Only names and hosts that contain this.
+    """
+    return {what: _by(key, rows, sort, match) for what, key in (("names", "service"), ("hosts", "host"))}
 
 
 def _rates(period: Period) -> dict[str, float]:

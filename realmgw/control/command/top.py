@@ -47,7 +47,8 @@ def top(usual: Usual, /, once: bool, seconds: float, rows: int, **how: str) -> N
         now, limit = ask(usual, "status"), str(MOST)
         places, known = ask(usual, "reservations", limit=limit), ask(usual, "reputation/list", limit=str(RESOLVERS))
         then, before = before, now
-        return frame.frame(now, then, places["reservations"], known["reputations"], **how)
+        shown = frame.frame(now, then, known["reputations"], match=how["match"])
+        return {**shown, **frame.standing(places["reservations"], **how)}
 
     def lines(answer: Answer) -> Iterable[str]:
         return frame.lines(answer, rows)

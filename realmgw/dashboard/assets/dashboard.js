@@ -212,7 +212,7 @@ function hear(value) {
     }
   }
   bound();
-  const lost = value.lost ? "Not all flows are told: there are too many. " : "";
+  const lost = value.lost ? `${value.lost} flows more, at least, were not told: there were too many. ` : "";
   if (value.untold || lost) $("flows-text").dataset.said = value.untold ? `Flows are not told: ${value.untold}. ` : lost;
   else delete $("flows-text").dataset.said;
   tellFlows();

@@ -21,6 +21,7 @@ from realmgw.datapath.netlink.tracked import Direction, Glance, Tracked
 from realmgw.datapath.selecting import Found
 from realmgw.subscribers.reach import Around
 from realmgw.test.control.parts import TestGateway
+from realmgw.test.pauses import Work
 
 NOW = 1_700_000_000.25
 CLIENT, POOL, HOST, GUEST, OWN = "203.0.113.5", "198.51.100.1", "192.168.0.1", "192.168.0.77", "192.168.0.254"
@@ -269,6 +270,37 @@ class WatchTests(FlowsTestCase):
         )
         named = next(passing.watch({**told[0], "service": "www.example.org."}))
         self.assertTrue(named.endswith(" name www.example.org. id 2f3"))
+
+    def test_it_is_told_how_many_there_were_no_room_for(self) -> None:
+        """Of clients' flows that began in the period, whoever's they are; else nobody knows, nor of ends."""
+        told, some = list[Any](), list[Any]()
+        self.flows.watch("", "", "").follow(told.append, print)
+        self.flows.watch("a.example.org", "", "").follow(some.append, print)
+        counters, every = self.made.allocator.counters, self.heard[0]
+        counters.by_claim += 1
+        for listener in self.heard:
+            listener.room()
+            counters.by_claim += 5
+            counters.resumed += 2
+            listener.tell(True, INTO)
+            listener.tell(True, OUT)
+            listener.tell(False, INTO)
+            listener.left_out()
+        every.room()
+        every.left_out()
+        said = [[row["left_out"] for row in rows if "left_out" in row] for rows in (told, some)]
+        self.assertEqual(said, [[6, None], [None]])
+
+    def test_a_row_costs_as_much_however_many_came_meanwhile(self) -> None:
+        """Only the latest are looked through for its trace id."""
+        self.flows.watch("", "", "")
+        [listener], work, log = self.heard, [Work(), Work()], self.made.allocator.ledger.decisions
+        for many, each in zip((300, 9000), work, strict=True):
+            for number in range(many):
+                log.admit(float(many), number, "a.", (b"1234", b"5678", 6, number, 80), Way.CLAIM)
+            with each.counting():
+                listener.tell(True, INTO)
+        self.assertLess(work[1].calls, work[0].calls + 20)
 
     def test_so_many_watch_at_most(self) -> None:
         """Whoever has gone makes room; what is wrong takes none."""

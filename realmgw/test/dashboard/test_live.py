@@ -11,6 +11,7 @@ from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.control.streaming import Stream
 from realmgw.dashboard.feeds import AT_ONCE, ROOM
 from realmgw.dashboard.live import AGAIN, FLOWS, GATHERED, GONE_THROUGH, PERIOD, ROWS
+from realmgw.dashboard.live import AT_ONCE as LOOKED_AT
 from realmgw.dashboard.readers import PATIENCE
 from realmgw.test.dashboard.looking import FLOW, STATUS, LookingTestCase, events
 
@@ -84,11 +85,21 @@ class SnapshotTests(LookingTestCase):
 
     def test_a_large_pool_is_gone_through_less_often(self) -> None:
         """Its cells are told all the same."""
-        self.commands.answers["picture"] = {"size": 4 * GONE_THROUGH, "each": 256, "waiting": [], "lingering": []}
-        self.look(self.enter())
-        self.clock.pump([PERIOD] * 8)
-        asked = [path for path, _ in self.commands.asked]
-        self.assertEqual([asked.count(each) for each in ("status", "picture", "reservations")], [9, 3, 3])
+        for size, times in (
+            (LOOKED_AT, 9),
+            (2 * LOOKED_AT, 5),
+            (9 * LOOKED_AT, 3),
+            (4 * GONE_THROUGH, 3),
+            (1 << 17, 2),
+        ):
+            self.commands.answers["picture"] = {"size": size, "each": 256, "waiting": [], "lingering": []}
+            self.commands.asked.clear()
+            protocol, _ = self.look(self.enter())
+            self.clock.pump([PERIOD] * 8)
+            asked = [path for path, _ in self.commands.asked]
+            found = [asked.count(each) for each in ("status", "picture", "reservations")]
+            self.assertEqual(found, [9, times, times], size)
+            protocol.connectionLost(Failure(ConnectionDone()))
 
     def test_where_much_stands_in_the_pool_it_is_asked_for_less_often(self) -> None:
         """Names and hosts are; its picture and all else are told every second."""

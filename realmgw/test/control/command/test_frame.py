@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.control.command.frame import SORTS, frame, lines
+from realmgw.control.command.frame import SORTS, frame, lines, standing
 
 ROWS = [
     {"service": "www.a.example.", "host": "a.example.", "claims": [{}, {}], "sources": 1},
@@ -40,7 +40,8 @@ class FrameTests(SynchronousTestCase):
 
     def frame(self, before: dict[str, Any] | None = None, sort: str = "admitted", match: str = "") -> dict[str, Any]:
         """It, with 100 queries and 50 strays in ten seconds if there was something before."""
-        return frame(status(70.0, 300, 150), before, ROWS, RESOLVERS, sort=sort, match=match)
+        shown = frame(status(70.0, 300, 150), before, RESOLVERS, match=match)
+        return {**shown, **standing(ROWS, sort=sort, match=match)}
 
     def test_rates_are_those_of_the_gateway_at_first(self) -> None:
         """Nobody has looked before; of reasons it is only known how often they were given."""
