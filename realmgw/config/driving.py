@@ -1,9 +1,13 @@
-"""Goes through steps, for a moment at a time, so that nobody waits for what takes long. Edge: the reactor's timers."""
+"""Goes through steps, for a moment at a time, so that nobody waits for what takes long.
+
+Edge: the reactor's timers, the clock.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from functools import partial
+from time import thread_time
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, inlineCallbacks
@@ -26,9 +30,11 @@ class Driver:
         monotonic: The present, in seconds.
         elsewhere: Makes a call that may block, where it holds up nobody.
         turn: For so long, in seconds, steps are gone through at once.
+        processor: How much processor time this thread has spent, in seconds.
 
     Attributes:
-        longest: For how long, in seconds, any step has kept the reactor.
+        longest: For how long, in seconds, any turn has kept the reactor.
+        most: How much processor time any turn has spent, in seconds: what others took meanwhile is not in it.
     """
 
     def __init__(
@@ -37,17 +43,18 @@ class Driver:
         monotonic: Callable[[], float],
         elsewhere: Callable[[Blocking], Deferred[Any]],
         turn: float = SLICE,
+        processor: Callable[[], float] = thread_time,
     ) -> None:
-        self._turn = turn
+        self._turn, self._processor = turn, processor
         self._clock, self._monotonic, self._elsewhere = clock, monotonic, elsewhere
-        self.longest = 0.0
+        self.longest = self.most = 0.0
 
     @inlineCallbacks
     def drive(self, steps: Steps[T]) -> Generator[Deferred[Any], Any, T]:
         """Go through steps, a turn at a time; fires with what they return."""
         advance: Callable[[], Blocking | None] = partial(next, steps)
         while True:
-            begin, step = self._monotonic(), None
+            begin, spent, step = self._monotonic(), self._processor(), None
             try:
                 while step is None:
                     step = advance()
@@ -59,6 +66,7 @@ class Driver:
                 return result
             finally:
                 self.longest = max(self.longest, self._monotonic() - begin)
+                self.most = max(self.most, self._processor() - spent)
             if step is None:
                 yield deferLater(self._clock, 0)
                 continue

@@ -11,6 +11,8 @@ from typing import Any
 
 import attrs
 
+from realmgw.config.steps import Steps, finish
+
 Counts = Mapping[str, Any]
 """Numbers by name, or again numbers by name below it."""
 
@@ -55,7 +57,22 @@ class Counting:
 
     def read(self) -> Any:
         """All counters by part; a Deferred."""
-        return self._kernel().addCallback(lambda kernel: {**{part: of() for part, of in self._parts.items()}, **kernel})
+        return self._kernel().addCallback(lambda kernel: finish(self._reading(kernel)))
+
+    def read_beside(self, drive: Callable[[Steps[Counts]], Any]) -> Any:
+        """The same, a part at a time; a Deferred.
+
+        Args:
+            drive: Goes through steps; a Deferred of what they return.
+        """
+        return self._kernel().addCallback(lambda kernel: drive(self._reading(kernel)))
+
+    def _reading(self, kernel: Counts) -> Steps[Counts]:
+        found = {}
+        for part, of in tuple(self._parts.items()):
+            found[part] = of()
+            yield None
+        return {**found, **kernel}
 
     def since(self, counts: Counts) -> Period:
         """What has happened since this was called last, or since the beginning.

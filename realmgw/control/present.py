@@ -80,7 +80,7 @@ class Present:
     def read(self) -> Any:
         """All counters by part, and how the gateway is; a Deferred."""
         insight = self._insight
-        done = insight.counting.read()
+        done = insight.counting.read_beside(self._drive)
         if insight.running.settings is not self._digested:
             done.addCallback(lambda tree: self._digest(insight.running.settings).addCallback(lambda _: tree))
         if insight.monotonic() >= self._due:

@@ -28,5 +28,10 @@ COMMON = (
         "For how long the reactor was kept, at most, by any piece of a scrape.",
         at("metrics.longest_slice"),
     ),
+    gauge(
+        "metrics_longest_slice_processor_seconds",
+        "How much processor time any piece of a scrape spent at most.",
+        at("metrics.most_spent"),
+    ),
 )
 """All of them."""

@@ -134,7 +134,8 @@ class MetricsService(Service):
             return {}
         longest, lag = round(self._driver.longest, 6), self._lag.counts()
         own = {"scraped": self.scraped, "joined": self.joined, "seconds": round(self.seconds, 6)}
-        return {**self._factory.counts(), **own, "longest_slice": longest, "lag": lag}
+        most = round(self._driver.most, 6)
+        return {**self._factory.counts(), **own, "longest_slice": longest, "most_spent": most, "lag": lag}
 
     def scrape(self, wanted: Format) -> Deferred[bytes]:
         """Everything that is known now, as a text.

@@ -3,7 +3,8 @@
     python -m testbed.programs.scraping [--count N] [--times N]
 
 A gateway with so many subscribers is asked for its metrics again and again, in
-both formats. The exit status tells whether each was there within the target, and nothing else waited for longer.
+both formats. The exit status tells whether each was there within the target, and no piece of one spent more of a
+processor than may: how long it was by the clock is told beside, with what others took of the processor meanwhile.
 
 Of the longest one it is told what it was made of: what the gateway spent, and for
 how long it, and who asked, waited for a processor that others had.
@@ -112,15 +113,16 @@ def run() -> int:
         processor = (spent(gateway.pid) - before) / (time.perf_counter() - begin)
         gateway.stop(timeout=STARTING)
     longest, hosts = value(text, "realmgw_metrics_longest_slice_seconds"), value(text, "realmgw_hosts")
+    piece = value(text, "realmgw_metrics_longest_slice_processor_seconds")
     print(f"{hosts:.0f} subscribers, {len(text.splitlines())} lines, {len(scrapes)} scrapes")
     middle, most = statistics.median(each.taken for each in scrapes), max(scrapes, key=attrgetter("taken"))
     late = sum(each.taken > MAX_SECONDS for each in scrapes)
     print(f"a scrape: {middle * 1000:.1f} ms in the middle, {most.taken * 1000:.1f} ms at most, {late} too late")
     gateway_side = f"the gateway spent {most.spent * 1000:.1f} ms and waited {most.waited * 1000:.1f} for a processor"
     print(f"  of the longest, number {scrapes.index(most) + 1}, {gateway_side}, and who asked {most.asker * 1000:.1f}")
-    print(f"any piece of one: {longest * 1000:.1f} ms at most")
+    print(f"any piece of one: {piece * 1000:.2f} ms of a processor at most, {longest * 1000:.1f} ms by the clock")
     print(f"processor, with {1 / PAUSE:.0f} scrapes a second: {processor:.1%} of one")
-    return int(most.taken > MAX_SECONDS or longest > MAX_SLICE)
+    return int(most.taken > MAX_SECONDS or piece > MAX_SLICE)
 
 
 if __name__ == "__main__":

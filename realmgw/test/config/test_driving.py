@@ -77,6 +77,15 @@ class DriverTests(SynchronousTestCase):
             turns.append(clock.made)
         self.assertGreater(turns[1], 2 * turns[0])
 
+    def test_what_others_take_of_the_processor_is_not_spent(self) -> None:
+        """A turn was long by the clock; the longest is told of each."""
+        now, spent = iter((0.0, 9.0, 9.0, 10.0, 10.001, 10.001)), iter((0.0, 0.001, 0.001, 0.005))
+        driver = Driver(self.clock, lambda: next(now), lambda _: succeed(None), SLICE, lambda: next(spent))
+        done = driver.drive(counted(1))
+        self.clock.advance(0)
+        self.successResultOf(done)
+        self.assertEqual((driver.longest, round(driver.most, 6)), (9.0, 0.004))
+
     def test_what_blocks_is_done_elsewhere(self) -> None:
         """The steps are handed what came of it, be it a failure."""
         self.results = [fail(OSError("gone")), succeed("read")]
