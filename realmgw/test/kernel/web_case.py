@@ -37,6 +37,10 @@ AMBIGUOUS = (
     "Transfer-Encoding: chunked, identity", "Transfer-Encoding:\x0bchunked", "Transfer-Encoding: \"chunked\"",
     "Transfer-Encoding:\r\n chunked", "X: y\rTransfer-Encoding: chunked", "X: y\nTransfer-Encoding: chunked",
     "\0Transfer-Encoding: chunked", "Transfer_Encoding: chunked", "Expect: 100-continue\r\nTransfer-Encoding: cow",
+    "Transfer-Encoding: gzip, chunked", "Transfer-Encoding: chunked;a=b", "Transfer-Encoding: ", "Content-Length:",
+    "Content-Length: 5_0", "Content-Length: \x0b5", "Content-Length: 99999999999999999999",
+    "Content-Length: 18446744073709551621", "Content-Length: 5\r\r\nX: y", "X: y\r\n\tTransfer-Encoding: chunked",
+    "Connection: Transfer-Encoding\r\nTransfer-Encoding: chunked", "Transfer-Encoding: chunked\0",
 )  # fmt: skip
 """Header fields of which two servers may think differently where the request ends (RFC 9112, 6.3 and 11.2)."""
 PREAMBLE = b"\r\n\r\n\0\r\nQUIT\n"
