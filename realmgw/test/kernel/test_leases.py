@@ -18,6 +18,8 @@ with contextlib.suppress(ImportError):  # installed without the testbed: then th
 
 THIRD = "192.168.0.102"
 MANY, AT_ONCE = 1000, 16
+FEW, WHILE = 4, 5
+"""So many come and go at once, each so many registrations later."""
 
 
 class LeaseTests(RealmTestCase):
@@ -77,6 +79,36 @@ class LeaseTests(RealmTestCase):
         self.gateway.kill()
         self.gateway.start()
         self.assertEqual(self.fetch(), SECOND)
+
+    def test_what_was_answered_is_there_after_a_kill_while_others_come_and_go(self) -> None:
+        """Who was told that he is registered is, and who was told that he is removed is not."""
+        there: dict[str, str] = {}
+        gone: set[str] = set()
+
+        def come_and_go(number: int) -> None:
+            with contextlib.suppress(CommandError, OSError):  # the gateway was killed
+                for count in range(1000):
+                    name, address = f"h{number}-{count}.gwa.demo.", f"192.168.0.{120 + number * 10 + count % 10}"
+                    self.do("add", name=name, address=address)
+                    there[name] = address
+                    if count >= WHILE:
+                        former = f"h{number}-{count - WHILE}.gwa.demo."
+                        there.pop(former)
+                        self.do("remove", name=former)
+                        gone.add(former)
+
+        with ThreadPoolExecutor(FEW) as pool:
+            doing = [pool.submit(come_and_go, number) for number in range(FEW)]
+            self.assertTrue(until(lambda: len(gone) > 3 * FEW or all(each.done() for each in doing)))
+            self.gateway.kill()
+            for each in doing:
+                each.result()
+        self.assertGreater(len(gone), FEW)
+        self.gateway.start()
+        found = {row["name"]: row["addresses"] for row in self.do("list")["leases"]}
+        self.assertEqual({name: found.get(name) for name in there}, {name: [each] for name, each in there.items()})
+        self.assertEqual(gone & found.keys(), set())
+        self.assertEqual({len(addresses) for addresses in found.values()}, {1})
 
     def test_what_belongs_to_others_is_refused(self) -> None:
         """The gateway's own address, a subscriber's, and one that is on no LAN."""
