@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+from realmgw.config.addresses import prefixes
+from realmgw.config.names import absolute
 from realmgw.control.beginning import SUBSCRIBERS, Answers, Machine, delegation, main_file
 from realmgw.control.command.arguments import Command, Usual
 from realmgw.control.command.asking import show
@@ -90,24 +92,41 @@ def _answers(said: dict[str, str | None], machine: Machine, *, is_asked: bool) -
     Raises:
         CommandError: Something is missing, and nobody can be asked for it; or an address is none.
     """
-    zone, wan = _answer("zone", said, "", is_asked=is_asked), _answer("wan", said, machine.wan, is_asked=is_asked)
-    lan = _answer("lan", said, ",".join(each for each in machine.lan if each != wan), is_asked=is_asked)
+
+    def answer(name: str, proposed: str, proven: Callable[[str], object]) -> str:
+        return _answer(name, said[name], proposed, proven, is_asked=is_asked)
+
+    def interfaces(text: str) -> None:
+        for each in _several(text):
+            if each not in machine.interfaces:
+                raise ValueError(f"there is no interface {each} (there are {', '.join(machine.interfaces)})")
+
+    zone, wan = answer("zone", "", absolute), answer("wan", machine.wan, interfaces)
+    lan = answer("lan", ",".join(each for each in machine.lan if each != wan), interfaces)
     own = machine.address(wan)
-    address = _answer("address", said, "" if own is None else str(own), is_asked=is_asked)
-    pool = _answer("pool", said, "", is_asked=is_asked)
-    resolvers = _answer("resolvers", said, ",".join(map(str, machine.resolvers)) or NONE, is_asked=is_asked)
+    address = answer("address", "" if own is None else str(own), ip_address)
+    pool = answer("pool", "", lambda text: [prefixes(each) for each in _several(text)])
+    resolvers = answer("resolvers", ",".join(map(str, machine.resolvers)) or NONE, _resolvers)
     return Answers(
         zone.lower().removesuffix("."), wan, tuple(_several(lan)), _address(address), tuple(_several(pool)),
-        tuple(map(_address, _several("" if resolvers == NONE else resolvers))),
+        tuple(_resolvers(resolvers)),
     )  # fmt: skip
 
 
-def _answer(name: str, said: dict[str, str | None], proposed: str, *, is_asked: bool) -> str:
-    given = said[name]
+def _answer(name: str, given: str | None, proposed: str, proven: Callable[[str], object], *, is_asked: bool) -> str:
+    """What was said, or is said now: until it is something that `proven` does not refuse by `ValueError`."""
     if given is not None:
         return given
+
+    def read(text: str) -> str:
+        try:
+            proven(text)
+        except (ValueError, RealmGatewayError) as error:
+            raise click.UsageError(str(error)) from None
+        return text
+
     if is_asked and sys.stdin.isatty():
-        return str(click.prompt(QUESTIONS[name], default=proposed or None, err=True))
+        return str(click.prompt(QUESTIONS[name], default=proposed or None, value_proc=read, err=True))
     if is_asked or not proposed:
         raise CommandError(ExitStatus.USAGE, f"nothing was written: say --{name}" + (", or --yes" if proposed else ""))
     return proposed
@@ -115,6 +134,10 @@ def _answer(name: str, said: dict[str, str | None], proposed: str, *, is_asked: 
 
 def _several(text: str) -> Iterator[str]:
     yield from (each for each in text.replace(",", " ").split() if each)
+
+
+def _resolvers(text: str) -> list[Any]:
+    return [_address(each) for each in _several("" if text == NONE else text)]
 
 
 def _address(text: str) -> Any:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import pty
 import re
+import select
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from realmgw.test.checkout import CHECKOUT
@@ -13,7 +17,7 @@ from realmgw.test.kernel.realm_case import FIRST, RealmTestCase
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
     from testbed.realm import client, host
     from testbed.realm.gateway import Gateway
-    from testbed.realm.topology import GATEWAY, ROUTED, Testbed
+    from testbed.realm.topology import GATEWAY, PATIENCE, ROUTED, Testbed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,3 +89,42 @@ class GettingStartedTests(RealmTestCase):
         self.assertIn("www.gwa.demo.", said)
         status, said = self.realmgw(*explain)
         self.assertEqual(status, 0, said)
+
+    def test_a_person_is_asked(self) -> None:
+        """Six questions: what is proposed is taken by return, and what can not be is asked for once more."""
+        folder = self.testbed.folder / "asked"
+        argv = [sys.executable, "-m", "realmgw.control.command.cli", "init", "--config", str(folder / "realmgw.yaml")]
+        leader, follower = pty.openpty()
+        try:
+            with os.fdopen(follower, "w") as screen:
+                process = self.testbed.spawn("gwa", argv, stdin=screen, stdout=screen, stderr=screen)
+            said = ""
+            for question, words in (
+                ("The zone", "a..b"), ("The zone", "gwa.demo"), ("towards the Internet", "wan9"),
+                ("towards the Internet", ""), ("private hosts", ""), ("names are asked for", "here"),
+                ("names are asked for", ""), ("The pool", "198.51.100.300"), ("The pool", ROUTED),
+                ("Resolvers", "-"),
+            ):  # fmt: skip
+                said += read_until(leader, rf"{question}.*: $")
+                os.write(leader, f"{words}\n".encode())
+            said += read_until(leader, "No problems")
+            self.assertEqual(process.wait(PATIENCE), 0, said)
+        finally:
+            os.close(leader)
+        self.assertEqual(said.count("Error: "), 4, said)
+        for wrong in ("a..b", "there is no interface wan9 (there are ", "'here' does not", "198.51.100.300"):
+            self.assertIn(wrong, said)
+        written = (folder / "realmgw.yaml").read_text()
+        for line in ("  wan: wan0\n", "  lan: [lan0]\n", f'    - {{addresses: "{ROUTED}", attachment: routed}}\n'):
+            self.assertIn(line, written)
+        self.assertNotIn("forward:", written)
+
+
+def read_until(leader: int, pattern: str) -> str:
+    """What a terminal is told, until it ends so."""
+    said, until = "", time.monotonic() + PATIENCE
+    while not re.search(pattern, said):
+        ready, _, _ = select.select([leader], [], [], max(0.0, until - time.monotonic()))
+        assert ready, said
+        said += os.read(leader, 4096).decode()
+    return said
