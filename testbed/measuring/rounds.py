@@ -77,7 +77,8 @@ class Contender:
     how: Mapping[str, Any] = {}
     """What its clients do in another way than the load says, by the load's own names."""
     beside: tuple[int, ...] = ()
-    """Numbers of further processes that belong to it: what they use is not what others do."""
+    """Numbers of further processes that belong to it: what they use is not what others do, and they are not on the core
+    that it has to itself."""
 
     def set_apart(self, apart: bool) -> None:
         """Gives it the machine's last core, or lets it run anywhere: see `cpu_noise.set_apart`.
@@ -85,7 +86,7 @@ class Contender:
         Args:
             apart: Which of the two.
         """
-        cpu_noise.set_apart(apart, self.process, self.hosts)
+        cpu_noise.set_apart(apart, self.process, self.hosts, *self.beside)
 
     def run(self, load: Load) -> Outcome:
         """Runs a load on it, and notes what others used of the machine meanwhile.

@@ -5,7 +5,7 @@ the kernel: the baseline takes over the packet queue of a gateway that was kille
 alternating order, so that whatever else the machine does falls on all of them alike.
 docs/benchmark.md tells how to read them.
 
-    ./testbed/bench [--quick] [--policy | --answers | --seen | --ipv6 [PART]] [--write FILE]
+    ./testbed/bench [--quick] [--policy | --answers | --seen [parts] | --ipv6 [PART]] [--write FILE]
 """
 
 from __future__ import annotations
@@ -363,7 +363,8 @@ def main() -> int:
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--policy", action="store_true", help="only: what the policy costs, next to none")
     only.add_argument("--answers", action="store_true", help="only: what answers cost, next to negative ones")
-    only.add_argument("--seen", action="store_true", help="only: what it costs that all of it can be looked into")
+    what = "only: what it costs that all of it can be looked into; or one part after the other"
+    only.add_argument("--seen", nargs="?", const="all", choices=["all", "parts"], help=what)
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the report into its place in this document")
     what = "only: what a flow of IPv6 costs, next to one of IPv4, memory, and guesses; or one of these"
     only.add_argument("--ipv6", nargs="?", const="", choices=["", *bench6.PARTS], metavar="PART", help=what)
@@ -375,7 +376,9 @@ def main() -> int:
     elif options.answers:
         chosen = {"answers": answers.report}
     elif options.seen:
-        chosen = {"seen": partial(seen.report, prepared=prepared, hosts=subscribers(NAMES), pool=POOL, ways=WAYS)}
+        titles = tuple(seen.PARTS) if options.seen == "parts" else (seen.UNSEEN, seen.SEEN)
+        report_seen = partial(seen.report, prepared=prepared, hosts=subscribers(NAMES), pool=POOL, ways=WAYS)
+        chosen = {"seen": partial(report_seen, titles=titles)}
     elif options.ipv6 is not None:
         chosen = {part: bench6.PARTS[part] for part in ([options.ipv6] if options.ipv6 else bench6.PARTS)}
     return max(

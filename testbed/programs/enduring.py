@@ -92,7 +92,7 @@ def run() -> int:
     parser.add_argument("--seconds", type=float, default=600.0, help="for how long [%(default)s]")
     options = parser.parse_args()
     generator.build()
-    with seen.gateway(prepared, subscribers(NAMES), POOL, seen=True) as (running, _):
+    with seen.gateway(prepared, subscribers(NAMES), POOL, seen.SEEN) as (running, _):
         testbed, gateway = running.testbed, running.gateway
         names = ("udp_timeout", "udp_timeout_stream")
         testbed.run("gwa", ["sysctl", "-qw", *(f"net.netfilter.nf_conntrack_{name}={REMEMBERED}" for name in names)])
