@@ -68,6 +68,7 @@ class Forwarder:
         self._spent: dict[str, int] = {}
         self._second = 0
         self._rules: settings.Forwarding | None = None
+        self._decisive: tuple[object, ...] = ()
         self._udp_size = 0
         self.cache = Cache(0)
         self.ours: Part | None = None
@@ -76,11 +77,12 @@ class Forwarder:
         """Is called when what was said may no longer be."""
 
     def configure(self, settings: settings.Settings, table: ZoneTable) -> None:
-        """From the next query on, go by these. What is kept stays, unless other resolvers or names decide now."""
+        """From the next query on, go by these. What is kept stays, unless other resolvers, names or zones decide."""
         rules = settings.dns.forward
         self._zones = table.zones
         own = settings.pools.networks
-        is_other = self._rules is None or _decisive(rules) != _decisive(self._rules)
+        decisive = _decisive(rules, table)
+        is_other, self._decisive = decisive != self._decisive, decisive
         self._rules, self._udp_size = rules, settings.dns.udp_size
         self._special = Special(rules.internal, own, rules.dns64.prefix)
         self._dns64 = Dns64(rules.dns64)
@@ -367,9 +369,9 @@ class Forwarder:
         return packed, None
 
 
-def _decisive(rules: settings.Forwarding) -> tuple[object, ...]:
-    """What is kept is no longer right when these are others."""
-    return rules.resolvers, rules.internal, rules.dns64
+def _decisive(rules: settings.Forwarding, table: ZoneTable) -> tuple[object, ...]:
+    """What is kept is no longer right when these are others; zones, where aliases may lead into them."""
+    return rules.resolvers, rules.internal, rules.dns64, frozenset(table.zones.by_apex if rules.internal else ())
 
 
 def _failed(reply: Reply | None, why: str) -> Response:

@@ -14,6 +14,9 @@ from realmgw.config import settings
 from realmgw.dns.codec.wire import decode
 from realmgw.dns.counts import Count
 from realmgw.dns.view import Answer, Asker
+from realmgw.dns.zones import compile_table
+from realmgw.subscribers.model import Directory
+from realmgw.test.dns import realm
 from realmgw.test.dns.forward import test_forwarder
 from realmgw.test.dns.forward.resolvers import TWO
 
@@ -93,6 +96,19 @@ class InwardTests(test_forwarder.ForwarderTestCase):
         for _ in range(2):
             self.assertEqual(self.repeated.answer(wire, test_forwarder.HOST, now=now), first)
         self.assertEqual(seen, [b"\3one\7example\3org\0"] * 3)
+
+    def test_zones_that_are_others_after_a_reload(self) -> None:
+        """What is kept led into one that is no more, or not into one that is new: it is asked for again."""
+        fewer, far = realm.ZONES[1:], "one.example.org. 300 IN A 198.51.100.7"
+        self.told(ALIAS, LENT)
+        for zones, records in ((fewer, [ALIAS, far]), (realm.ZONES, [ALIAS, "one.example.org. 30 IN A 192.168.0.1"])):
+            table = compile_table(zones, Directory({}, {}) if zones is fewer else realm.directory())
+            forward = settings.Forwarding(resolvers=(TWO,), internal=("example.net.",))
+            made = realm.make_settings(zones=zones, forward=forward)
+            for each in (self.forwarder, self.view):
+                each.configure(made, table)
+            self.assertEqual(self.lines(self.told(ALIAS, far)), records)
+            self.assertEqual(self.lines(self.ask()), records)
 
     def test_who_asks_for_aliases_gets_them(self) -> None:
         """And for all there is."""
