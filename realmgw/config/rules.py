@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Callable
 from collections.abc import Mapping as AbstractMapping
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -23,15 +24,18 @@ from realmgw.config.addresses import network
 from realmgw.config.document import Mapping, Node, Problems, Sequence
 from realmgw.config.meaning import meaning
 from realmgw.config.protocols import NAMES, protocol
+from realmgw.config.steps import Steps
 from realmgw.config.validators import (
     Key,
     Section,
+    Stepwise,
     Validator,
     choice,
     converted,
     integer,
     is_null,
     parsed,
+    reading,
     scalar,
     sequence,
     shape,
@@ -251,7 +255,45 @@ def _meaningful(rule: Rule, node: Node, problems: Problems) -> Rule | None:
     return rule
 
 
-RULES = sequence(Validator(read_rule, RULE.schema))
+R = TypeVar("R")
+_KEPT = ("hashlimit", "limit", "connlimit")
+"""What each rule keeps for itself: two that say the same do not match the same packets."""
+
+
+def agreeing(rules: Validator[tuple[R, ...]], of: Callable[[R], tuple[Rule, object]]) -> Validator[tuple[R, ...]]:
+    """A list of rules of which no two contradict: the same packets, the same priority, and another target.
+
+    Args:
+        rules: The list, in the order of the text.
+        of: A rule of it, and what it is told apart by besides.
+    """
+
+    def read(node: Node, problems: Problems) -> Steps[tuple[R, ...] | None]:
+        found = yield from reading(rules, node, problems)
+        decided: dict[object, tuple[Target, Node]] = {}
+        places = node.items if isinstance(node, Sequence) and found is not None else ()
+        for each, place in zip(found or (), places, strict=True):
+            rule, apart = of(each)
+            if rule.target is not Target.LOG and not any(part in _KEPT for part, _ in rule.parts):
+                said = (apart, attrs.evolve(rule, target=Target.LOG, target_options=(), comment=""))
+                target, first = decided.setdefault(said, (rule.target, place))
+                if target is not rule.target:
+                    problems.add(place, _contradicts(rule.target, target, first))
+                    found = None
+            yield None
+        return found
+
+    return Stepwise(read, rules.schema)
+
+
+def _contradicts(target: Target, other: Target, first: Node) -> str:
+    return (
+        f"{target.value}, and {other.value} on line {first.line}, of the same packets and with the same priority: "
+        "write another priority, or one of both"
+    )
+
+
+RULES = agreeing(sequence(Validator(read_rule, RULE.schema)), lambda rule: (rule, ""))
 """Rules of a list, in the order of the text."""
 
 
@@ -288,7 +330,8 @@ def stage_rules(interface: Validator[str], at_most: int) -> Validator[tuple[Stag
         rule = None if found is None else _meaningful(found[0], node, problems)
         return None if found is None or rule is None else StageRule(rule, found[1], origin(node, problems))
 
-    return converted(sequence(Validator(read, section.schema), at_most=at_most), _in_order)
+    every = sequence(Validator(read, section.schema), at_most=at_most)
+    return converted(agreeing(every, lambda each: (each.rule, each.interface)), _in_order)
 
 
 def group_rules(at_most: int) -> Validator[tuple[StageRule, ...]]:
@@ -302,7 +345,8 @@ def group_rules(at_most: int) -> Validator[tuple[StageRule, ...]]:
         rule = read_rule(node, problems)
         return None if rule is None else StageRule(rule, origin=origin(node, problems))
 
-    return converted(sequence(Validator(read, RULE.schema), at_most=at_most), _in_order)
+    every = sequence(Validator(read, RULE.schema), at_most=at_most)
+    return converted(agreeing(every, lambda each: (each.rule, "")), _in_order)
 
 
 def _in_order(rules: tuple[StageRule, ...]) -> tuple[StageRule, ...]:

@@ -106,6 +106,20 @@ class RefusalTests(FirewallTestCase):
         self.assertIn("'sideways' is not known: write EGRESS or INGRESS", lines[2])
         self.assertIn("did you mean 'target'?", lines[3])
 
+    def test_refuses_rules_that_contradict(self) -> None:
+        """Of the same packets, with the same priority; what differs otherwise, or counts for itself, does not."""
+        first = "{priority: 5, direction: EGRESS, tcp: {dport: 25}, target: ACCEPT}"
+        drop = first.replace("ACCEPT", "DROP, comment: {comment: no}")
+        [line] = self.refusals(f"{first}, {drop}")
+        self.assertIn("DROP, and ACCEPT on line 1, of the same packets and with the same priority", line)
+        limit = "target: DROP, limit: {limit: 5/sec}"
+        for other in (drop.replace("5,", "6,"), drop.replace("25", "26"), drop.replace("EGRESS", "INGRESS"), first,
+                      drop.replace("DROP", "LOG"), first.replace("target: ACCEPT", limit)):  # fmt: skip
+            problems = Problems("f")
+            root = parse(f"admin:\n- {first}\n- {other}\n".encode(), problems)
+            assert root is not None
+            self.assertIsNotNone(PLAIN(root, problems), problems.lines())
+
     def test_refuses_bad_values_of_options(self) -> None:
         """And options of other extensions."""
         for part, message in (
