@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from realmgw.config.steps import Steps, finish
+if TYPE_CHECKING:
+    from realmgw.config.steps import Steps
 
 Counts = Mapping[str, Any]
 """Numbers by name, or again numbers by name below it."""
@@ -57,6 +58,8 @@ class Counting:
 
     def read(self) -> Any:
         """All counters by part; a Deferred."""
+        from realmgw.config.steps import finish  # noqa: PLC0415 - the command knows this module, and not the settings
+
         return self._kernel().addCallback(lambda kernel: finish(self._reading(kernel)))
 
     def read_beside(self, drive: Callable[[Steps[Counts]], Any]) -> Any:

@@ -12,8 +12,6 @@ from typing import Any
 
 import click
 
-from realmgw.config.addresses import prefixes
-from realmgw.config.names import absolute
 from realmgw.control.beginning import SUBSCRIBERS, Answers, Machine, delegation, main_file
 from realmgw.control.command.arguments import Command, Usual
 from realmgw.control.command.asking import show
@@ -92,6 +90,8 @@ def _answers(said: dict[str, str | None], machine: Machine, *, is_asked: bool) -
     Raises:
         CommandError: Something is missing, and nobody can be asked for it; or an address is none.
     """
+    from realmgw.config.addresses import prefixes  # noqa: PLC0415 - see `init`
+    from realmgw.config.names import absolute  # noqa: PLC0415 - likewise
 
     def answer(name: str, proposed: str, proven: Callable[[str], object]) -> str:
         return _answer(name, said[name], proposed, proven, is_asked=is_asked)
