@@ -129,18 +129,25 @@ def asked(way: str, seconds: int, names: Path) -> tuple[str, int]:
 
 
 def by_tls(way: str, seconds: int, folder: Path) -> tuple[str, int]:
-    """HTTP/2 by TLS, 16 connections with 8 streams each."""
-    at, log = WAYS[way][1], folder / "h2load.log"
+    """HTTP/2 by TLS, 16 connections with 8 streams each; then again, with the time of each request written down."""
+    rate, failed = streams(way, seconds)
+    log = folder / "h2load.log"
     log.unlink(missing_ok=True)
-    command = ["h2load", "-D", str(seconds), "-c", "16", "-m", "8", f"--connect-to=127.0.0.1:{at}", f"--log-file={log}"]
+    failed += streams(way, seconds, f"--log-file={log}")[1]
+    times = sorted(int(each.split()[2]) for each in log.read_text().splitlines())  # us
+    late = f"{times[len(times) * 99 // 100] / 1000:.2f}ms" if times else "?"
+    return f"{rate:.0f} requests/s, p99 {late}, {failed} failed", failed
+
+
+def streams(way: str, seconds: int, *more: str) -> tuple[float, int]:
+    """Requests a second by HTTP/2, and how many have failed."""
+    at = WAYS[way][1]
+    command = ["h2load", "-D", str(seconds), "-c", "16", "-m", "8", f"--connect-to=127.0.0.1:{at}", *more]
     rate, said, failed = told(
         [*command, f"https://a.example.org:{at}/"], r"finished in \S+, ([0-9.]+) req/s", r", ([0-9]+) failed"
     )
     wrong = re.search(r"([0-9]+) 4xx, ([0-9]+) 5xx", said)
-    failed += sum(map(int, wrong.groups())) if wrong else 1
-    times = sorted(int(each.split()[2]) for each in log.read_text().splitlines())  # us
-    late = f"{times[len(times) * 99 // 100] / 1000:.2f}ms" if times else "?"
-    return f"{rate:.0f} requests/s, p99 {late}, {failed} failed", failed
+    return rate, failed + (sum(map(int, wrong.groups())) if wrong else 1)
 
 
 def in_turn(
@@ -199,7 +206,7 @@ def moving(options: argparse.Namespace, folder: Path, how: Webproxy, names: Mapp
     seconds, total = 2 * options.seconds, 0
     measures: dict[str, Callable[[], tuple[str, int]]] = {
         "HTTP/1.1": lambda: asked("HAProxy", seconds, folder / "turning.lua"),
-        "TLS, HTTP/2": lambda: by_tls("HAProxy", seconds, folder),
+        "TLS, HTTP/2": lambda: by_tls("HAProxy", options.seconds, folder),
     }
     for what, measure in measures.items():
         with ThreadPoolExecutor(1) as beside:
