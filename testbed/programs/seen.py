@@ -221,10 +221,11 @@ def report(
     rounds, seconds = (5, 1.0) if quick else (9, 1.5)
     with contextlib.ExitStack() as stack:
         made = [stack.enter_context(contender(prepared, hosts, pool, title)) for title in titles]
-        contenders, watching = [each for each, _ in made], made[-1][1]
+        recorders, watching = list(made[-1][0].beside), made[-1][1]
+        every = tuple(each for one, _ in made for each in one.beside)  # they write while others are measured, too
+        contenders = [attrs.evolve(each, beside=every) for each, _ in made]
         measure(ways, contenders, 1, 2 * seconds)  # their memory is settled
-        recorders, begin = list(contenders[-1].beside), time.perf_counter()
-        before = spent(recorders)
+        begin, before = time.perf_counter(), spent(recorders)
         results = measure(ways, contenders, rounds, seconds)
         recorded, lasted = spent(recorders) - before, time.perf_counter() - begin
         told = watching.octets, watching.scrapes
