@@ -321,8 +321,7 @@ class Address:
                     continue
                 if habits.caution.is_on or habits.keeps_answers:
                     found.append(group)
-        found += self.formers(host, now)
-        return found
+        return found if self.before is None else found + self.formers(host, now)
 
     def note_former(self, reservation: Reservation, until: float) -> None:
         """A reservation leaves, and its host with it: clients may still come for it.

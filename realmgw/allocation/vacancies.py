@@ -69,6 +69,9 @@ def vacant(ledger: Ledger, service: Service, group: Group, now: float, *, patien
     free = pool.unused()
     if free is not None and (free.before is None or not free.formers(host, now)):
         return free
+    first = pool.next()
+    if first is not None and not first.doubt and not first.may_come(host, now):
+        return first  # as a rule nobody may still come there
     return next(ledger.candidates.undoubted(pool.vacant, host, group, now, patient=patient), None)
 
 

@@ -212,6 +212,8 @@ class Datagrams:
             self._gather(self.passing.popitem(last=False)[0])
         while self._later and next(iter(self._later.values())) <= now:
             self._next[self._later.popitem(last=False)[0]] = None
+        if not self._next:
+            return bool(self.passing)
         self._tokens = min(LOOKS, self._tokens + (now - self._at) * RATE)
         self._at = now
         while self._next and self._tokens >= 1:
