@@ -30,6 +30,18 @@ class Answers(Protocol):
         """One was, and was not told of."""
 
 
-Noted = Callable[[bytes, int, "Terms | None"], object]
-"""Told, of a reservation that begins, its packed address, its service key (protocol << 16 | port, 0 = any of either)
-and its service's options; None in place of these: it has ended."""
+class Noted(dict[tuple[bytes, int], "Terms | None"]):
+    """Where it is put down what has begun and ended, for somebody who reads it, and clears it.
+
+    By packed address and service key (protocol << 16 | port, 0 = any of either): the options of its service; None in
+    place of these: it has ended. It is on the path of queries, so nobody is called for each.
+
+    Args:
+        begin: Called before the first one is put down.
+    """
+
+    __slots__ = ("begin",)
+
+    def __init__(self, begin: Callable[[], object]) -> None:
+        super().__init__()
+        self.begin = begin

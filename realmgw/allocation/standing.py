@@ -18,18 +18,13 @@ if TYPE_CHECKING:
     from realmgw.subscribers.model import Terms
 
 Reserved = tuple[bytes, int, "Terms"]
-"""What `Noted` is told of a reservation that begins."""
+"""What is put down of a reservation that begins, see `Noted`."""
 PORTION = 500
 """So many addresses are looked at between two steps."""
 
 
 def note(allocator: Allocator, noted: Noted | None) -> None:
-    """From now on, tell this one what begins and ends, and nobody else.
-
-    Args:
-        allocator: Where.
-        noted: It is on the path of queries: it may only put down what it is told. None: nobody.
-    """
+    """From now on, put down here what begins and ends, and nowhere else; None: nowhere."""
     for each in (allocator.ledger, allocator.fresh.pinholes.ledger, allocator.fresh.stock):
         each.noted = noted
 

@@ -8,9 +8,10 @@ Theory of operation. The link is in one of four states::
     BEHIND --- a while later --> SYNCING
     any ------ the connection is gone --> DOWN
 
-In step, what changes is kept as a set of places, `_changed`, with what the proxy has there. What is sent is what is
-wanted when it is sent, and nothing if the proxy has that already. Both this set and the requests that are not answered
-yet have a bound. When the set becomes too large, the proxy is told everything anew from the table.
+In step, what changes is kept as places, with what the proxy has there: `_fresh` is what changed last, as it was told,
+and becomes requests in a moment; where those may not be sent yet, `_changed` is the set of all that wait. What is sent
+is what is wanted when it is sent, and nothing if the proxy has that already. Both what waits and the requests that are
+not answered yet have a bound. When too much waits, the proxy is told everything anew from the table.
 
 Thousands may change in a second. So requests are octets from the beginning, and what is called is called for many of
 them at once: one call tells them, one takes all answers that have come, if everything was done.
@@ -132,6 +133,7 @@ class Link:
         self._entries = [0, 0]  # of IPv4, and of IPv6
         # The first of a plain dict is found behind all that were taken before: 60 000 took 6 s, with turns of 0.2 s.
         self._changed: OrderedDict[Place, Options | None] = OrderedDict()
+        self._fresh: Before = {}
         self._coming: Iterator[bytes] | None = None
         self._heard_at = self._due_at = now
         self._pause = FIRST_PAUSE
@@ -146,7 +148,7 @@ class Link:
     @property
     def waiting(self) -> int:
         """How many places wait to be told."""
-        return len(self._changed)
+        return len(self._changed) + len(self._fresh)
 
     @property
     def entries(self) -> int:
@@ -180,12 +182,21 @@ class Link:
         """Something is different at these places; what was reserved there before."""
         self._now = now
         if self.state is State.IN_STEP or (self.state is State.SYNCING and self._coming is None):
-            changed = self._changed
-            for place, options in before.items():
-                changed.setdefault(place, options)
-            if len(changed) > MOST_CHANGED + len(self._table):
+            if self._changed or self._fresh:
+                self._put_off(before)
+            else:
+                self._fresh = before
+            if (waiting := self.waiting) > MOST_CHANGED + len(self._table):
                 self.counts.overflowed += 1
-                self._fall_behind(f"{len(changed)} entries waited to be told")
+                self._fall_behind(f"{waiting} entries waited to be told")
+
+    def _put_off(self, before: Before) -> None:
+        """What changed last waits with all others, and so does this."""
+        changed = self._changed
+        for each in (self._fresh, before):
+            for place, options in each.items():
+                changed.setdefault(place, options)
+        self._fresh = {}
 
     def renew(self, *, now: float) -> None:
         """What lasts is different: everything is told anew."""
@@ -258,7 +269,7 @@ class Link:
                 return requests
             self._coming = None
             self._changed = OrderedDict.fromkeys(self._table.reserved())
-        while self._changed and len(requests) < room:
+        while (self._changed or self._fresh) and len(requests) < room:
             for request, more in self._table.requests(self._take(room - len(requests))):
                 requests.append(request)
                 self._entries[len(request) == LENGTH6] += more
@@ -267,7 +278,11 @@ class Link:
     def _take(self, most: int) -> Iterable[tuple[Place, Options | None]]:
         """So many of the places where something is different, or all that there are."""
         changed = self._changed
-        if len(changed) > most:
+        if self._fresh and (changed or len(self._fresh) > most):
+            self._put_off({})
+        if self._fresh:
+            taken, self._fresh = list(self._fresh.items()), {}
+        elif len(changed) > most:
             taken = [changed.popitem(last=False) for _ in range(most)]
         else:
             taken = list(changed.items())
@@ -285,7 +300,7 @@ class Link:
     # What becomes of it
 
     def _look(self) -> None:
-        if self.state is State.SYNCING and self._coming is None and not self._changed and not self._outstanding:
+        if self.state is State.SYNCING and self._coming is None and not self.waiting and not self._outstanding:
             self._machine.told()
 
     def _refused(self, request: Request) -> None:
@@ -315,6 +330,7 @@ class Link:
         """It is in another state; what belongs to that is done here. Only the machine calls it."""
         self.state, self.since = state, self._now
         self._changed.clear()
+        self._fresh = {}
         if state is State.SYNCING:
             self.counts.resynchronised += 1
             self.takes6 = self._table.takes6

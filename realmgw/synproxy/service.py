@@ -13,14 +13,14 @@ from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 
 from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.flow import Noted
 from realmgw.allocation.standing import note, standing
 from realmgw.config.settings import Peer, Settings
 from realmgw.config.steps import Blocking
-from realmgw.subscribers.model import Terms
 from realmgw.subscribers.remote.port import trust
 from realmgw.synproxy.link import Link, State
 from realmgw.synproxy.port import Connecting
-from realmgw.synproxy.table import CONCERNED, Place, Table
+from realmgw.synproxy.table import Table
 
 BATCH = 0.01  # seconds
 """What changes is told at once, but not more often than that."""
@@ -57,8 +57,7 @@ class SynproxyService(Service):
         self._table = Table(settings)
         self._links: dict[Peer, Connecting] = {}
         self._states: dict[Peer, State] = {}
-        self._changed: dict[Place, Terms | None] = {}
-        self._is_due = False
+        self._changed = Noted(self._put_down)
         self._passed_at = -BATCH
         self._is_noting = False
         self._changing = DeferredLock()
@@ -130,9 +129,9 @@ class SynproxyService(Service):
     def _begin_noting(self) -> Generator[Deferred[Any], Any, None]:
         """Hear what is reserved, then find out what was before, some at a time."""
         self._is_noting = True
-        note(self._allocator, self._note)
+        note(self._allocator, self._changed)
         for portion in standing(self._allocator):
-            self._table.note({(packed, key): terms for packed, key, terms in portion if key >> 16 in CONCERNED})
+            self._table.note({(packed, key): terms for packed, key, terms in portion})
             yield deferLater(self._clock, 0)
 
     def _rest(self) -> None:
@@ -151,19 +150,15 @@ class SynproxyService(Service):
 
     # What is reserved
 
-    def _note(self, packed: bytes, key: int, terms: Terms | None) -> None:
-        """A reservation begins or ends; on the path of queries, so it is only put down."""
-        if key >> 16 in CONCERNED:
-            self._changed[packed, key] = terms
-            if not self._is_due:
-                self._is_due = True
-                self._clock.callLater(max(0.0, self._passed_at + BATCH - self._now()), self._pass_on)
+    def _put_down(self) -> None:
+        """The first reservation of several begins or ends."""
+        self._clock.callLater(max(0.0, self._passed_at + BATCH - self._now()), self._pass_on)
 
     def _pass_on(self) -> None:
         """Tell the links what has changed."""
-        self._is_due = False
         self._passed_at = now = self._now()
-        changed, self._changed = self._changed, {}
+        changed = dict(self._changed)
+        self._changed.clear()
         before = self._table.note(changed)
         for each in self._links.values() if before else ():
             each.link.change(before, now=now)

@@ -78,6 +78,7 @@ class Table:
 
     def __init__(self, settings: Settings) -> None:
         self._reserved: dict[Place, Options] = {}
+        self._ends: dict[Options, bytes] = {}  # of requests for whole addresses of IPv4, behind the address
         self.configure(settings)
 
     def __len__(self) -> int:
@@ -88,6 +89,7 @@ class Table:
         how, pools = settings.synproxy, settings.pools
         before = getattr(self, "_said", None)
         self._options = plain = how.mss, how.sack, how.window_scale
+        self._ends = {}
         _, self._behind = _around(0, len(ANY_ADDRESS), plain, plain)
         self._services = {each.packed: self._request(each.packed, plain) for each in pools.service}
         self._spans = [(each[0].packed, each[-1].packed) for each in pools.networks4]
@@ -98,11 +100,14 @@ class Table:
     def note(self, changed: Mapping[Place, Terms | None]) -> dict[Place, Options | None]:
         """Reservations begin, or end (None); returns where something is different by that, and what was there before.
 
+        Those of protocols that have no SYNs are passed over.
         An address that is handed on to a host with the same options is none of these; nor is what has come and gone.
         """
         reserved, different = self._reserved, dict[Place, Options | None]()
         find = reserved.get
         for place, terms in changed.items():
+            if place[1] >> 16 not in CONCERNED:
+                continue
             before = find(place)
             if terms is None:
                 if before is None:
@@ -124,13 +129,14 @@ class Table:
         """Where there are reservations."""
         return list(self._reserved)
 
-    def requests(self, had: Iterable[tuple[Place, Options | None]]) -> Iterator[tuple[bytes, int]]:
+    def requests(self, had: Iterable[tuple[Place, Options | None]]) -> list[tuple[bytes, int]]:
         """What is to be said of places, if anything is, and how many more entries of reservations there are then.
 
         Args:
             had: The places, and what was reserved there when the proxy was told last.
         """
-        find, plain = self._reserved.get, self._options
+        find, plain, end_of, length = self._reserved.get, self._options, self._ends.get, len(ANY_ADDRESS)
+        found = list[tuple[bytes, int]]()
         for place, before in had:
             options = find(place)
             if options == before:
@@ -138,9 +144,23 @@ class Table:
             packed, key = place
             if key:
                 start, end = _around(key, len(packed), options, plain)
-                yield start + packed + end, (options is not None) - (before is not None)
-            else:
-                yield from self._whole(packed, before, options)
+                found.append((start + packed + end, (options is not None) - (before is not None)))
+            elif options is None or before is None or len(packed) != length:
+                found += self._whole(packed, before, options)
+            else:  # as most are: an address has passed on
+                end, had_end = end_of(options) or self._end(options), end_of(before) or self._end(before)
+                if self._behind in (end, had_end):  # what it has whatever is reserved
+                    found += self._whole(packed, before, options)
+                elif end != had_end:
+                    found.append((packed + end, 0))
+        return found
+
+    def _end(self, options: Options) -> bytes:
+        """How the request for the entry of a whole address of IPv4 ends."""
+        if len(self._ends) >= KINDS:
+            self._ends.clear()
+        end = self._ends[options] = _around(0, len(ANY_ADDRESS), options, self._options)[1]
+        return end
 
     def _whole(self, packed: bytes, before: Options | None, options: Options | None) -> Iterator[tuple[bytes, int]]:
         """The same of a whole address, which may have an entry whatever is reserved."""

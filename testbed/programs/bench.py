@@ -5,7 +5,7 @@ the kernel: the baseline takes over the packet queue of a gateway that was kille
 alternating order, so that whatever else the machine does falls on all of them alike.
 docs/benchmark.md tells how to read them.
 
-    ./testbed/bench [--quick] [--policy | --answers | --seen [parts] | --ipv6 [PART]] [--write FILE]
+    ./testbed/bench [--quick] [--policy | --answers | --seen [parts] | --synproxy | --ipv6 [PART]] [--write FILE]
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from testbed.measuring.rounds import (
     told,
 )
 from testbed.player.defences import Defence
-from testbed.programs import answers, bench6, seen
+from testbed.programs import answers, bench6, proxied, seen
 from testbed.realm import client
 from testbed.realm.gateway import ZONE, Gateway, Subscriber
 from testbed.realm.topology import CLIENT, Testbed
@@ -364,6 +364,7 @@ def main() -> int:
     only.add_argument("--policy", action="store_true", help="only: what the policy costs, next to none")
     only.add_argument("--answers", action="store_true", help="only: what answers cost, next to negative ones")
     what = "only: what it costs that all of it can be looked into; or one part after the other"
+    only.add_argument("--synproxy", action="store_true", help="only: what it costs to keep a SYN proxy in step")
     only.add_argument("--seen", nargs="?", const="all", choices=["all", "parts"], help=what)
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the report into its place in this document")
     what = "only: what a flow of IPv6 costs, next to one of IPv4, memory, and guesses; or one of these"
@@ -379,6 +380,9 @@ def main() -> int:
         titles = tuple(seen.PARTS) if options.seen == "parts" else (seen.UNSEEN, seen.SEEN)
         report_seen = partial(seen.report, prepared=prepared, hosts=subscribers(NAMES), pool=POOL, ways=WAYS)
         chosen = {"seen": partial(report_seen, titles=titles)}
+    elif options.synproxy:
+        way = attrs.evolve(WAYS[1], limit=proxied.LIMIT)
+        chosen = {"proxied": partial(proxied.report, prepared=prepared, hosts=subscribers, pool=POOL, way=way)}
     elif options.ipv6 is not None:
         chosen = {part: bench6.PARTS[part] for part in ([options.ipv6] if options.ipv6 else bench6.PARTS)}
     return max(

@@ -94,7 +94,7 @@ class Books:
         self.short_until = -math.inf
         """Until then it is followed which address dies next, since one was looked for in vain; monotonic seconds."""
         self.noted: Noted | None = None
-        """Is told of every reservation that begins or ends, see `realmgw.allocation.standing`."""
+        """Where every reservation that begins or ends is put down, see `realmgw.allocation.standing`."""
         self.lingers: OrderedDict[Reservation, float] = OrderedDict()
         """The reservations without pending claims, oldest first, with when they lost the last (monotonic seconds)."""
 
@@ -134,8 +134,10 @@ class Books:
         self.last[service.target] = self.home[service.host.index] = address
         if address.flows:
             self.datagrams.passed(address)
-        if self.noted is not None:
-            self.noted(address.packed, service.target & KEY, service.terms)
+        if (noted := self.noted) is not None:
+            if not noted:
+                noted.begin()
+            noted[address.packed, service.target & KEY] = service.terms
         return reservation
 
     def remove(self, reservation: Reservation, now: float) -> None:
@@ -143,8 +145,10 @@ class Books:
         address, service = reservation.address, reservation.service
         target, index = service.target, service.host.index
         self.pool.remove(reservation, target & KEY)
-        if self.noted is not None:
-            self.noted(address.packed, target & KEY, None)
+        if (noted := self.noted) is not None:
+            if not noted:
+                noted.begin()
+            noted[address.packed, target & KEY] = None
         del self.lingers[reservation]
         if reservation.crowd is not None:
             self.candidates.ask(reservation, now, at_once=True)

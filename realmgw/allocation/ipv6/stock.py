@@ -15,7 +15,7 @@ from realmgw.allocation.state import KEY
 if TYPE_CHECKING:
     from realmgw.allocation.flow import Flow, Noted
     from realmgw.allocation.reputation.group import Group
-    from realmgw.subscribers.model import Host
+    from realmgw.subscribers.model import Host, Terms
 
 DEPARTED = 1 << 16
 """Of so many addresses at most it is known that they stood, and for which flow."""
@@ -44,7 +44,7 @@ class Stock:
         deadlines: When the pending ones end.
         departed: Addresses that stood a while ago, and the flow that was let in last, if one was.
         leaving: Those pending at addresses that nobody else is told.
-        noted: Is told of every address that begins or ends to stand, see `realmgw.allocation.standing`.
+        noted: Where every address is put down that begins or ends to stand, see `realmgw.allocation.standing`.
     """
 
     def __init__(self, keep: float, is_open: Callable[[FreshClaim, float], bool]) -> None:
@@ -92,8 +92,7 @@ class Stock:
         """
         service = claim.service
         self.pending[claim.packed] = claim
-        if self.noted is not None:
-            self.noted(claim.packed, service.target & KEY, service.terms)
+        self._note(claim, service.terms)
         self._asked[service.target, claim.group, claim.question] = claim
         index = service.host.index
         of_host = self._of_host.get(index)
@@ -106,11 +105,17 @@ class Stock:
         else:
             self.deadlines.add_rider(claim)
 
+    def _note(self, claim: FreshClaim, terms: Terms | None) -> None:
+        """Something begins to stand at an address, or ends to."""
+        if (noted := self.noted) is not None:
+            if not noted:
+                noted.begin()
+            noted[claim.packed, claim.target & KEY] = terms
+
     def end(self, claim: FreshClaim) -> None:
         """A pending claim is expected no more, and nothing stands at its address."""
         self._end(claim)
-        if self.noted is not None:
-            self.noted(claim.packed, claim.target & KEY, None)
+        self._note(claim, None)
 
     def _end(self, claim: FreshClaim) -> None:
         """A pending claim is expected no more."""
@@ -147,8 +152,7 @@ class Stock:
     def leave(self, claim: FreshClaim) -> None:
         """A kept address is nobody's any more."""
         del self.kept[claim.packed]
-        if self.noted is not None:
-            self.noted(claim.packed, claim.target & KEY, None)
+        self._note(claim, None)
         index = claim.service.host.index
         of_host = self._kept_of_host[index]
         of_host.discard(claim)

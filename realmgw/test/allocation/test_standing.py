@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation import standing
 from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.flow import Noted
 from realmgw.config.ipv6 import Ipv6Mode
 from realmgw.subscribers.model import Terms
 from realmgw.test.allocation import scene as scene4
@@ -18,21 +19,22 @@ from realmgw.test.allocation.scene import CLIENT, RESOLVER, TCP, Scene, pool_add
 HTTP = TCP << 16 | 80
 
 
-class Told:
-    """Remembers what stands by what it was told."""
+class Told(Noted):
+    """Remembers what stands by what is put down."""
 
     def __init__(self, allocator: Allocator) -> None:
+        super().__init__(self.clear)
         self.there: dict[tuple[bytes, int], Terms] = {}
         self._allocator = allocator
-        standing.note(allocator, self.noted)
+        standing.note(allocator, self)
 
-    def noted(self, packed: bytes, key: int, terms: Terms | None) -> None:
+    def __setitem__(self, place: tuple[bytes, int], terms: Terms | None) -> None:
         """Each begins once, and ends once."""
         if terms is None:
-            del self.there[packed, key]
+            del self.there[place]
         else:
-            assert (packed, key) not in self.there
-            self.there[packed, key] = terms
+            assert place not in self.there
+            self.there[place] = terms
 
     def stands(self) -> dict[tuple[bytes, int], Terms]:
         """What the allocation says that there is."""
