@@ -143,8 +143,12 @@ _rules = st.builds(
     Rule, st.just(7), st.sampled_from(Direction), st.sampled_from(Target), st.none() | st.sampled_from([6, 47]),
     src=st.none() | _networks, comment=st.text("a \"}'", max_size=3).map(str.strip),
 )  # fmt: skip
+_agreeing = st.lists(_rules, max_size=3, unique_by=lambda rule: attrs.evolve(rule, target=Target.DROP, comment="")).map(
+    lambda rules: tuple(map(StageRule, rules))
+)
+"""No two are of the same packets: with other targets they contradict, and are refused."""
 _pipelines = st.lists(
-    st.builds(Group, st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,5}", fullmatch=True), _tuples(_rules.map(StageRule))),
+    st.builds(Group, st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,5}", fullmatch=True), _agreeing),
     max_size=3, unique_by=lambda group: group.name,
 ).map(lambda groups: Pipeline(groups=tuple(groups)))  # fmt: skip
 _policies = st.builds(
