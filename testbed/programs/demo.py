@@ -21,7 +21,7 @@ from pathlib import Path
 from realmgw.config.dashboard import DASHBOARD_PORT
 from testbed.player import visits
 from testbed.player.visits import Visit, percentile
-from testbed.programs import onlooker
+from testbed.programs import demo_flood, onlooker
 from testbed.programs.commands import Download, dig, gateway_command, inside, operator, program, python_client
 from testbed.programs.demo6 import SETTINGS, DualStack
 from testbed.programs.doorway import open_door
@@ -358,6 +358,7 @@ def show(tell: Narration, keep: bool) -> None:
         tell.claim("it stands, and its hosts serve", built, f"after {time.monotonic() - begin:.1f} s")
         demo = Demo(testbed, tell)
         demo.run()
+        demo_flood.show(tell)
         if keep:
             demo.restart("it is left running, and serves")
             address = demo.invite()
