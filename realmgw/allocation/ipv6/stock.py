@@ -92,7 +92,8 @@ class Stock:
         """
         service = claim.service
         self.pending[claim.packed] = claim
-        self._note(claim, service.terms)
+        if self.noted is not None:
+            self._note(self.noted, claim, service.terms)
         self._asked[service.target, claim.group, claim.question] = claim
         index = service.host.index
         of_host = self._of_host.get(index)
@@ -105,17 +106,18 @@ class Stock:
         else:
             self.deadlines.add_rider(claim)
 
-    def _note(self, claim: FreshClaim, terms: Terms | None) -> None:
+    @staticmethod
+    def _note(noted: Noted, claim: FreshClaim, terms: Terms | None) -> None:
         """Something begins to stand at an address, or ends to."""
-        if (noted := self.noted) is not None:
-            if not noted:
-                noted.begin()
-            noted[claim.packed, claim.target & KEY] = terms
+        if not noted:
+            noted.begin()
+        noted[claim.packed, claim.target & KEY] = terms
 
     def end(self, claim: FreshClaim) -> None:
         """A pending claim is expected no more, and nothing stands at its address."""
         self._end(claim)
-        self._note(claim, None)
+        if self.noted is not None:
+            self._note(self.noted, claim, None)
 
     def _end(self, claim: FreshClaim) -> None:
         """A pending claim is expected no more."""
@@ -152,7 +154,8 @@ class Stock:
     def leave(self, claim: FreshClaim) -> None:
         """A kept address is nobody's any more."""
         del self.kept[claim.packed]
-        self._note(claim, None)
+        if self.noted is not None:
+            self._note(self.noted, claim, None)
         index = claim.service.host.index
         of_host = self._kept_of_host[index]
         of_host.discard(claim)
