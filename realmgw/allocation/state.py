@@ -168,7 +168,7 @@ class Claim:
     def is_spent(self, now: float) -> bool:
         """Whether it has ended, lets in nobody any more, and nothing is to be found out of it."""
         if self.pending or self.deadline > now or (self.doubt is not None and not self.doubt.counted):
-            return False
+            return False  # as `is_over`; a call costs more
         return self.group.habits.is_plain or self.open_until <= now
 
 

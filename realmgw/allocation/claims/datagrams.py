@@ -164,7 +164,7 @@ class Datagrams:
         flows = address.flows
         noted = flows.get(flow) if flows else None
         past = self._ended.flows
-        return past.peek(flow) if noted is None and (past.young or past.old) else noted
+        return self._ended.find(flow) if noted is None and (past.young or past.old) else noted
 
     def resume(self, address: Address, flow: Flow, ended: Ended, host: Host, *, now: float) -> None:
         """A flow that had ended goes on."""

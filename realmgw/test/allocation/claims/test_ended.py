@@ -231,6 +231,17 @@ class MemoryTests(SynchronousTestCase):
             self.assertLessEqual(len(ended), 101)
         self.assertTrue(all(ended.find(flow) for flow in flows[-50:]))
 
+    def test_is_found_where_only_the_older_half_is_left(self) -> None:
+        """The only flow of the younger one has begun anew: the others are remembered as before."""
+        scene = Scene(1, host_at=HOSTS.get, ended_flows=4)
+        address, ended = scene.allocator.pool.addresses[pool_address(1)], scene.allocator.ended
+        first, second, third = ((CLIENT, address.packed, UDP, sport, 9) for sport in range(1, 4))
+        for flow in (first, second, third):
+            ended.remember(flow, Ended(PRIVATE, 0.0))
+        ended.forget(third)
+        self.assertFalse(ended.flows.young)
+        self.assertIsNotNone(scene.allocator.datagrams.find(address, first, now=1.0))
+
     def test_what_is_noted_is_bounded(self) -> None:
         """All addresses together, whoever sends what."""
         scene = Scene(4, host_at=HOSTS.get, ended_flows=400)
