@@ -79,7 +79,7 @@ def _lines(answers: Answers, machine: Machine) -> Iterator[str]:
     zone, server = answers.zone, f"ns1.{answers.zone}"
     of_wan = next((each for each in machine.interfaces.get(answers.wan, ()) if each.ip == answers.address), None)
     yield "# The first configuration, by `realmgw init`. Every key that there is stands in docs/configuration.md."
-    yield "# Check a change with `realmgw check`; `realmgw reload` makes it true."
+    yield "# Check a change with `realmgw check`; `realmgw reload` puts it in force."
     yield f"name: {_said(zone)}"
     yield "zones:"
     yield f"  {_said(zone)}:"
@@ -136,4 +136,4 @@ def delegation(answers: Answers) -> Iterator[str]:
     yield "Then:"
     yield "  realmgw doctor                                  # what the machine lacks, and the command that mends it"
     yield f"  realmgw subscribers add www.{answers.zone} --address ADDRESS   # a host on a LAN"
-    yield "  twistd --nodaemon realmgw                       # starts the gateway"
+    yield "  twistd --nodaemon realmgw                       # starts the gateway; as a service: docs/operations.md"

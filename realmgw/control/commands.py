@@ -150,8 +150,8 @@ COMMANDS: Mapping[str, Command] = {
         Command("health", "Show how the gateway is, and what is wrong."),
         Command("status", "Show how the gateway is, what runs, and what was counted."),
         Command("plan", "Show what a reload would change.", takes_time=True),
-        Command("reload", "Make true what is written in the files.", (
-            _flag("accept_loss", "Hosts may go, however many they are."),
+        Command("reload", "Reload the configuration and the subscriber files.", (
+            _flag("accept_loss", "Believe the files even if many hosts are gone from them."),
         ), changes=True, takes_time=True),
         Command("subscribers/list", "List subscribers.", (
             _option("match", "Only names that contain this.", "TEXT"), _LIMIT,
@@ -161,18 +161,18 @@ COMMANDS: Mapping[str, Command] = {
         )),
         Command("pool", "Show the circular pool by prefix and state."),
         Command("picture", "Show the circular pool of IPv4 as a picture, from its first address to its last one.", (
-            _option("cells", "Of at most so many cells, each for one address or for several.", "N", "1024"),
+            _option("cells", "At most so many cells, each for one address or for several.", "N", "1024"),
         )),
-        Command("reservations", "Show what stands at the addresses now.", (_LIMIT,)),
+        Command("reservations", "Show which services have which addresses now, and who is expected there.", (_LIMIT,)),
         Command("reputation/list", "List resolver groups, the worst first.", (
             _option("match", "Only those with an address that contains this.", "TEXT"), _LIMIT,
-            _flag("clients", "Clients that were named, instead of groups."),
+            _flag("clients", "Clients that resolvers have named, instead of groups."),
         )),
         Command("reputation/show", "Show a resolver group or a client.", (_WHO,)),
-        Command("reputation/set", "Give somebody a reputation.", (
-            _WHO, Parameter("reputation", "From 0 to 1; it changes by what comes."),
+        Command("reputation/set", "Set the reputation of a resolver group or a client.", (
+            _WHO, Parameter("reputation", "From 0 to 1; from then on it changes again by what they do."),
         ), changes=True),
-        Command("reputation/forget", "Make a stranger of somebody.", (_WHO,), changes=True),
+        Command("reputation/forget", "Forget all about a resolver group or a client.", (_WHO,), changes=True),
         Command("rules", "Show the rules of stages, and of hosts by classes, with what each has counted.", (
             _option("host", "Only those of this host: its name, or that of one of its services.", "NAME"),
         ), takes_time=True),
@@ -185,7 +185,7 @@ COMMANDS: Mapping[str, Command] = {
             _option("via", "Only those with this public address.", "ADDRESS"),
             _option("trace", "Only those of this trace id.", "ID"), _LIMIT,
         ), takes_time=True),
-        Command("flows/accounts", "Show what subscribers, or groups, had, where flows are recorded.", (
+        Command("flows/accounts", "Show the traffic of subscribers, or of groups, where flows are recorded.", (
             _SINCE, _flag("groups", "Groups, instead of subscribers."),
             _option("of", "Only this one, by day; a group by hour.", "NAME"), _LIMIT,
         ), takes_time=True),
@@ -197,20 +197,20 @@ COMMANDS: Mapping[str, Command] = {
         ), changes=True, takes_time=True),
         Command("log", "Show what was decided lately: queries, first packets, and why some were refused.", (
             _option("name", "Only of services whose name contains this.", "TEXT"),
-            _option("client", "Only packets from there, and what they came for.", "NETWORK"),
-            _option("resolver", "Only what this address asked for.", "ADDRESS"),
+            _option("client", "Only packets from this address or prefix, and their answers.", "NETWORK"),
+            _option("resolver", "Only queries of this address.", "ADDRESS"),
             _option("since", "Not before this: 30s, 10m or 2h ago, 10:40, or 2026-01-31T10:40.", "TIME"),
             _option("until", "Not after this, likewise.", "TIME"),
             _flag("refused", "Only refusals."), _option("limit", "The last so many.", "N", "100"),
-            _flag("follow", "Go on with what is decided from now on."),
+            _flag("follow", "Go on, and print what is decided from now on."),
         ), takes_time=True),
         Command("leases/list", "List what is registered by dynamic update.", (
             _option("match", "Only names that contain this.", "TEXT"),
             _option("key", "Only what was registered with a key whose name contains this.", "TEXT"), _LIMIT,
         )),
-        Command("leases/add", "Register a host's address, in the place of the one of that family.", (
+        Command("leases/add", "Register a host's address, in place of its former one of that family.", (
             Parameter("name", "The host's name, within a zone."), Parameter("address", "Where it is."),
-            _option("lifetime", "It goes when it is not registered again for so long.", "SECONDS"),
+            _option("lifetime", "Remove it when it is not registered again for so long.", "SECONDS"),
         ), changes=True, takes_time=True),
         Command("leases/remove", "Remove all that is registered at a name; its flows end.", (
             Parameter("name", "The name."),
@@ -220,28 +220,28 @@ COMMANDS: Mapping[str, Command] = {
         Command("alerts", "Show the alerts that came last, and what was done about each.", (
             _option("limit", "At most so many.", "N", "20"),
         )),
-        Command("explain/name", "Tell what a question would be answered.", (
+        Command("explain/name", "Tell what a query would be answered, and why.", (
             Parameter("name", "The name that is asked for."),
-            _option("resolver", "The address that asks.", "ADDRESS", None),
+            _option("resolver", "The address that the query comes from.", "ADDRESS", None),
             _option("type", "What is asked for: A (the default) or AAAA.", "TYPE", "A"),
-            _flag("tcp", "It asks by TCP."),
-            _flag("cookie", "It shows a valid server cookie."),
-            _option("client", "The client that it names (EDNS Client Subnet).", "NETWORK"),
+            _flag("tcp", "The query comes by TCP."),
+            _flag("cookie", "The query has a valid server cookie."),
+            _option("client", "The client that the query names (EDNS Client Subnet).", "NETWORK"),
         )),
-        Command("explain/packet", "Tell what would become of a first packet.", (
+        Command("explain/packet", "Tell what would become of the first packet of a flow, and why.", (
             Parameter("source", "Its source address."),
             Parameter("destination", "Its destination address, of the pool."),
             Parameter("protocol", "Its protocol: tcp, udp, icmp, sctp, or a number."),
             Parameter("port", "Its destination port; by default 0, none.", "0"),
             _option("source_port", "Its source port.", "PORT", "0"),
         )),
-        Command("explain/flow", "Tell why a flow of late was let in or refused.", (
+        Command("explain/flow", "Tell why a recent flow was let in or refused.", (
             Parameter("source", "Where its first packet came from: ADDRESS:PORT, or [ADDRESS]:PORT."),
             Parameter("destination", "Where it went, likewise, before translation."),
         ), takes_time=True),
         Command("config", "The settings that are in force, as a main file."),
-        Command("purge", "Lend nothing, and remove all of ours from the kernel; all flows end.", (
-            Parameter("name", "The gateway's own name, so that no other one is meant."),
+        Command("purge", "Stop lending addresses, and remove all of the gateway's from the kernel; all flows end.", (
+            Parameter("name", "The gateway's own name, to be sure that this one is meant."),
         ), changes=True, takes_time=True, privileged=True),
     )
 }  # fmt: skip

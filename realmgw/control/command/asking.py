@@ -36,12 +36,12 @@ GROUPS = {
     "": command_line,
     "show": Group("show", help="Show the configuration."),
     "subscribers": Group("subscribers", help="Show and change subscribers."),
-    "reputation": Group("reputation", help="Show and change what is held of those who ask."),
-    "flows": Group("flows", help="Show and end the flows of hosts."),
-    "leases": Group("leases", help="Show and change what is registered by dynamic update."),
+    "reputation": Group("reputation", help="Show and change the reputations of resolvers and their clients."),
+    "flows": Group("flows", help="Show, watch and end the flows of hosts."),
+    "leases": Group("leases", help="Show and change hosts that are registered by dynamic update."),
     "synproxy": Group("synproxy", help="Show the SYN proxies."),
     "webproxy": Group("webproxy", help="Show the web proxy."),
-    "explain": Group("explain", help="Tell what would be decided, and why."),
+    "explain": Group("explain", help="Explain decisions of the gateway, step by step."),
 }
 """Commands by the word that they begin with."""
 

@@ -35,20 +35,22 @@ def _quantity(units: Mapping[str, int], most: int) -> Callable[[click.Context, c
 
 
 @click.command("capture", cls=Command)
-@click.option("--name", metavar="NAME", help="What comes by this name: questions, answers, and what comes to it.")
-@click.option("--host", metavar="NAME", help="All of a host: its name, or that of one of its services.")
+@click.option(
+    "--name", metavar="NAME", help="All that belongs to this name: queries, answers, and packets of its clients."
+)
+@click.option("--host", metavar="NAME", help="All packets of this host: its name, or that of one of its services.")
 @click.option(
     "--flow", nargs=2, metavar="CLIENT:PORT ADDRESS:PORT",
     help="One flow: where the client is, and where it comes to, inside or outside.",
 )  # fmt: skip
-@click.option("-w", "--write", type=FILE, metavar="FILE", help="Write pcapng there, to a new file; - is a pipe.")
+@click.option("-w", "--write", type=FILE, metavar="FILE", help="Write pcapng to a new file; -: to the standard output.")
 @click.option(
     "--for", "seconds", callback=_quantity(_TIMES, LATEST), default="1m", show_default=True, metavar="TIME",
-    help="For so long: 10s, 2m, 1h.",
+    help="How long: 10s, 2m, 1h.",
 )  # fmt: skip
 @click.option(
     "--max-size", "size", callback=_quantity(_SIZES, LARGEST), default="100M", show_default=True, metavar="SIZE",
-    help="Until so much is written: 500k, 10M, 1G.",
+    help="How large the file may become: 500k, 10M, 1G.",
 )  # fmt: skip
 @click.pass_obj
 def capture(usual: Usual, /, write: Path | None, seconds: int, size: int, **meant: Any) -> None:

@@ -83,7 +83,9 @@ IPV6_MODES = ("pool", "pinhole", "off")
 
 # The commands, in the order of the manual
 
-_exit_code = click.option("--exit-code", is_flag=True, help=f"End with {ExitStatus.DIFFERENT.value} if anything is.")
+_exit_code = click.option(
+    "--exit-code", is_flag=True, help=f"End with {ExitStatus.DIFFERENT.value} if anything is different."
+)
 _no_reload = click.option("--no-reload", is_flag=True, help="Do not have the running gateway reload.")
 
 
@@ -114,7 +116,7 @@ def _check(usual: Usual) -> ExitStatus:
 @command_line.command("doctor")
 @click.pass_obj
 def _doctor(usual: Usual) -> ExitStatus:
-    """Look at the machine: what is missing, and the command that mends it."""
+    """Look at the machine: what is missing or wrong, and the command that mends it."""
     from realmgw.control import findings  # noqa: PLC0415 - see `_check`
     from realmgw.control.command import doctor  # noqa: PLC0415 - see `_check`
 
@@ -124,7 +126,7 @@ def _doctor(usual: Usual) -> ExitStatus:
 
 
 @command_line.command("migrate", cls=click.Command)
-@click.argument("folder", type=FILE, help="The folder.")
+@click.argument("folder", type=FILE, help="The folder of that deployment.")
 @click.option("--to", type=FILE, default=".", metavar="FOLDER", show_default=True, help="The main file's folder.")
 def _migrate(folder: Path, to: Path) -> None:
     """Translate a folder of subscribers and policies of an existing deployment."""
@@ -150,8 +152,8 @@ asks("reload", shown.reload, _reloaded)
 
 @command_line.command("purge", help=COMMANDS["purge"].text)
 @click.option("--yes", is_flag=True, help="Do not ask for the gateway's name.")
-@click.option("--offline", is_flag=True, help="Without a gateway: after a crash, or a failed start.")
-@click.option("--table", metavar="NAME", help="With --offline: of this table, whatever the main file says.")
+@click.option("--offline", is_flag=True, help="Do it without a gateway: after a crash, or a failed start.")
+@click.option("--table", metavar="NAME", help="With --offline: remove this table, whatever the main file says.")
 @click.pass_obj
 def _purge(usual: Usual, yes: bool, offline: bool, table: str | None) -> None:
     refuse_unreadable(usual)
@@ -174,7 +176,7 @@ def _confirm_purge(name: str, confirmed: bool) -> None:
 
 
 @command_line.command("status", help=COMMANDS["status"].text)
-@click.option("--all", "every", is_flag=True, help="Counters that are 0, too, and all problems.")
+@click.option("--all", "every", is_flag=True, help="Show counters that are 0, too, and all problems.")
 @watched
 @click.pass_obj
 def _status(usual: Usual, every: bool, watch: float | None) -> ExitStatus:
@@ -196,7 +198,7 @@ asks("reservations", shown.reservations)
 
 
 @GROUPS["show"].command("config")
-@click.option("--running", is_flag=True, help="The one that is in force instead.")
+@click.option("--running", is_flag=True, help="The one that is in force, not the one in the files.")
 @click.option("--diff", is_flag=True, help="What is different between the two.")
 @_exit_code
 @click.pass_obj
@@ -264,13 +266,15 @@ def _remove(usual: Usual, name: str, no_reload: bool) -> ExitStatus:
 @click.argument("template", type=FILE, help="A subscriber file with placeholders.")
 @click.option("--count", type=int, required=True, metavar="N", help="How many.")
 @click.option("--start", type=int, default=1, metavar="N", show_default=True, help="The first one's number.")
-@click.option("--output", type=FILE, metavar="FOLDER", help="Where to [the last folder of subscribers].")
+@click.option("--output", type=FILE, metavar="FOLDER", help="Where to write them [the last folder of subscribers].")
 @click.option(
     "--repository", is_flag=False, flag_value="", metavar="[URL]",
-    help="To a policy repository instead [the main file's].",
+    help="Send them to a policy repository instead [the main file's].",
 )  # fmt: skip
-@click.option("--token-file", type=FILE, metavar="FILE", help="With the repository's token [the main file's].")
-@click.option("--ca-file", type=FILE, metavar="FILE", help="Who signs its certificate [the main file's].")
+@click.option("--token-file", type=FILE, metavar="FILE", help="A file with the repository's token [the main file's].")
+@click.option(
+    "--ca-file", type=FILE, metavar="FILE", help="Certificates that its own has to be signed by [the main file's]."
+)
 @_no_reload
 @click.pass_obj
 def _generate(usual: Usual, /, template: Path, no_reload: bool, **said: Any) -> ExitStatus:

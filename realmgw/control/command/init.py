@@ -22,9 +22,9 @@ QUESTIONS = {
     "zone": "The zone, delegated to this gateway (gw.example.org)",
     "wan": "The interface towards the Internet",
     "lan": "The interfaces of the private hosts",
-    "address": "The public address at which names are asked for",
+    "address": "The public address of the DNS server",
     "pool": "The pool: public addresses that are lent (a prefix, a range FIRST-LAST, or several)",
-    "resolvers": "Resolvers for the names of others, on behalf of the LANs (none: -)",
+    "resolvers": "Resolvers for all other names, asked on behalf of the LANs (none: -)",
 }
 """By the options that answer them."""
 NONE = "-"
@@ -34,15 +34,15 @@ NONE = "-"
 @click.option("--zone", metavar="NAME", help="The zone that is delegated to this gateway.")
 @click.option("--wan", metavar="INTERFACE", help="The interface towards the Internet [that of the default route].")
 @click.option("--lan", metavar="INTERFACE,...", help="Interfaces of LANs [all others with a private address].")
-@click.option("--address", metavar="ADDRESS", help="Where names are asked for from the Internet [the WAN's].")
+@click.option("--address", metavar="ADDRESS", help="The public address of the DNS server [the WAN's].")
 @click.option("--pool", metavar="PREFIX,...", help="The public addresses that are lent: prefixes, ranges, addresses.")
 @click.option(
-    "--resolvers", metavar="ADDRESS,...", help=f"Who is asked for other names; {NONE}: nobody [resolv.conf's]."
+    "--resolvers", metavar="ADDRESS,...", help=f"Resolvers for all other names; {NONE}: none [resolv.conf's]."
 )
-@click.option("--yes", is_flag=True, help="Do not ask: what is not said is as in brackets.")
+@click.option("--yes", is_flag=True, help="Do not ask: where no option says it, take what is in brackets.")
 @click.pass_obj
 def init(usual: Usual, /, yes: bool, **said: str | None) -> ExitStatus:
-    """Write a first configuration: asks what is not said, and proposes what the machine shows."""
+    """Write a first configuration: asks for what no option says, and proposes what it finds on the machine."""
     from realmgw.control.command import local  # noqa: PLC0415 - likewise
     from realmgw.system import disk  # noqa: PLC0415 - likewise
 

@@ -17,7 +17,7 @@ RESOLVERS = 1000
 
 
 @click.command("top", cls=Command)
-@click.option("--once", is_flag=True, help="Once only.")
+@click.option("--once", is_flag=True, help="Show it once, and end.")
 @click.option(
     "--seconds", type=click.FloatRange(FASTEST, SLOWEST), default=2.0, show_default=True, metavar="N", help="How often."
 )
@@ -35,7 +35,7 @@ RESOLVERS = 1000
     default=8,
     show_default=True,
     metavar="N",
-    help="So many rows of each table.",
+    help="At most so many rows of each table.",
 )
 @click.pass_obj
 def top(usual: Usual, /, once: bool, seconds: float, rows: int, **how: str) -> None:

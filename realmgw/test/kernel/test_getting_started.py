@@ -101,8 +101,8 @@ class GettingStartedTests(RealmTestCase):
             said = ""
             for question, words in (
                 ("The zone", "a..b"), ("The zone", "gwa.demo"), ("towards the Internet", "wan9"),
-                ("towards the Internet", ""), ("private hosts", ""), ("names are asked for", "here"),
-                ("names are asked for", ""), ("The pool", "198.51.100.300"), ("The pool", ROUTED),
+                ("towards the Internet", ""), ("private hosts", ""), ("of the DNS server", "here"),
+                ("of the DNS server", ""), ("The pool", "198.51.100.300"), ("The pool", ROUTED),
                 ("Resolvers", "-"),
             ):  # fmt: skip
                 said += read_until(leader, rf"{question}.*: $")
