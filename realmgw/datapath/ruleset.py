@@ -393,5 +393,6 @@ def _chains(ruleset: Ruleset) -> incoming.Chains:
         ruleset.carrying.put_first(chains[forwarding.CHAIN], incoming.PASSES, ours)
     if ruleset.queue is not None:
         hook = "type filter hook prerouting priority mangle; policy accept;"
+        # `bypass` fails closed: with nobody at the queue the packet goes on undecided, and `settle` drops it.
         chains["present"] = [hook, f"{incoming.STEP} == {marks.QUEUED:#x} queue flags bypass to {ruleset.queue}"]
     return chains | {name: list(lines) for name, lines in ruleset.stages.chains.items()}

@@ -33,18 +33,18 @@ class Worker(Protocol):
         """End, after the calls handed over so far."""
 
 
-class KernelThread(Worker):
-    """One thread for everything that blocks on the kernel.
+class WorkerThread(Worker):
+    """A thread of its own, which makes the calls in the order in which they were handed over.
 
     Args:
         reactor: Where the results are delivered.
-        name: Of the thread.
+        name: Of the thread, as `ps -T` shows it.
     """
 
-    def __init__(self, reactor: IReactorFromThreads, name: str = "realmgw-kernel") -> None:
+    def __init__(self, reactor: IReactorFromThreads, name: str) -> None:
         self._reactor = reactor
         self._pool = ThreadPool(minthreads=1, maxthreads=1, name=name)
-        # The process must come to its end, whatever the kernel does.
+        # The process must come to its end, whatever the kernel or the disk does.
         self._pool.threadFactory = Helper
 
     def start(self) -> None:

@@ -103,6 +103,7 @@ class DnsDatagrams(dns.DNSDatagramProtocol):
             handle.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_PROBE)
         else:
             self._fast = self._fast_of_many  # `udp_size` is no more than every IPv6 link takes whole
+        # Not Twisted's `write`, which would parse each address again, and swallows some errors.
         self._sendto = handle.sendto
 
     def stopProtocol(self) -> None:

@@ -115,7 +115,7 @@ class DnsService(service.Service):
         settings: Settings,
         directory: Directory,
         allocator: Allocator,
-        clock: Any,
+        reactor: Any,
         monotonic: Callable[[], float],
         secrets: Secrets = NO_SECRETS,
         lan_networks: Callable[[Collection[str]], defer.Deferred[tuple[Network, ...]]] | None = None,
@@ -128,7 +128,7 @@ class DnsService(service.Service):
             settings: All settings; zones, service pool and DNS matter here.
             directory: Whose names are answered.
             allocator: Where pool addresses come from.
-            clock: The reactor.
+            reactor: Twisted's; has sockets and timers.
             monotonic: The present, in seconds; the same that the allocator is told.
             secrets: Of DNS cookies, shared with other servers, and the keys of updates.
             lan_networks: Tells which networks interfaces are in. Who asks the WAN's view from there is answered as on
@@ -139,11 +139,11 @@ class DnsService(service.Service):
         Raises:
             names.BadNameError: A zone, name server or service has no valid name.
         """
-        self._settings, self._clock, self._monotonic = settings, clock, monotonic
+        self._settings, self._reactor, self._monotonic = settings, reactor, monotonic
         table = compile_table(settings.zones, directory)
         self._defences = Defences.of(settings, os.urandom, time.time, now=monotonic())
         self._defences.configure(settings, secrets.cookies, now=monotonic())
-        self._forwarding = Forwarding(clock, monotonic, host_at, withhold := allocator.ledger.decisions.withhold)
+        self._forwarding = Forwarding(reactor, monotonic, host_at, withhold := allocator.ledger.decisions.withhold)
         self._forwarding.configure(settings, table, files := finish(reading(settings)))
         forward, counts = self._forwarding.answer, Counts()
         wan = wan_view(settings, table, allocator, self._defences, self._later, monotonic, forward, guests)
@@ -152,20 +152,20 @@ class DnsService(service.Service):
         self.wan = self._server(wan, settings.dns.wan)
         self.lan = self._server(lan, settings.dns.lan)
         self.local = self._server(lan_view(settings, table, guests=guests), settings.dns.local)
-        self.updates = Updates(clock, monotonic)
+        self.updates = Updates(reactor, monotonic)
         self.updates.configure(settings, table, secrets.keys)
-        self.update = UpdateServer(self.updates, lan_view(settings, table), settings.dns.update, clock, monotonic)
+        self.update = UpdateServer(self.updates, lan_view(settings, table), settings.dns.update, reactor, monotonic)
         self._ports: list[IListeningPort] = []
         self.shared = Shared(settings, files.lists, lambda *said: withhold(monotonic(), *said))
         self._lan_networks, self._unseen = lan_networks, False
         self._looking = LoopingCall(self._look_around)
-        self._looking.clock = clock
+        self._looking.clock = reactor
 
     def _server(self, view: View, limits: DnsView) -> ViewServer:
-        return ViewServer(view, limits, self._clock, self._monotonic)
+        return ViewServer(view, limits, self._reactor, self._monotonic)
 
     def _later(self, seconds: float, function: Callable[[float], None]) -> None:
-        self._clock.callLater(seconds, lambda: function(self._monotonic()))
+        self._reactor.callLater(seconds, lambda: function(self._monotonic()))
 
     def prepare(
         self, settings: Settings, directory: Directory, changes: Changes, secrets: Secrets = NO_SECRETS
@@ -297,12 +297,12 @@ class DnsService(service.Service):
         longest = MAX_MESSAGE if server is self.update else self._settings.dns.udp_size + 1  # longer ones are cut
         with explained("UDP", endpoint):
             turn = {self.wan: UDP_TURN, self.update: UDP_TURN_UPDATES}.get(server, UDP_TURN_BESIDE)
-            datagrams = DnsDatagrams(server, self._clock, turn)
-            self._ports.append(self._clock.listenUDP(port, datagrams, interface=address, maxPacketSize=longest))
+            datagrams = DnsDatagrams(server, self._reactor, turn)
+            self._ports.append(self._reactor.listenUDP(port, datagrams, interface=address, maxPacketSize=longest))
             if server is self.lan:
                 self.shared.sockets.append((self._ports[-1], datagrams))
         with explained("TCP", endpoint):
-            self._ports.append(self._clock.listenTCP(port, server, backlog=BACKLOG, interface=address))
+            self._ports.append(self._reactor.listenTCP(port, server, backlog=BACKLOG, interface=address))
 
     def _unbind(self) -> defer.Deferred[None]:
         ports, self._ports, self.shared.sockets = self._ports, [], []

@@ -39,7 +39,7 @@ from realmgw.daemon.ordered import OrderedService
 from realmgw.daemon.service import ProcessService, the_reactor
 from realmgw.datapath import selecting
 from realmgw.datapath.hearing import FlowEvents
-from realmgw.datapath.worker import KernelThread
+from realmgw.datapath.worker import WorkerThread
 from realmgw.log.port import Log
 from realmgw.log.service import LogService
 from realmgw.tap import kept
@@ -55,7 +55,7 @@ def compose(running: Running, options: Options, secrets: config.Secrets = config
     reactor, log = the_reactor(), options.log
     allocator = allocator_of(running, conntrack := Conntrack(monotonic), lendable := Lendable(os.urandom))
     health = Health(monotonic, trouble_began, trouble_ended, allocator.outage.degrade)
-    ground = Ground(running, health, reactor, KernelThread(reactor))
+    ground = Ground(running, health, reactor, WorkerThread(reactor, "realmgw-kernel"))
     leases, book = kept.leases(ground), Book(allocator.askers)  # first: hosts that are kept come to the kernel at once
     packets = Packets(ground, allocator, conntrack, lendable, purging=bool(options["purge"]))
     dns, reputations = dns_of(ground, allocator, secrets, leases.hosts.guests), kept.reputations(ground, book)

@@ -15,7 +15,7 @@ from realmgw.config.settings import Settings
 from realmgw.config.steps import Blocking
 from realmgw.control.health import Health, tell_kept, tell_written
 from realmgw.control.running import Running
-from realmgw.datapath.worker import KernelThread
+from realmgw.datapath.worker import WorkerThread
 
 
 @attrs.frozen(eq=False)
@@ -28,7 +28,7 @@ class Ground:
     """What is wrong with it."""
     reactor: Any
     """Twisted's."""
-    kernel_thread: KernelThread
+    kernel_thread: WorkerThread
     """Where the kernel is asked and told, one thing after the other."""
 
     readers: Readers = attrs.field(factory=Readers)

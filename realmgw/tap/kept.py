@@ -22,7 +22,7 @@ from realmgw.config.steps import Blocking
 from realmgw.control.apply import Reloader
 from realmgw.control.running import Running
 from realmgw.control.service import RepositoryService
-from realmgw.datapath.worker import KernelThread
+from realmgw.datapath.worker import WorkerThread
 from realmgw.subscribers.files.disk import LastGood
 from realmgw.subscribers.leases.journal import Journal
 from realmgw.subscribers.leases.service import LeaseService
@@ -77,7 +77,7 @@ def reputations(ground: Ground, book: Book) -> ReputationService:
     settings, reactor = ground.settings, ground.reactor
     path = config.state_file(ground.running.path, settings.state, "reputation").with_suffix(".sqlite")
     file = ReputationFile(path, time.time, ROWS * settings.allocation.max_groups)
-    return ReputationService(book, file, KernelThread(reactor, "realmgw-disk"), reactor, monotonic)
+    return ReputationService(book, file, WorkerThread(reactor, "realmgw-disk"), reactor, monotonic)
 
 
 def resize(service: ReputationService, settings: Settings) -> None:
@@ -89,7 +89,7 @@ def leases(ground: Ground) -> LeaseService:
     """What is registered by dynamic update; in force, as far as it is known, before anything starts."""
     running, reactor = ground.running, ground.reactor
     path = config.state_file(running.path, running.settings.state, "leases").with_suffix(".sqlite")
-    thread = KernelThread(reactor, "leases")
+    thread = WorkerThread(reactor, "realmgw-leases")
     service = LeaseService(running, Journal(path, time.time), thread, reactor, time.time, ground.telling("leases"))
     service.restore(Readers(KEEP_TIME).wait)
     return service

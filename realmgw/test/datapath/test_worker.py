@@ -11,16 +11,16 @@ from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.trial.unittest import TestCase
 
-from realmgw.datapath.worker import KernelThread
+from realmgw.datapath.worker import WorkerThread
 
 
-class KernelThreadTests(TestCase):
-    """`KernelThread`: the worker of a running gateway."""
+class WorkerThreadTests(TestCase):
+    """`WorkerThread`: the worker of a running gateway."""
 
     @inlineCallbacks
     def test_calls_are_made_in_one_thread_that_is_not_the_reactors(self) -> Generator[Deferred[Any], Any, None]:
         """A network namespace, a netlink socket and libnftables belong to a thread."""
-        worker = KernelThread(cast(IReactorFromThreads, reactor))
+        worker = WorkerThread(cast(IReactorFromThreads, reactor), "realmgw-test")
         before = worker.call(threading.get_ident)
         worker.start()
         threads = [(yield before), (yield worker.call(threading.get_ident)), (yield worker.call(threading.get_ident))]
