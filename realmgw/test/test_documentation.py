@@ -300,6 +300,16 @@ class ReferenceTests(DocumentationTestCase):
                 self.assertIn(name, programs, path.relative_to(CHECKOUT))
         self.assertGreater(named, 40)
 
+    def test_what_is_written_into_documents_has_its_place(self) -> None:
+        """Or it would be measured in vain."""
+        documents = set()
+        for path in project_files():
+            documents |= set(re.findall(r"--write (docs/[\w-]+\.md)", path.read_text(errors="replace")))
+        self.assertGreater(len(documents), 8)
+        for each in documents:
+            found = re.search(r"<!-- figures(: \w+)? -->[^<]+<!-- end of figures -->", self.text(*each.split("/")))
+            self.assertIsNotNone(found, each)
+
     def module(self, name: str) -> tuple[str, ...]:
         """Where a module of tests is; nothing if there is none of that name."""
         place = ("realmgw", "test", *name.split("."))

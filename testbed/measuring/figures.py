@@ -109,6 +109,25 @@ def _commit() -> str:
     return described or "unknown"
 
 
+def place(document: Path, name: str = "") -> tuple[str, str]:
+    """A document around its place for figures: all up to there, and from there on.
+
+    Args:
+        document: A file with the two lines.
+        name: Of the place, where the document has several.
+
+    Raises:
+        SystemExit: It has none.
+    """
+    content = document.read_text() if document.is_file() else ""
+    begin = BEGIN.replace("figures", f"figures: {name}") if name else BEGIN
+    before, found, rest = content.partition(begin)
+    _, end, after = rest.partition(END)
+    if not found or not end:
+        sys.exit(f"{document} has no lines {begin} and {END}: add them where the figures shall be")
+    return before + found, end + after
+
+
 def write(document: Path, text: str, name: str = "") -> None:
     """Puts text into a document's place for it.
 
@@ -117,13 +136,8 @@ def write(document: Path, text: str, name: str = "") -> None:
         text: What will stand between them.
         name: Of the place, where the document has several.
     """
-    content = document.read_text()
-    begin = BEGIN.replace("figures", f"figures: {name}") if name else BEGIN
-    before, found, rest = content.partition(begin)
-    _, end, after = rest.partition(END)
-    if not found or not end:
-        sys.exit(f"{document} has no lines {begin} and {END}: add them where the figures shall be")
-    document.write_text(f"{before}{begin}\n\n{text.strip()}\n\n{END}{after}")
+    before, after = place(document, name)
+    document.write_text(f"{before}\n\n{text.strip()}\n\n{after}")
 
 
 def publish(program: str, measure: Callable[[], tuple[str, bool]], document: Path | None, name: str = "") -> int:
@@ -137,7 +151,12 @@ def publish(program: str, measure: Callable[[], tuple[str, bool]], document: Pat
 
     Returns:
         The exit status: 0 when every target was met, 1 when not, 2 when it could not be measured.
+
+    Raises:
+        SystemExit: The document has no such place; nothing was measured.
     """
+    if document is not None:
+        place(document, name)
     try:
         text, met = measure()
     except TestbedError as error:

@@ -283,7 +283,7 @@ def report(seconds: float, rate: float) -> tuple[str, bool]:
         ("gateway's core", f"{seen.share * 100:.0f} %"),
         (f"99 % within {LIMIT * 1000:.0f} ms, and none lost", figures.met(met)),
     ]
-    return f"{figures.table(('', ''), rows)}\n{figures.machine()}", met
+    return f"{figures.machine()}\n{figures.table(('what', 'figure'), rows)}", met
 
 
 def main() -> int:

@@ -251,7 +251,8 @@ def report(seconds: float, rounds: int) -> str:
         for case in CASES:
             found[case].append(cpu_noise.quietest(partial(run, case, seconds)))
     table = figures.table(HEAD, [row(case, floods) for case, floods in found.items()])
-    return f"{table}\n{figures.machine()}; {rounds} rounds of {seconds:.0f} s, {HONEST_RATE:.0f} honest flows a second."
+    how = f"- {rounds} rounds of {seconds:.0f} s, {HONEST_RATE:.0f} honest flows a second\n"
+    return f"{figures.machine()}{how}\n{table}"
 
 
 def main() -> int:

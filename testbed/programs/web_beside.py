@@ -65,11 +65,13 @@ def nginx(folder: Path, name: str, events: str, servers: str) -> list[str]:
 
 
 def front(folder: Path, name: str, address: str) -> str:
-    """Nginx as a proxy for a name."""
+    """Nginx as a proxy for a name, with connections to its host that are used again."""
     keys = f"ssl_certificate {folder}/pem/all.pem; ssl_certificate_key {folder}/pem/all.pem;"
-    passing = f"location / {{ proxy_pass http://{address}:8081; proxy_set_header Host $host; }}"
+    host = f"upstream {name} {{ server {address}:8081; keepalive 64; }}"
+    again = 'proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;'
+    passing = f"location / {{ proxy_pass http://{name}; {again} }}"
     plain, secure = WAYS["nginx"]
-    return f"server {{ listen {plain}; listen {secure} ssl http2; server_name {name}; {keys} {passing} }}"
+    return f"{host} server {{ listen {plain}; listen {secure} ssl http2; server_name {name}; {keys} {passing} }}"
 
 
 def routed(names: Mapping[str, str]) -> dict[str, str]:
@@ -84,12 +86,23 @@ def place_of(how: Webproxy) -> Place:
     return Place("web", *(haproxy.user(how) or (0, 0)))
 
 
-def proxy(folder: Path, how: Webproxy, names: Mapping[str, str]) -> list[str]:
-    """The command of HAProxy, whose files are written as the gateway writes them."""
+def proxy(folder: Path, how: Webproxy, names: Mapping[str, str], most: int | None = None) -> list[str]:
+    """The command of HAProxy, whose files are written as the gateway writes them.
+
+    Args:
+        folder: Where they are written.
+        how: How it is configured.
+        names: The addresses of their hosts.
+        most: So many connections it may have in place of those configured, even if there are not two files for each.
+    """
     place = place_of(how)
     if how.certificates is not None:
         renewed(Shelf(), how.certificates, folder, place, time.time())
     port.prepare(how, (ip_address("127.0.0.1"),), folder, place, lambda: map_text(routed(names)))
+    if most is not None:
+        written = folder / place.configuration
+        said = re.sub(r"\bmaxconn \d+", f"maxconn {most}", written.read_text())
+        written.write_text(f"global\n    no strict-limits\n{said}")
     return [str(how.program), "-C", str(folder), "-db", "-f", place.configuration]
 
 
@@ -259,10 +272,8 @@ def measure(options: argparse.Namespace) -> int:
                 failed += moving(options, folder, secure, many)
         if options.only in ("", "idle"):
             most = options.idle + 100
-            idling = attrs.evolve(
-                usual, connections=most, connections_per_client=most, request_timeout=120.0, health=Health(most=1)
-            )  # who looks at no hosts needs no files for that
-            with running(*servers, proxy(folder, idling, NAMES)):
+            idling = attrs.evolve(usual, connections_per_client=most, request_timeout=120.0, health=Health(most=1))
+            with running(*servers, proxy(folder, idling, NAMES, most)):
                 failed += sum(idle(way, options, folder) for way in WAYS)
     return int(failed > 0)
 
@@ -272,7 +283,7 @@ def run() -> int:
     parser = argparse.ArgumentParser(prog="python -m testbed.programs.web_beside", description=__doc__)
     parser.add_argument("--seconds", type=int, default=4, help="for how long each is asked [%(default)s]")
     parser.add_argument("--rounds", type=int, default=3, help="how often [%(default)s]")
-    parser.add_argument("--idle", type=int, default=9800, help="so many idle connections [%(default)s]")
+    parser.add_argument("--idle", type=int, default=10_000, help="so many idle connections [%(default)s]")
     parser.add_argument("--names", type=int, default=1000, help="so many names change [%(default)s]")
     parser.add_argument("--only", choices=("requests", "names", "idle"), default="", help="nothing else [all]")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
