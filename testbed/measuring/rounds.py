@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -153,8 +153,26 @@ Rounds = dict[tuple[str, str], list[Outcome]]
 """Title of the way and of the contender -> what came of each round."""
 
 
+T = TypeVar("T")
+
+
+def rotated(some: Sequence[T], number: int) -> list[T]:
+    """They in another order each round: each is first, and each is last, as often as any other.
+
+    Within twice as many rounds as there are of them each has had every place as often, and every neighbour on both
+    sides: whatever one leaves behind (caches, a recorder's work) is not always found by the same.
+
+    Args:
+        some: Whoever takes turns.
+        number: Of the round, from 0 on.
+    """
+    begin = number // 2 % max(1, len(some))
+    turned = [*some[begin:], *some[:begin]]
+    return turned if number % 2 == 0 else turned[::-1]
+
+
 def measure(ways: Sequence[Way], contenders: Sequence[Contender], rounds: int, seconds: float) -> Rounds:
-    """Loads the contenders in turn, in alternating order.
+    """Loads the contenders in turn, in an order that changes from round to round; see `rotated`.
 
     Args:
         ways: How.
@@ -164,9 +182,8 @@ def measure(ways: Sequence[Way], contenders: Sequence[Contender], rounds: int, s
     """
     results: Rounds = {(way.title, contender.title): [] for way in ways for contender in contenders}
     for number in range(rounds):
-        order = list(contenders) if number % 2 == 0 else list(reversed(contenders))
         for way in ways:
-            for contender in order:
+            for contender in rotated(contenders, number):
                 load = way.load(contender.names, seconds)
                 contender.set_apart(way.apart)
                 results[way.title, contender.title].append(contender.run_quietly(load))

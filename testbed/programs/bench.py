@@ -363,7 +363,7 @@ def main() -> int:
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--policy", action="store_true", help="only: what the policy costs, next to none")
     only.add_argument("--answers", action="store_true", help="only: what answers cost, next to negative ones")
-    what = "only: what it costs that all of it can be looked into; or one part after the other"
+    what = "only: what it costs that all of it can be looked into; or each part alone as well"
     only.add_argument("--synproxy", action="store_true", help="only: what it costs to keep a SYN proxy in step")
     only.add_argument("--seen", nargs="?", const="all", choices=["all", "parts"], help=what)
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the report into its place in this document")
@@ -377,7 +377,7 @@ def main() -> int:
     elif options.answers:
         chosen = {"answers": answers.report}
     elif options.seen:
-        titles = tuple(seen.PARTS) if options.seen == "parts" else (seen.UNSEEN, seen.SEEN)
+        titles = tuple(seen.PARTS) if options.seen == "parts" else (seen.UNSEEN, seen.SEEN, seen.AGAIN)
         report_seen = partial(seen.report, prepared=prepared, hosts=subscribers(NAMES), pool=POOL, ways=WAYS)
         chosen = {"seen": partial(report_seen, titles=titles)}
     elif options.synproxy:

@@ -5,9 +5,11 @@
 The allocation and the SYN proxies' service on one reactor, and the node's server in another process, by TCP: `RATE`
 reservations a second begin, each of an address that another host had before, and end `HELD` later; the proxy is to be
 told of each. In turn: no proxy; one, where hosts are alike, so that there is nothing to be told; one that follows; one
-that ends its connection every `DROP` seconds, and is told everything anew; and one that is stopped (SIGSTOP) all the
-while, which goes on at the end (SIGCONT). Each is waited for then. How late the turns of the reactor are is told as
-well: nothing may wait. What one costs is compared with no proxy in the same round.
+that ends its connection every `DROP` seconds, and is told everything anew; one that is stopped (SIGSTOP) all the
+while, which goes on at the end (SIGCONT); and no proxy once more, which tells how far apart the same is from the same.
+Each is waited for then. How late the turns of the reactor are is told as well: nothing may wait. What one costs is
+compared with no proxy in the same round. The order is another one in each round, and every second time the one before
+the other way round; before all of them is a time that does not count, since memory that is new costs more.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ from realmgw.synproxy.codec import TCP
 from realmgw.synproxy.service import SynproxyService
 from realmgw.system.endpoints import Endpoint
 from testbed.measuring import figures
+from testbed.measuring.rounds import rotated
 
 RATE = 10_000
 """Reservations a second."""
@@ -55,7 +58,8 @@ PATIENCE = 20.0  # seconds
 """How long it may take to be in step."""
 RESOLVER, HERE = "198.51.100.53", ip_address("127.0.0.1")
 WITHOUT, ALIKE, FOLLOWS = "no SYN proxy", "one, hosts alike", "one that follows"
-RECONNECTS, STOPPED = "one that reconnects", "one that is stopped"
+RECONNECTS, STOPPED, AGAIN = "one that reconnects", "one that is stopped", "no SYN proxy, again"
+CASES = (WITHOUT, ALIKE, FOLLOWS, RECONNECTS, STOPPED, AGAIN)
 SERVING = """
 import signal, sys
 from twisted.internet import reactor
@@ -114,7 +118,7 @@ class Scene:
     def measure(self, case: str, seconds: float) -> Generator[Deferred[Any], Any, Round]:
         """Makes a round."""
         self._services = self._alike if case == ALIKE else self._various
-        how = Synproxy(proxies=() if case == WITHOUT else self._proxies)
+        how = Synproxy(proxies=() if case in (WITHOUT, AGAIN) else self._proxies)
         self._service.configure(attrs.evolve(self._settings, synproxy=how))
         yield self._in_step(len(how.proxies))
         yield self._flows(1.0)
@@ -142,10 +146,11 @@ class Scene:
         """All rounds, and what is told of them."""
         collecting.settle()  # as the whole gateway has it
         yield self._service.startService()
-        found: dict[str, list[Round]] = {case: [] for case in (WITHOUT, ALIKE, FOLLOWS, RECONNECTS, STOPPED)}
-        for _ in range(rounds):
-            for case, done in found.items():
-                done.append((yield self.measure(case, seconds)))
+        found: dict[str, list[Round]] = {case: [] for case in CASES}
+        yield self._flows(seconds)
+        for number in range(rounds):
+            for case in rotated(CASES, number):
+                found[case].append((yield self.measure(case, seconds)))
         yield self._service.stopService()
         base = [each.cost for each in found[WITHOUT]]
         table = figures.table(HEAD, [row(case, done, base) for case, done in found.items()])
@@ -220,7 +225,7 @@ def row(case: str, rounds: Sequence[Round], base: Sequence[float]) -> list[str]:
         f"{statistics.median(each.late for each in rounds):.1f} ms",
         str(sum(each.refused for each in rounds)),
         f"{statistics.median(each.sent for each in rounds):.0f}",
-        "" if case == WITHOUT else f"{max(each.behind for each in rounds):.2f} s at most",
+        "" if case in (WITHOUT, AGAIN) else f"{max(each.behind for each in rounds):.2f} s at most",
     ]
 
 
@@ -255,7 +260,7 @@ def main() -> int:
     """Runs it; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--seconds", type=float, default=5.0, help="of one round")
-    parser.add_argument("--rounds", type=int, default=5, help="of each case")
+    parser.add_argument("--rounds", type=int, default=len(CASES), help="of each case")
     parser.add_argument("--write", type=Path, help="put the table into this document")
     options = parser.parse_args()
     return figures.publish(

@@ -187,7 +187,7 @@ def more(results: Rounds, way: Way, title: str) -> float:
     Args:
         results: What was measured.
         way: How.
-        title: What the proxy does. What is without one is measured first and last in a round; the mean of both counts.
+        title: What the proxy does. What is without one is measured twice in a round; the mean of both counts.
     """
     of = [[each.cpu for each in results[way.title, one]] for one in (title, WITHOUT, AGAIN)]
     return float(statistics.median(one / statistics.mean(plain) for one, *plain in zip(*of, strict=True)))

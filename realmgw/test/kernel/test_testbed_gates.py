@@ -63,6 +63,22 @@ class MedianTests(SynchronousTestCase):
         self.assertTrue(rounds.at_most("p99", [1.0, math.nan, 2.0], 10.0, str).met)
 
 
+class OrderTests(SynchronousTestCase):
+    """`rounds.rotated`: who is measured when."""
+
+    skip = MISSING
+
+    def test_nobody_has_a_place_of_his_own(self) -> None:
+        """In twice as many rounds as there are, each was everywhere as often; in two, as early as late."""
+        for count in range(1, 8):
+            some = range(count)
+            every = [rounds.rotated(some, number) for number in range(2 * count)]
+            places = [sorted(each.index(one) for each in every) for one in some]
+            self.assertEqual(places, [sorted((*some, *some))] * count)
+            for there, back in zip(every[::2], every[1::2], strict=True):
+                self.assertEqual({there.index(one) + back.index(one) for one in some}, {count - 1})
+
+
 class MachineTests(SynchronousTestCase):
     """Where figures come from."""
 
