@@ -139,7 +139,8 @@ _LIMIT = _option("limit", "At most so many.", "N", "1000")
 _WHO = Parameter("who", "A resolver's address, or a client as `reputation list --clients` has it.")
 _FLOWS = (
     _option("host", "Only those of this host: its name, that of a service, or its address.", "NAME"),
-    _option("client", "Only those whose other end is there.", "ADDRESS"),
+    _option("client", "Only those whose other end is there: an address or a prefix.", "ADDRESS"),
+    _option("via", "Only those with this public address.", "ADDRESS"),
     _option("protocol", "Only those of this protocol: tcp, udp, icmp, sctp, or a number.", "PROTOCOL"),
 )
 _SINCE = _option("since", "Since when: so long ago (2h, 30m, 7d), or 2026-01-31T10:42.", "TIME", "1d")
@@ -157,7 +158,7 @@ COMMANDS: Mapping[str, Command] = {
             _option("match", "Only names that contain this.", "TEXT"), _LIMIT,
         )),
         Command("subscribers/show", "Show a subscriber.", (
-            Parameter("name", "Its name, or that of one of its services."),
+            Parameter("name", "Its name, that of one of its services, or its address."),
         )),
         Command("pool", "Show the circular pool by prefix and state."),
         Command("picture", "Show the circular pool of IPv4 as a picture, from its first address to its last one.", (
@@ -174,7 +175,7 @@ COMMANDS: Mapping[str, Command] = {
         ), changes=True),
         Command("reputation/forget", "Forget all about a resolver group or a client.", (_WHO,), changes=True),
         Command("rules", "Show the rules of stages, and of hosts by classes, with what each has counted.", (
-            _option("host", "Only those of this host: its name, or that of one of its services.", "NAME"),
+            _option("host", "Only those of this host: its name, that of a service, or its address.", "NAME"),
         ), takes_time=True),
         Command("flows/list", "List flows of hosts, into them and out of them.", (*_FLOWS, _LIMIT), takes_time=True),
         Command("flows/kill", "End flows of hosts.", _FLOWS, changes=True, takes_time=True),
@@ -182,7 +183,6 @@ COMMANDS: Mapping[str, Command] = {
         Command("flows/history", "List flows that have ended, the latest first, where they are recorded.", (
             _SINCE, _option("until", "Only those that had ended by then, likewise.", "TIME"), *_FLOWS,
             _option("name", "Only those that were opened by this name.", "NAME"),
-            _option("via", "Only those with this public address.", "ADDRESS"),
             _option("trace", "Only those of this trace id.", "ID"), _LIMIT,
         ), takes_time=True),
         Command("flows/accounts", "Show the traffic of subscribers, or of groups, where flows are recorded.", (
@@ -197,8 +197,9 @@ COMMANDS: Mapping[str, Command] = {
         ), changes=True, takes_time=True),
         Command("log", "Show what was decided lately: queries, first packets, and why some were refused.", (
             _option("name", "Only of services whose name contains this.", "TEXT"),
+            _option("host", "Only what is about this host: its name, that of a service, or its address.", "NAME"),
             _option("client", "Only packets from this address or prefix, and their answers.", "NETWORK"),
-            _option("resolver", "Only queries of this address.", "ADDRESS"),
+            _option("resolver", "Only queries of this address or prefix.", "ADDRESS"),
             _option("since", "Not before this: 30s, 10m or 2h ago, 10:40, or 2026-01-31T10:40.", "TIME"),
             _option("until", "Not after this, likewise.", "TIME"),
             _flag("refused", "Only refusals."), _option("limit", "The last so many.", "N", "100"),
@@ -236,8 +237,8 @@ COMMANDS: Mapping[str, Command] = {
             _option("source_port", "Its source port.", "PORT", "0"),
         )),
         Command("explain/flow", "Tell why a recent flow was let in or refused.", (
-            Parameter("source", "Where its first packet came from: ADDRESS:PORT, or [ADDRESS]:PORT."),
-            Parameter("destination", "Where it went, likewise, before translation."),
+            Parameter("source", "One of its ends: ADDRESS:PORT, [ADDRESS]:PORT, or ADDRESS for any port."),
+            Parameter("destination", "The other end, likewise; of a host its public address or its own."),
         ), takes_time=True),
         Command("config", "The settings that are in force, as a main file."),
         Command("purge", "Stop lending addresses, and remove all of the gateway's from the kernel; all flows end.", (

@@ -6,10 +6,10 @@ Edge: the machine's time zone, subscriber files.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import lru_cache
 from heapq import merge
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from operator import attrgetter, itemgetter
 from typing import Any
 
@@ -29,16 +29,18 @@ from realmgw.allocation.decisionlog import (
 from realmgw.allocation.flow import Flow
 from realmgw.allocation.reputation.requestors import ClientPrefix
 from realmgw.config import protocols
-from realmgw.config.quoting import shortened, trace_id
+from realmgw.config.quoting import trace_id
 from realmgw.config.settings import Network
 from realmgw.config.steps import finish, portions
 from realmgw.control import causes, ended, listed, parameters, standing
+from realmgw.control.between import Between, End, end
 from realmgw.control.commands import CommandError, Deferred, ExitStatus, Value
 from realmgw.control.known import Known
 from realmgw.control.moments import moment
 from realmgw.control.running import Running
 from realmgw.control.standing import Unplaced
 from realmgw.control.streaming import BEFORE, PERIOD, Stream
+from realmgw.control.whose import Whose, whose
 from realmgw.errors import RealmGatewayError, Reason
 from realmgw.subscribers.files.standing import Sought
 
@@ -55,11 +57,14 @@ BESIDE = 4
 """Who follows all is told each beside others: so many of each kind are looked at for each that there is room for."""
 BACK = 16
 """For those who follow, so many answers with the same address are remembered: of a period, and the one before it."""
+ASKERS = 4096
+"""Of so many resolvers it is remembered whether they are meant."""
 FOLLOWERS = 4
 """More do not follow at once."""
+PROXIED = "an address of the service pool: what comes there the web proxy has answered, see `realmgw webproxy show`"
+OWN = "the gateway's own address: its own flows are not decided about"
 LONGEST = 10_000_000  # seconds
 """Nothing is kept for so long."""
-_END = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([0-9.]{7,15}))(?::([0-9]{1,5}))?")
 
 
 @attrs.frozen
@@ -70,12 +75,14 @@ class Wanted:
     """Part of the service's name."""
     client: Network | None = None
     """Where packets come from."""
-    resolver: str = ""
+    resolver: Network | None = None
     """Who asked."""
     refused: bool = False
     """Only refusals."""
-    flow: tuple[bytes, bytes, int, int] | None = None
-    """Only what is of the flow with these packed addresses and ports, from the client to us."""
+    host: Whose | None = None
+    """Only what is of this host."""
+    flow: Between | None = None
+    """Only what is of the flows between these ends."""
     until: float = math.inf
     """Not later than this, in monotonic seconds."""
 
@@ -108,17 +115,24 @@ class Decided:
         self._monotonic, self._time = monotonic, time
         self._followers = 0
 
-    def lately(
-        self, name: str, client: str, resolver: str, since: str, until: str, refused: str, limit: str, follow: str
-    ) -> Deferred:
+    def lately(self, since: str, until: str, refused: str, limit: str, follow: str, **of: str) -> Deferred:
         """The latest ones, the oldest of them first; a Deferred of a `Stream` of them.
+
+        Args:
+            since: Not those before.
+            until: Not those after.
+            refused: Whether only refusals.
+            limit: At most so many.
+            follow: Whether to go on with what is decided from now on.
+            **of: `name`, `host`, `client` and `resolver`; empty: whichever.
 
         Raises:
             CommandError: What is written is nothing that there is; or so many follow already.
         """
-        network = parameters.network(client, "client") if client else None
-        last = self._when(until, "until") if until else math.inf
-        wanted = Wanted(name.lower(), network, resolver, bool(refused), until=last)
+        client, resolver = (parameters.network(of[each], each) if of[each] else None for each in ("client", "resolver"))
+        last, host = self._when(until, "until") if until else math.inf, of["host"]
+        his = whose(self._running.registry, host) if host else None
+        wanted = Wanted(of["name"].lower(), client, resolver, bool(refused), his, until=last)
         most, least = parameters.number(limit, "limit", BEFORE), self._when(since, "since") if since else 0.0
         if follow and until:
             raise CommandError(
@@ -140,9 +154,17 @@ class Decided:
 
     def flow(self, source: str, destination: str) -> Deferred:
         """What is known of a flow: its first packet, the answer that brought it, and its end if flows are recorded."""
-        (src, sport), (dst, dport) = _end(source, "source"), _end(destination, "destination")
-        found = self._found(Wanted(flow=(src, dst, sport, dport)), BEFORE, 0.0)
-        return found.addCallback(lambda rows: {"decisions": rows})
+        ends = end(source, "source"), end(destination, "destination")
+        found = self._found(Wanted(flow=Between(*ends, self._running.registry)), BEFORE, 0.0)
+        return found.addCallback(lambda rows: {"decisions": rows, "note": None if rows else self._note(*ends)})
+
+    def _note(self, *ends: End) -> str | None:
+        """Why nothing can be known of a flow with one of these ends; None: there is no reason."""
+        addresses = {ip_address(packed) for packed, _ in ends}
+        for own, why in ((self._running.settings.pools.service, PROXIED), (self._running.around.own, OWN)):
+            if met := addresses.intersection(own):
+                return f"{met.pop()} is {why}"
+        return None
 
     def _when(self, text: str, name: str) -> float:
         """A time, in monotonic seconds; one without a unit, or a colon, is so many seconds ago."""
@@ -156,7 +178,8 @@ class Decided:
         if wanted.refused or wanted.resolver:
             return found  # records do not say who asked
         since = self._time() - (self._monotonic() - max(least, self._decisions.oldest(self._monotonic())))
-        given = ended.conditions(wanted.name, wanted.client, wanted.flow, since)
+        host = "" if wanted.host is None else wanted.host.name
+        given = ended.conditions(since, name=wanted.name, host=host, client=wanted.client, flow=wanted.flow)
         if wanted.until < math.inf:
             given["until"] = self._time() - (self._monotonic() - wanted.until)
 
@@ -288,17 +311,22 @@ def is_meant(entry: Entry, wanted: Wanted, known: Known) -> bool:
     if wanted.refused and not isinstance(entry, Refused | Unanswered | Forbidden | Withheld):
         return False
     if isinstance(entry, Withheld):
-        return listed.is_meant(entry, wanted.name, wanted.client, wanted.resolver) and wanted.flow is None
+        his = wanted.host is None or ip_address(entry.resolver.partition("%")[0]).packed in wanted.host.addresses
+        return his and listed.is_meant(entry, wanted.name, wanted.client, wanted.resolver) and wanted.flow is None
     answer = entry if isinstance(entry, Answered | Unanswered) else known.answer(getattr(entry, "number", 0))
     packet = entry if isinstance(entry, Admitted | Refused | Forbidden) else known.came(getattr(entry, "number", 0))
     if wanted.flow is not None:
-        return packet is not None and _is_of(packet, wanted.flow)
+        return packet is not None and _is_of(packet, wanted.flow, known)
     if isinstance(entry, Refused | Forbidden):
         answer = known.told(entry.flow[1], entry.at)
     if wanted.name and wanted.name not in _name(entry, answer):
         return False
-    if wanted.resolver and (
-        answer is None or isinstance(entry, Refused | Forbidden) or str(answer.resolver) != wanted.resolver
+    if wanted.host is not None and not _is_his(wanted.host, entry, _name(entry, answer)):
+        return False
+    if wanted.resolver is not None and (
+        answer is None
+        or isinstance(entry, Refused | Forbidden)
+        or not _asks_from(str(answer.resolver), wanted.resolver)
     ):
         return False
     return wanted.client is None or _is_from(wanted.client, packet, answer)
@@ -312,6 +340,22 @@ def _name(entry: Entry, answer: Answered | Unanswered | None) -> str:
     return name.lower()
 
 
+@lru_cache(ASKERS)
+def _asks_from(resolver: str, network: Network) -> bool:
+    """Whether a resolver, whose group is known by an address or by a prefix, is one that is meant."""
+    try:
+        return ip_network(resolver.partition("%")[0]).overlaps(network)
+    except ValueError:
+        return False
+
+
+def _is_his(host: Whose, entry: Entry, name: str) -> bool:
+    """Whether a decision is about a host: by a name of its own, or by its address, which its rules have met."""
+    if isinstance(entry, Forbidden) and not host.addresses.isdisjoint(entry.flow[:2]):
+        return True
+    return name in host.names
+
+
 def _is_from(
     network: Network, packet: Admitted | Refused | Forbidden | None, answer: Answered | Unanswered | None
 ) -> bool:
@@ -321,16 +365,16 @@ def _is_from(
     return isinstance(client, ClientPrefix) and ip_address(client.packed) in network
 
 
-def _is_of(packet: Admitted | Refused | Forbidden, wanted: tuple[bytes, bytes, int, int]) -> bool:
-    """Whether a packet is of a flow: rules of hosts see its host's own address and port in the place of ours."""
-    src, dst, sport, dport = _short(packet.flow)
-    is_behind = isinstance(packet, Forbidden) and packet.ruled.host
-    return (src, sport) == (wanted[0], wanted[2]) and (bool(is_behind) or (dst, dport) == (wanted[1], wanted[3]))
+def _is_of(packet: Admitted | Refused | Forbidden, wanted: Between, known: Known) -> bool:
+    """Whether a packet is of a flow: rules of hosts see its host's own address in the place of ours."""
 
+    def told(address: bytes) -> str | None:
+        found = known.told(address, packet.at)
+        return None if found is None else found.name
 
-def _short(flow: Flow) -> tuple[bytes, bytes, int, int]:
-    src, dst, _, sport, dport = flow
-    return src, dst, sport, dport
+    if isinstance(packet, Forbidden) and packet.ruled.host:
+        return wanted.met_behind(packet.flow, told)
+    return wanted.brings(packet.flow, lambda: packet.name if isinstance(packet, Admitted) else told(packet.flow[1]))
 
 
 def _asker(entry: Answered | Unanswered) -> dict[str, Value]:
@@ -343,16 +387,3 @@ def _flow(flow: Flow) -> dict[str, Value]:
         "protocol": protocols.NAMES.get(protocol, str(protocol)), "source": str(ip_address(src)), "source_port": sport,
         "destination": str(ip_address(dst)), "port": dport,
     }  # fmt: skip
-
-
-def _end(text: str, name: str) -> tuple[bytes, int]:
-    """An address with a port, `198.51.100.7:443` or `[2001:db8::7]:443`; without one, it is 0."""
-    found = _END.fullmatch(text)
-    try:
-        if found is not None and int(found[3] or 0) < 1 << 16:
-            return ip_address(found[1] or found[2]).packed, int(found[3] or 0)
-    except ValueError:
-        pass
-    raise CommandError(
-        ExitStatus.USAGE, f"{name}: {shortened(repr(text))}: write 198.51.100.7:443, or [2001:db8::7]:443"
-    )

@@ -7,51 +7,57 @@ from ipaddress import ip_address
 from typing import Any
 
 from realmgw.config.settings import Network
-
-Ends = tuple[bytes, bytes, int, int]
-"""Packed addresses and ports of a flow, from the client to us."""
+from realmgw.control.between import Between
 
 
-def conditions(name: str, client: Network | None, flow: Ends | None, since: float) -> dict[str, Any]:
+def conditions(since: float, *, name: str, host: str, client: Network | None, flow: Between | None) -> dict[str, Any]:
     """Which records are asked for.
 
     Args:
-        name: Part of the name that the client came by; empty: any.
-        client: Where the client is; None: anywhere.
-        flow: Only this one; None: any.
         since: Not those that ended before, in seconds since 1970.
+        name: Part of the name that the client came by; empty: any.
+        host: The host's own name; empty: any.
+        client: Where the client is; None: anywhere.
+        flow: Only these, also those that a host has begun; None: all that came in.
     """
-    given: dict[str, Any] = {"since": since, "direction": "in"}
+    given: dict[str, Any] = {"since": since}
+    if flow is None:
+        given["direction"] = "in"
+    else:
+        given["one"], given["other"] = (str(ip_address(address)) for address, _ in (flow.one, flow.other))
     if name:
         given["named"] = name
-    if flow is not None:
-        given["client"] = str(ip_address(flow[0]))
-    elif client is not None:
+    if host:
+        given["host"] = host
+    if client is not None:
         given["client"] = str(client)
     return given
 
 
-def rows(records: Iterable[dict[str, Any]], flow: Ends | None) -> list[dict[str, Any]]:
+def rows(records: Iterable[dict[str, Any]], flow: Between | None) -> list[dict[str, Any]]:
     """They, as decisions are told; with `start`, and the octets that it has carried.
 
     Args:
         records: What was recorded.
-        flow: Only this one; None: any.
+        flow: Only these; None: all.
     """
-    found = (_row(each) for each in records)
-    return [each for each in found if flow is None or _ends(each) == flow]
+    return [_row(each) for each in records if flow is None or _is_meant(each, flow)]
 
 
 def _row(record: dict[str, Any]) -> dict[str, Any]:
-    own = (record["address"], record["port"])
-    destination, port = own if record["via"] is None else (record["via"], record["via_port"])
+    outside, inside = (record["client"], record["client_port"]), (record["address"], record["port"])
+    came_to = inside if record["via"] is None else (record["via"], record["via_port"])
+    source, destination = (outside, came_to) if record["direction"] == "in" else (inside, outside)
     return {
-        "at": record["at"], "what": "flow_ended", "id": record["trace_id"], "name": record["name"],
-        "protocol": record["protocol"], "source": record["client"], "source_port": record["client_port"],
-        "destination": destination, "port": port, "why": record["event"], "start": record["start"],
+        "at": record["at"], "what": "flow_ended", "id": record["trace_id"], "name": record["name"] or record["host"],
+        "protocol": record["protocol"], "source": source[0], "source_port": source[1],
+        "destination": destination[0], "port": destination[1], "why": record["event"], "start": record["start"],
         "octets_in": record["octets_in"], "octets_out": record["octets_out"],
     }  # fmt: skip
 
 
-def _ends(row: dict[str, Any]) -> Ends:
-    return ip_address(row["source"]).packed, ip_address(row["destination"]).packed, row["source_port"], row["port"]
+def _is_meant(record: dict[str, Any], flow: Between) -> bool:
+    """By the other end, and by ours on either side of the translation."""
+    ends = [(record[each], record[f"{each}_port" if each != "address" else "port"]) for each in ("address", "via")]
+    ours = [(ip_address(address).packed, port) for address, port in ends if address is not None]
+    return flow.has((ip_address(record["client"]).packed, record["client_port"]), *ours)

@@ -48,14 +48,18 @@ class Wanted:
     """Where the other end is; None: anywhere."""
     protocol: int | None = None
     """IP protocol number; None: any."""
+    via: bytes | None = None
+    """The packed address by which the Internet sees the host, its own where nothing is translated; None: any."""
 
     def __call__(self, flow: Glance) -> bool:
         """Whether a flow is one of them."""
-        protocol, source, destination, answers = flow
+        protocol, source, destination, answers, answered = flow
         if self.protocol is not None and protocol != self.protocol:
             return False
         is_inward = self.mine(answers)
         if not (is_inward or self.mine(source)):
+            return False
+        if self.via is not None and self.via != (destination if is_inward else answered):
             return False
         return self.client is None or _is_within(source if is_inward else destination, self.client)
 
@@ -100,18 +104,18 @@ class Flows:
         self._time = time
         self._under_way = self._watching = 0
 
-    def list(self, host: str, client: str, protocol: str, limit: str) -> Deferred:
-        """Those that there are; a Deferred."""
-        wanted, most = self._wanted(host, client, protocol), parameters.number(limit, "limit", MOST)
+    def list(self, limit: str, **which: str) -> Deferred:
+        """Those that there are, as `_wanted` says which; a Deferred."""
+        wanted, most = self._wanted(**which), parameters.number(limit, "limit", MOST)
         return self._do(self._list(wanted, most))
 
-    def kill(self, host: str, client: str, protocol: str) -> Deferred:
+    def kill(self, **which: str) -> Deferred:
         """Ends them, in both directions; a Deferred."""
-        if not (host or client or protocol):
-            raise CommandError(ExitStatus.USAGE, "flows/kill: write which: --host, --client or --protocol")
-        return self._do(self._kill(self._wanted(host, client, protocol)))
+        if not any(which.values()):
+            raise CommandError(ExitStatus.USAGE, "flows/kill: write which: --host, --client, --via or --protocol")
+        return self._do(self._kill(self._wanted(**which)))
 
-    def watch(self, host: str, client: str, protocol: str) -> Stream:
+    def watch(self, **which: str) -> Stream:
         """Those that begin and end from now on; of those for which there is no room, how many clients' have begun.
 
         Raises:
@@ -120,9 +124,9 @@ class Flows:
         """
         if self._watching >= AT_ONCE:
             raise CommandError(ExitStatus.FAILED, f"{AT_ONCE} watch already: ask again when one has gone")
-        wanted, stream = self._wanted(host, client, protocol), Stream()
+        wanted, stream = self._wanted(**which), Stream()
 
-        begun, before, every = 0, self._come(), not (host or client or protocol)
+        begun, before, every = 0, self._come(), not any(which.values())
 
         def tell(begins: bool, flow: Tracked) -> None:
             nonlocal begun
@@ -181,12 +185,14 @@ class Flows:
         found = yield from self._ended(wanted)
         return {"total": found.total, "ended": sum(found.kept), "left": found.total - len(found.kept)}
 
-    def _wanted(self, host: str, client: str, protocol: str) -> Wanted:
+    def _wanted(self, host: str, client: str, via: str, protocol: str) -> Wanted:
+        """Which are meant; each is empty where any is."""
         addresses = self._addresses(host) if host else None
         return Wanted(
             self._mine() if addresses is None else addresses.__contains__,
             parameters.network(client, "client") if client else None,
             (parameters.protocol(protocol) or None) if protocol else None,
+            parameters.address(via, "via").packed if via else None,
         )
 
     def _mine(self) -> Callable[[bytes], object]:

@@ -11,6 +11,7 @@ from realmgw.config.names import normal
 from realmgw.control import parameters
 from realmgw.control.commands import MOST, Deferred
 from realmgw.control.moments import moment
+from realmgw.subscribers.registry import Registry
 
 
 class Recorded(Protocol):
@@ -28,11 +29,12 @@ class PastFlows:
 
     Args:
         recorded: What was recorded.
+        registry: Which host a name of a service is of by now.
         time: The present, in seconds since 1970.
     """
 
-    def __init__(self, recorded: Recorded, time: Callable[[], float]) -> None:
-        self._recorded = recorded
+    def __init__(self, recorded: Recorded, registry: Registry, time: Callable[[], float]) -> None:
+        self._recorded, self._registry = recorded, registry
         self._time = time
 
     def list(self, since: str, until: str, limit: str, **said: str) -> Deferred:
@@ -41,7 +43,7 @@ class PastFlows:
         if until:
             given["until"] = moment(until, "until", self._time())
         if host := said["host"]:
-            given.update(_host(host))
+            given.update(self._host(host))
         if name := said["name"]:
             given["name"] = normal(name)
         if via := said["via"]:
@@ -58,12 +60,16 @@ class PastFlows:
     def accounts(self, since: str, of: str, groups: str, limit: str) -> Deferred:
         """What subscribers or groups had; a Deferred."""
         at, most = moment(since, "since", self._time()), parameters.number(limit, "limit", MOST)
-        name = of if groups else normal(of) if of else ""
+        name = of if groups else self._called(of) if of else ""
         return self._recorded.accounts(groups=bool(groups), since=at, name=name, most=most)
 
+    def _host(self, text: str) -> dict[str, str]:
+        try:
+            return {"address": str(ip_address(text))}
+        except ValueError:
+            return {"host": self._called(text)}
 
-def _host(text: str) -> dict[str, str]:
-    try:
-        return {"address": str(ip_address(text))}
-    except ValueError:
-        return {"host": normal(text)}
+    def _called(self, text: str) -> str:
+        """A host's own name, by that of a service too; by its own one that is there no more is found all the same."""
+        found = self._registry.host_called(text)
+        return normal(text) if found is None else found.name

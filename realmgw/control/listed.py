@@ -26,11 +26,10 @@ WHY = "listed"
 """Why it was not to be had."""
 
 
-def is_meant(entry: Withheld, name: str, client: Network | None, resolver: str) -> bool:
+def is_meant(entry: Withheld, name: str, client: Network | None, resolver: Network | None) -> bool:
     """Whether a name is one of those that somebody wants to know of: who asked for it is both client and resolver."""
-    if name not in names.to_text(entry.name) or (resolver and entry.resolver != resolver):
-        return False
-    return client is None or ip_address(entry.resolver.partition("%")[0]) in client
+    who = ip_address(entry.resolver.partition("%")[0])
+    return name in names.to_text(entry.name) and all(each is None or who in each for each in (client, resolver))
 
 
 def row(settings: Settings, entry: Withheld) -> dict[str, Value]:

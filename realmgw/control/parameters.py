@@ -62,9 +62,12 @@ def protocol(text: str) -> int:
     return number(text, "protocol", 255) if kind is None else kind
 
 
-def host(registry: Registry, text: str, among: str = "subscriber and no service") -> Host:
-    """A subscriber, by its name or that of one of its services; `among`: what else it could have been."""
-    found = registry.host_called(text)
+def host(registry: Registry, text: str, among: str = "subscriber, no service and no address of one") -> Host:
+    """A subscriber, by its name, that of one of its services or its address; `among`: what else it could have been."""
+    try:
+        found = registry.host_at(ip_address(text).packed)
+    except ValueError:
+        found = registry.host_called(text)
     if found is None:
         raise CommandError(ExitStatus.NOT_FOUND, f"there is no {among} {shortened(text)}")
     return found

@@ -94,9 +94,11 @@ def _written(groups: tuple[str, ...]) -> str:
 
 CONDITIONS: Mapping[str, str] = {
     "since": "at >= :since", "until": "at <= :until", "host": "host = :host", "address": "address = :address",
-    "name": "name = :name", "via": "via = :via", "protocol": "protocol = :protocol", "trace_id": "trace_id = :trace_id",
+    "name": "name = :name", "via": "coalesce(via, address) = :via",
+    "protocol": "protocol = :protocol", "trace_id": "trace_id = :trace_id",
     "direction": "direction = :direction", "named": "instr(name, :named)",
     "client": "within(client, :client)",
+    "one": ":one IN (client, address, via)", "other": ":other IN (client, address, via)",
 }  # fmt: skip
 """What may be said of the flows that are meant, by what is given; `within` is a function: whether an address is in a
 prefix, both as they are written."""

@@ -70,7 +70,7 @@ class Companions:
         self.portal = _portal(ground)
         self.proxy = webproxy = _webproxy(ground)
         records = _records(ground, allocator, conntrack)
-        past, self.ended = PastFlows(records, ground.wall), records.ended
+        past, self.ended = PastFlows(records, ground.running.registry, ground.wall), records.ended
         ground.running.registry.told = partial(_in_turn, webproxy.noting, records.noting)
         alerts = _alerts(ground, allocator, conntrack, datapath)
         synproxy = _synproxy(ground, allocator)

@@ -38,10 +38,12 @@ def _quantity(units: Mapping[str, int], most: int) -> Callable[[click.Context, c
 @click.option(
     "--name", metavar="NAME", help="All that belongs to this name: queries, answers, and packets of its clients."
 )
-@click.option("--host", metavar="NAME", help="All packets of this host: its name, or that of one of its services.")
+@click.option(
+    "--host", metavar="NAME", help="All packets of this host: its name, that of one of its services, or its address."
+)
 @click.option(
     "--flow", nargs=2, metavar="CLIENT:PORT ADDRESS:PORT",
-    help="One flow: where the client is, and where it comes to, inside or outside.",
+    help="One flow: where the client is, and where it comes to, inside or outside; without ports, all between them.",
 )  # fmt: skip
 @click.option("-w", "--write", type=FILE, metavar="FILE", help="Write pcapng to a new file; -: to the standard output.")
 @click.option(

@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from realmgw.config import protocols
+from realmgw.control import between
 from realmgw.control.command.shown import ENDS, Answer, end_of, why
 from realmgw.datapath.capture.frames import Seen
 from realmgw.dns.codec import names
@@ -69,8 +70,13 @@ class Wanted:
     """The host's name."""
     is_whole: bool = True
     """Whatever the host sends and receives is meant, and not only what comes by its names."""
-    ends: tuple[End, End] | None = None
+    ends: tuple[between.End, between.End] | None = None
     """Of the flow: the client, and where it comes to, on either side of the translation."""
+
+    def is_flow(self, one: End, other: End) -> bool:
+        """Whether it is a flow between two ends that is meant."""
+        pairs = () if self.ends is None else (self.ends, self.ends[::-1])
+        return any(between.is_at(first, *one) and between.is_at(second, *other) for first, second in pairs)
 
 
 class Selection:
@@ -115,11 +121,11 @@ class Selection:
     def _flow(self, row: Answer) -> None:
         text, client = self._text(row), _end(row["client"], row["client_port"])
         inside, outside = _end(row["address"], row["port"]), _end(row["via"], row["via_port"])
-        ways = [frozenset((client, end)) for end in (inside, outside) if end is not None and client is not None]
-        if self._wanted.ends is not None and frozenset(self._wanted.ends) not in ways:
+        ways = [(client, end) for end in (inside, outside) if end is not None and client is not None]
+        if self._wanted.ends is not None and not any(self._wanted.is_flow(*way) for way in ways):
             return
         for way in ways:
-            self._keep(self._flows, (_protocol(row), way), text)
+            self._keep(self._flows, (_protocol(row), frozenset(way)), text)
 
     def comment(self, seen: Seen, now: int) -> str | None:
         """What is said of a packet; None: it is not meant.
@@ -137,7 +143,7 @@ class Selection:
         if seen.about is not None and (said := self.comment(seen.about, now)) is not None:
             return f"about: {said}"
         if self._wanted.ends is not None:
-            return self._unknown(way, one, "no flow is known") if {one, other} == set(self._wanted.ends) else None
+            return self._unknown(way, one, "no flow is known") if self._wanted.is_flow(one, other) else None
         if DNS in (headers.sport, headers.dport) and (said := self._asked(seen.payload, now)):
             return said
         if headers.protocol == protocols.TCP and "syn" in (flags := headers.more.split()) and "ack" not in flags:

@@ -16,14 +16,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from ipaddress import ip_address
 from pathlib import Path
 
 import attrs
 
-from realmgw.config.addresses import endpoint
 from realmgw.config.document import Problems, parse
 from realmgw.config.names import normal
 from realmgw.config.schema import GATEWAY
+from realmgw.control.between import End, end
 from realmgw.control.command.arguments import Usual
 from realmgw.control.command.asking import Answer, ask, followed
 from realmgw.control.command.captured import Held, Selection, Wanted, addresses_of, services_of
@@ -31,7 +32,6 @@ from realmgw.control.command.packets import File, Write, lines
 from realmgw.control.commands import MOST, CommandError, ExitStatus
 from realmgw.datapath.capture import frames
 from realmgw.datapath.capture.port import Frame, Interface
-from realmgw.errors import MalformedError
 
 HOLD = 1.5  # seconds
 """So long a packet waits for what the gateway tells of it, which it does every half second."""
@@ -53,17 +53,38 @@ def meant(usual: Usual, name: str | None, host: str | None, flow: tuple[str, str
     if sum(each is not None for each in (name, host, flow)) != 1:
         raise CommandError(ExitStatus.USAGE, "capture: write which: --name, --host or --flow")
     if flow is not None:
-        try:
-            (client, port), (address, own) = ((each.address, each.port) for each in map(endpoint, flow))
-        except (MalformedError, ValueError) as error:
-            raise CommandError(ExitStatus.USAGE, f"flow: {error}") from None
-        return Wanted(ends=((client.packed, port), (address.packed, own))), {"client": str(client)}
+        one, other = (end(each, "flow") for each in flow)
+        return of_flow(one, other, lambda address: _is_host(usual, address))
     found = ask(usual, "subscribers/show", name=name or host or "")
     wanted = normal(name) if name else None
     services = services_of(found, wanted)
     if wanted and not services:
         raise CommandError(ExitStatus.NOT_FOUND, f"{wanted} is a host, and no service: write --host {wanted}")
     return Wanted(addresses_of(found), services, found["name"], is_whole=wanted is None), {"host": found["name"]}
+
+
+def of_flow(one: End, other: End, is_host: Callable[[str], bool]) -> Meant:
+    """What is meant by the two ends of a flow, whichever was written first.
+
+    Args:
+        one: The client, or a host.
+        other: The other one.
+        is_host: Whether an address is a host's own.
+    """
+    first, second = (str(ip_address(address)) for address, _ in (one, other))
+    if is_host(first) and not is_host(second):
+        one, other, first = other, one, second
+    return Wanted(ends=(one, other)), {"client": first}
+
+
+def _is_host(usual: Usual, address: str) -> bool:
+    try:
+        ask(usual, "subscribers/show", name=address)
+    except CommandError as error:
+        if error.status is not ExitStatus.NOT_FOUND:
+            raise
+        return False
+    return True
 
 
 def run(usual: Usual, meant: Meant, path: Path | None, seconds: float, size: int) -> tuple[int, int]:

@@ -63,4 +63,5 @@ def flow(answer: Answer) -> Iterator[str]:
     for each in answer["decisions"]:
         yield from line(each)
     if not answer["decisions"]:
-        yield "no such flow is remembered: its first packet came too long ago, or never to user space"
+        note = answer["note"] or "its first packet came too long ago, or never to user space"
+        yield f"no such flow is remembered: {note}"

@@ -15,8 +15,8 @@ import attrs
 from realmgw.datapath.netlink import codec
 from realmgw.datapath.netlink.codec import Message
 
-Glance = tuple[int, bytes, bytes, bytes]
-"""Protocol; packed source and destination of the first packet before translation; the source of the answers."""
+Glance = tuple[int, bytes, bytes, bytes, bytes]
+"""Protocol; packed source and destination of the first packet before translation; those of the answers, likewise."""
 
 # linux/netfilter/nfnetlink_conntrack.h
 _ORIGINAL, _REPLY, _STATUS, _PROTOCOL_INFO, _TIMEOUT, _COUNTED, _COUNTED_REPLY = 1, 2, 3, 4, 7, 9, 10
@@ -85,11 +85,12 @@ def glance(body: bytes) -> Glance:
     size = _SIZES.get(body[0], 0) if body else 0
     if size and body[6:8] == _BEGIN[:2] and body[10:12] == _BEGIN[2:4]:
         reply = 4 + codec.aligned(_LENGTH.unpack_from(body, 4)[0])
-        if body[reply + 2 : reply + 4] == _BEGIN[4:] and len(body) >= reply + 12 + size:
-            there, number = 20 + size, 28 + 2 * size
-            return body[number], body[16 : 16 + size], body[there : there + size], body[reply + 12 : reply + 12 + size]
+        if body[reply + 2 : reply + 4] == _BEGIN[4:] and len(body) >= reply + 16 + 2 * size:
+            there, number, back = 20 + size, 28 + 2 * size, reply + 12 + size
+            one, other = body[16 : 16 + size], body[there : there + size]
+            return body[number], one, other, body[back - size : back], body[back + 4 : back + 4 + size]
     first, answer = (_direction(codec.find(body[4:], kind)) for kind in (_ORIGINAL, _REPLY))
-    return first.protocol, first.source, first.destination, answer.source
+    return first.protocol, first.source, first.destination, answer.source, answer.destination
 
 
 def tracked(said: Message) -> Tracked:

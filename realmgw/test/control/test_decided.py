@@ -16,7 +16,6 @@ from realmgw.config.settings import Allocation
 from realmgw.control.command import decided as shown
 from realmgw.control.commands import COMMANDS, CommandError, ExitStatus, checked
 from realmgw.control.decided import AT_ONCE, FOLLOWERS, Decided
-from realmgw.control.refusals import Ruled
 from realmgw.control.streaming import BEFORE, PERIOD, Stream
 from realmgw.errors import PlatformError, Reason
 from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, STRAY, TCP, service
@@ -36,7 +35,7 @@ ENDED: dict[str, Any] = {
 }  # fmt: skip
 
 
-class DecidedTests(SynchronousTestCase):
+class DecidedTestCase(SynchronousTestCase):
     """One is asked for and visited, Two is asked for; a query and a packet are refused."""
 
     def setUp(self) -> None:
@@ -82,13 +81,6 @@ class DecidedTests(SynchronousTestCase):
         self.repeated[key] = seconds, do
         return lambda: self.repeated.pop(key)
 
-    def test_what_was_decided_is_told_without_records(self) -> None:
-        """And why these are not told: their database may be another's, or damaged."""
-        self.trouble = "it can not be read"
-        told = self.rows()
-        self.assertEqual(len(told), 6)
-        self.assertEqual([*shown.line(told[-1])], ["the ends of flows are not told: it can not be read"])
-
     def stream(self, **given: str) -> Stream:
         """What is asked for on a command line."""
         stream: Stream = self.successResultOf(self.decided.lately(**checked(COMMANDS["log"], given)))
@@ -104,6 +96,17 @@ class DecidedTests(SynchronousTestCase):
     def whats(self, **given: str) -> list[tuple[str, str]]:
         """What is told, and of which name."""
         return [(row["what"], row["name"]) for row in self.rows(**given)]
+
+
+class DecidedTests(DecidedTestCase):
+    """What is told."""
+
+    def test_what_was_decided_is_told_without_records(self) -> None:
+        """And why these are not told: their database may be another's, or damaged."""
+        self.trouble = "it can not be read"
+        told = self.rows()
+        self.assertEqual(len(told), 6)
+        self.assertEqual([*shown.line(told[-1])], ["the ends of flows are not told: it can not be read"])
 
     def test_tells_what_was_decided_in_order(self) -> None:
         """An answer says when somebody came for it; a refused packet, what its address had been told for."""
@@ -141,7 +144,7 @@ class DecidedTests(SynchronousTestCase):
             ({"client": "2001:db8::/32"}, []),
             ({"resolver": RESOLVER}, mine),
             ({"resolver": OTHER}, [other, refused[0]]),
-            ({"resolver": OTHER, "refused": "1"}, refused[:1]),
+            ({"resolver": OTHER, "refused": "1"}, refused[:1]), ({"resolver": "203.0.113.0/30"}, self.whats()[:-1]),
             ({"refused": "1"}, refused),
             ({"limit": "1"}, refused[1:]),
             ({"since": "59"}, refused[1:]),
@@ -156,8 +159,8 @@ class DecidedTests(SynchronousTestCase):
     def test_refuses_what_is_nothing(self) -> None:
         """With the parameter's name."""
         for given in (
-            {"client": "x"}, {"since": "soon"}, {"limit": "1001"}, {"since": "999999h"}, {"until": "25:00"},
-            {"until": "1s", "follow": "1"},
+            {"client": "x"}, {"resolver": "x"}, {"since": "soon"}, {"limit": "1001"}, {"since": "999999h"},
+            {"until": "25:00"}, {"until": "1s", "follow": "1"},
         ):  # fmt: skip
             error = self.assertRaises(CommandError, self.stream, **given)
             self.assertIn(next(iter(given)), str(error))
@@ -295,7 +298,18 @@ class DecidedTests(SynchronousTestCase):
         told = self.successResultOf(self.decided.flow("198.51.100.1:1024", "192.0.2.1:80"))["decisions"]
         self.assertEqual([row["what"] for row in told], ["answered", "admitted", "flow_ended"])
         self.assertEqual({row["id"] for row in told}, {"abd"})
-        self.assertEqual(self.asked_for[0]["client"], "198.51.100.1")
+        self.assertEqual([self.asked_for[0][each] for each in ("one", "other")], ["198.51.100.1", "192.0.2.1"])
+        self.assertNotIn("direction", self.asked_for[0])
+        for asked, ports in (
+            (("198.51.100.1:1024", "192.168.0.11:8080"), [1024]), (("192.168.0.11", "198.51.100.1"), [9, 1024]),
+            (("198.51.100.1:1024", "192.168.0.11:80"), []),
+        ):  # fmt: skip
+            told = self.successResultOf(self.decided.flow(*asked))["decisions"]  # here records alone know the host
+            self.assertEqual([(row["what"], row["source_port"]) for row in told], [("flow_ended", at) for at in ports])
+        self.ended = [{**ENDED, "direction": "out", "host": ONE.name, "name": None, "client_port": 53}]
+        [told] = self.successResultOf(self.decided.flow("192.168.0.11", "198.51.100.1:53"))["decisions"]
+        ends = [told[each] for each in ("source", "source_port", "destination", "port", "name")]
+        self.assertEqual(ends, ["192.168.0.11", 8080, "198.51.100.1", 53, ONE.name])
 
     def test_tells_how_a_claim_has_ended(self) -> None:
         """That nobody used, with the id of its answer, by which it is found."""
@@ -340,32 +354,6 @@ class DecidedTests(SynchronousTestCase):
         (folder / "subscribers.d" / "a.yaml").unlink()
         self.assertEqual(self.rows(since="1s")[0]["by"][0]["origin"], "subscribers.d/a.yaml")
 
-    def test_tells_which_rule_has_ended_a_packet(self) -> None:
-        """Of a stage, by what it has met; of a host, by its private address: the flow is found by its source alone."""
-        rule = "{priority: 1, direction: INGRESS, target: DROP}"
-        text = f"r.example.org:\n  address: 192.168.0.9\n  firewall:\n    user:\n    - {rule}\n"
-        (self.made.folder / "subscribers.d" / "r.yaml").write_text(text)
-        self.made.reload()
-        host = self.made.running.registry.host_called("r.example.org.")
-        assert host is not None
-        [own] = host.profile.firewall.user
-        now, private = self.made.clock.seconds(), b"\xc0\xa8\x00\x09"
-        self.log.forbid(now, (STRAY, self.two, TCP, 9, 80), Ruled("stage_flags", "policies.d/x.yaml:3", "dropped"))
-        self.log.forbid(now, (STRAY, private, TCP, 10, 8080), Ruled("user, priority 1", "", "refused", host.name, own))
-        rows, begin = self.rows(since="1s"), "-             refused  tcp 198.51.100.3"
-        self.assertEqual([next(shown.line(row)).partition(" ")[2] for row in rows], [
-            f"{begin}:9 > 192.0.2.2:80 {TWO.name}: dropped, by stage_flags (policies.d/x.yaml:3)",
-            f"{begin}:10 > 192.168.0.9:8080 r.example.org.: refused, by user, priority 1 (subscribers.d/r.yaml:5)",
-        ])  # fmt: skip
-        for given, told in (
-            ({"name": "r.example"}, [10]), ({"name": "s80"}, [9]), ({"refused": "1"}, [9, 10]),
-            ({"resolver": OTHER}, []), ({"client": "198.51.100.3"}, [9, 10]), ({"client": "198.51.100.4"}, []),
-        ):  # fmt: skip
-            self.assertEqual([row["source_port"] for row in self.rows(since="1s", **given)], told, given)
-        for port, why in ((10, ["refused"]), (9, [])):
-            answer = self.successResultOf(self.decided.flow(f"198.51.100.3:{port}", "192.0.2.1:80"))
-            self.assertEqual([row["why"] for row in answer["decisions"]], why)
-
     def test_explains_a_flow(self) -> None:
         """By its addresses and ports as its first packet had them."""
         for source, destination, told in (
@@ -376,7 +364,7 @@ class DecidedTests(SynchronousTestCase):
         ):
             answer = self.successResultOf(self.decided.flow(source, destination))
             self.assertEqual([row["what"] for row in answer["decisions"]], told)
-        for source in ("198.51.100.1:65536", "a:1", "2001:db8::1", "[198.51.100.1", "[:::::]:3"):
+        for source in ("198.51.100.1:65536", "a:1", "2001:db8::1:80:", "[198.51.100.1", "[:::::]:3", "198.51.100.1:"):
             self.assertRaises(CommandError, self.decided.flow, source, "192.0.2.1:80")
 
     def test_is_a_line_each(self) -> None:

@@ -14,7 +14,7 @@ from realmgw.allocation.decisionlog import Way
 from realmgw.config.steps import Steps, finish
 from realmgw.control import flows as room
 from realmgw.control.command import passing, shown
-from realmgw.control.commands import CommandError, ExitStatus
+from realmgw.control.commands import COMMANDS, CommandError, ExitStatus, checked
 from realmgw.control.flows import AT_ONCE, Flows, Wanted
 from realmgw.datapath.hearing import Listener
 from realmgw.datapath.netlink.tracked import Direction, Glance, Tracked
@@ -45,6 +45,17 @@ PINHOLE = flow(6, ("2001:db8::9", 4000, "2001:db8:1::1", 443), ("2001:db8:1::1",
 EVERY = (INTO, OUT, OF_GUEST, OF_GATEWAY, ASKED, PINHOLE)
 
 
+def listing(path: str, **given: str) -> dict[str, str]:
+    """All that a command is told."""
+    return checked(COMMANDS[path], given)
+
+
+def glance(flow: Tracked) -> Glance:
+    """What `tracked.glance` sees of a flow."""
+    first, answer = flow.original, flow.reply
+    return first.protocol, first.source, first.destination, answer.source, answer.destination
+
+
 class FlowsTestCase(SynchronousTestCase):
     """A gateway with two subscribers, and what conntrack has."""
 
@@ -73,11 +84,7 @@ class FlowsTestCase(SynchronousTestCase):
         self.gone += 1
 
     def _wanted(self, wanted: Callable[[Glance], object]) -> list[Tracked]:
-        return [
-            each
-            for each in self.there
-            if wanted((each.original.protocol, each.original.source, each.original.destination, each.reply.source))
-        ]
+        return [each for each in self.there if wanted(glance(each))]
 
     def listed(self, wanted: Callable[[Glance], object], most: int) -> Steps[Found[Tracked]]:
         """What `selecting.listed` does."""
@@ -92,15 +99,15 @@ class FlowsTestCase(SynchronousTestCase):
         self.there = [each for each in self.there if each not in found[:3]]
         return Found([True for _ in found[:3]], len(found), len(EVERY))
 
-    def show(self, host: str = "", client: str = "", protocol: str = "", limit: str = "1000") -> Any:
+    def show(self, **given: str) -> Any:
         """The answer to `flows/list`."""
-        done = self.flows.list(host, client, protocol, limit)
+        done = self.flows.list(**listing("flows/list", **given))
         self.made.pass_time()
         return self.successResultOf(done)
 
-    def kill(self, host: str = "", client: str = "", protocol: str = "") -> Any:
+    def kill(self, **given: str) -> Any:
         """The answer to `flows/kill`."""
-        done = self.flows.kill(host, client, protocol)
+        done = self.flows.kill(**listing("flows/kill", **given))
         self.made.pass_time()
         return self.successResultOf(done)
 
@@ -139,6 +146,11 @@ class ListTests(FlowsTestCase):
         self.assertEqual(self.ends(client=OWN), [("out", GUEST, OWN)])
         self.assertEqual(self.ends(client="203.0.113.0/24", protocol="17"), [of_host[1], ("out", GUEST, CLIENT)])
         self.assertEqual(self.ends(client=HOST), [])
+        guest = ("out", GUEST, CLIENT)
+        self.assertEqual(self.ends(via=POOL), [*of_host, guest])  # where a client came to, and what packets leave from
+        self.assertEqual(self.ends(via=POOL, host=HOST, protocol="tcp"), of_host[:1])
+        self.assertEqual(self.ends(via="2001:DB8:1:0::1"), [("in", "2001:db8:1::1", "2001:db8::9")])  # its own
+        self.assertEqual(self.ends(via="198.51.100.2"), [])
 
     def test_the_name_by_which_the_client_came(self) -> None:
         """As long as it stands at the address that he came to, and is of the host that he came to."""
@@ -178,12 +190,12 @@ class ListTests(FlowsTestCase):
         begun: list[Any] = []
         flows = Flows(self.made.running, self.made.allocator, begun.append, self.listed, self.ended, self.hear, float)
         for _ in range(room.AT_ONCE):
-            flows.list("", "", "", "1")
-        error = self.assertRaises(CommandError, flows.kill, HOST, "", "")
+            flows.list(**listing("flows/list", limit="1"))
+        error = self.assertRaises(CommandError, flows.kill, **listing("flows/kill", host=HOST))
         self.assertIn("under way", str(error))
         finish(begun.pop())
-        flows.kill(HOST, "", "")
-        self.assertRaises(CommandError, flows.list, "", "", "", "1")
+        flows.kill(**listing("flows/kill", host=HOST))
+        self.assertRaises(CommandError, flows.list, **listing("flows/list", limit="1"))
 
     def test_one_that_fails_is_over(self) -> None:
         """Else after four of them nobody could ask."""
@@ -196,7 +208,7 @@ class ListTests(FlowsTestCase):
             self.made.running, self.made.allocator, self.made.reloader.drive, fails, self.ended, self.hear, float
         )
         for _ in range(room.AT_ONCE + 1):
-            failing = flows.list("", "", "", "1")
+            failing = flows.list(**listing("flows/list", limit="1"))
             self.made.pass_time()
             self.failureResultOf(failing, CommandError)
 
@@ -232,7 +244,7 @@ class WantedTests(SynchronousTestCase):
         one, other = (ip_address(each).packed for each in (HOST, GUEST))
         for mine, client in ((one, GUEST), (other, HOST)):
             wanted = Wanted(mine.__eq__, IPv4Network(client))
-            self.assertTrue(wanted((6, one, other, other)), client)
+            self.assertTrue(wanted((6, one, other, other, one)), client)
 
 
 class WatchTests(FlowsTestCase):
@@ -241,7 +253,7 @@ class WatchTests(FlowsTestCase):
     def test_each_is_told_as_it_is_listed(self) -> None:
         """Of those that are meant; and that something was left out."""
         told: list[Any] = []
-        self.flows.watch("a.example.org", "", "").follow(told.append, print)
+        self.flows.watch(**listing("flows/watch", host="a.example.org")).follow(told.append, print)
         [listener] = self.heard
         wanted, tell = listener.wanted, listener.tell
         self.there = [each for each in EVERY if each in self._wanted(wanted)]
@@ -274,8 +286,8 @@ class WatchTests(FlowsTestCase):
     def test_it_is_told_how_many_there_were_no_room_for(self) -> None:
         """Of clients' flows that began in the period, whoever's they are; else nobody knows, nor of ends."""
         told, some = list[Any](), list[Any]()
-        self.flows.watch("", "", "").follow(told.append, print)
-        self.flows.watch("a.example.org", "", "").follow(some.append, print)
+        self.flows.watch(**listing("flows/watch")).follow(told.append, print)
+        self.flows.watch(**listing("flows/watch", host="a.example.org")).follow(some.append, print)
         counters, every = self.made.allocator.counters, self.heard[0]
         counters.by_claim += 1
         for listener in self.heard:
@@ -293,7 +305,7 @@ class WatchTests(FlowsTestCase):
 
     def test_a_row_costs_as_much_however_many_came_meanwhile(self) -> None:
         """Only the latest are looked through for its trace id."""
-        self.flows.watch("", "", "")
+        self.flows.watch(**listing("flows/watch"))
         [listener], counts, log = self.heard, [Bytecodes(), Bytecodes()], self.made.allocator.ledger.decisions
         for many, each in zip((300, 9000), counts, strict=True):
             for number in range(many):
@@ -304,9 +316,9 @@ class WatchTests(FlowsTestCase):
 
     def test_so_many_watch_at_most(self) -> None:
         """Whoever has gone makes room; what is wrong takes none."""
-        streams = [self.flows.watch("", "", "") for _ in range(AT_ONCE)]
-        self.assertRaises(CommandError, self.flows.watch, "", "", "")
+        streams = [self.flows.watch(**listing("flows/watch")) for _ in range(AT_ONCE)]
+        self.assertRaises(CommandError, self.flows.watch, **listing("flows/watch"))
         streams[0].stop()
         self.assertEqual(self.gone, 1)
-        self.assertRaises(CommandError, self.flows.watch, "nobody.example.org", "", "")
-        self.flows.watch("", "", "")
+        self.assertRaises(CommandError, self.flows.watch, **listing("flows/watch", host="nobody.example.org"))
+        self.flows.watch(**listing("flows/watch"))

@@ -76,7 +76,7 @@ def gateway_of(made: TestGateway) -> Gateway:
     counting = Counting(made.clock.seconds, lambda: succeed(KERNEL))
     for part, counts in COUNTS.items():
         counting.add(part, partial(dict, counts))
-    past = PastFlows(RecordingRecords(), made.clock.seconds)
+    past = PastFlows(RecordingRecords(), made.running.registry, made.clock.seconds)
     insight = Insight(
         running=made.running,
         health=made.health,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.control.commands import COMMANDS, CommandError, checked
 from realmgw.control.history import PastFlows
+from realmgw.test.control.parts import TestGateway
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=timezone.utc).timestamp()
 
@@ -28,9 +30,16 @@ class RecordingRecords:
 class PastFlowsTests(SynchronousTestCase):
     """From words to a question."""
 
+    def setUp(self) -> None:
+        """Two subscribers, one with a service."""
+        self.made = TestGateway(Path(self.mktemp()))
+        text = "c.example.org:\n  address: 192.168.0.3\n  services: {www.example.org: {}}\n"
+        (self.made.folder / "subscribers.d" / "c.yaml").write_text(text)
+        self.made.reload()
+
     def ask(self, path: str, **said: str) -> Any:
         """What is asked for."""
-        past = PastFlows(RecordingRecords(), lambda: NOW)
+        past = PastFlows(RecordingRecords(), self.made.running.registry, lambda: NOW)
         does: Any = {"flows/history": past.list, "flows/accounts": past.accounts}[path]
         return does(**checked(COMMANDS[path], said))
 
@@ -59,6 +68,8 @@ class PastFlowsTests(SynchronousTestCase):
                     "trace_id": "2f3"}  # fmt: skip
         self.assertEqual((given, most), (expected, 7))
         self.assertEqual(self.ask("flows/history", host="192.168.0.11")[0]["address"], "192.168.0.11")
+        self.assertEqual(self.ask("flows/history", host="WWW.example.org")[0]["host"], "c.example.org.")
+        self.assertEqual(self.ask("flows/accounts", of="www.example.org")["name"], "c.example.org.")
         self.assertEqual(self.ask("flows/history", protocol="47")[0]["protocol"], "47")
         self.assertEqual(self.ask("flows/accounts", of="Web.example.org")["name"], "web.example.org.")
         self.assertEqual(self.ask("flows/accounts", of="Gold", groups="1"), {

@@ -60,7 +60,7 @@ class SelectingTests(SynchronousTestCase):
         """One had ended meanwhile."""
         listing = entry(1, HOST) + entry(1, OTHER) + entry(1, HOST, b"\0\0\0\x08")
         channel = self.channel(listing + done(1), BlockingIOError(), refusal(2, 0), refusal(3, codec.ENOENT))
-        found = finish(selecting.ended(lambda flow: flow[1:] == (CLIENT, POOL, HOST), lambda **_: channel))
+        found = finish(selecting.ended(lambda flow: flow[1:4] == (CLIENT, POOL, HOST), lambda **_: channel))
         self.assertEqual((found.kept, found.total, found.seen), ([True, False], 2, 3))
         self.assertEqual(len(channel.sent), 3)
 

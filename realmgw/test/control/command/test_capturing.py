@@ -21,7 +21,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.control.command.arguments import Usual
 from realmgw.control.command.capture import capture
 from realmgw.control.command.captured import Selection, Wanted
-from realmgw.control.command.capturing import HOLD, Capturing, meant
+from realmgw.control.command.capturing import HOLD, Capturing, meant, of_flow
 from realmgw.control.command.packets import STANDARD_OUTPUT, File, lines
 from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.datapath.capture import pcapng
@@ -244,10 +244,16 @@ class WordsTests(SynchronousTestCase):
             self.assertEqual(str(error), "capture: write which: --name, --host or --flow")
 
     def test_a_flow(self) -> None:
-        """Of either family; what is no address with a port is refused."""
-        wanted, which = meant(Usual(), None, None, (f"{CLIENT}:4000", "[2001:db8::1]:80"))
-        ends = (ip_address(CLIENT).packed, 4000), (ip_address("2001:db8::1").packed, 80)
-        self.assertEqual((wanted.ends, which), (ends, {"client": CLIENT}))
+        """Whichever of its ends was written first; what is no address is refused."""
+        client, host, other = (
+            (ip_address(address).packed, port) for address, port in ((CLIENT, 4000), (HOST, 80), (POOL, None))
+        )
+        for one, two, ends in (
+            (client, host, (client, host)), (host, client, (client, host)), (client, other, (client, other)),
+            (other, client, (other, client)), (host, host, (host, host)),
+        ):  # fmt: skip
+            wanted, which = of_flow(one, two, HOST.__eq__)
+            self.assertEqual((wanted.ends, which), (ends, {"client": str(ip_address(ends[0][0]))}))
         error = self.assertRaises(CommandError, meant, Usual(), None, None, ("there", "192.0.2.1:80"))
         self.assertEqual(error.status, ExitStatus.USAGE)
 
