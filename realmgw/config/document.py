@@ -118,7 +118,9 @@ class Problems:
 
     def outdate(self, place: Node, text: str) -> None:
         """Notes something that is read still; what is wrong with it, and what to write instead."""
-        if len(self.outdated) < MOST_FOUND:
+        if len(self.outdated) <= MOST_FOUND:
+            if len(self.outdated) == MOST_FOUND:
+                text = "and from here on: there is more of that kind than is told"
             self.outdated.append(f"{place.source or self.source}:{place.line}:{place.column}: {shortened(text)}")
 
     def add(self, place: Node | None, text: str) -> None:

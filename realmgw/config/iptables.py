@@ -10,13 +10,14 @@ They stand below the keys IPTABLES and IPSET, in the words of python-iptables::
         rules:
             - {name: BLACK, type: ip, items: [192.0.2.1]}
 
-What becomes of them is decided in `realmgw.config.translation`. Sides are told by the marks of such files: of 0xff...,
-the last four bits say by which side a packet came in, and the four before by which it goes out.
+What a rule is, as the gateway knows it, says `realmgw.config.recognition`; what becomes of it is decided in
+`realmgw.config.translation`. Sides are told by the marks of such files: of 0xff..., the last four bits say by which
+side a packet came in, and the four before by which it goes out; the others follow from these.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Any
 
 import attrs
@@ -33,15 +34,21 @@ ENDS = {"ACCEPT", "DROP", "REJECT"}
 """Targets that end the way of a packet."""
 REFUSED = {"mREJECT", "REJECT"}
 """Targets by which senders are told."""
-REFUSALS = {
-    "tcp": ("tcp", "tcp-reset"), "udp": ("udp", "icmp-port-unreachable"), "icmp": ("icmp", "icmp-admin-prohibited"),
-    "": ("others", "icmp-proto-unreachable"),
-}  # fmt: skip
-"""Of each protocol that refusals are told by, what we call it, and how that is done."""
-_FLAGS = {"FIN", "SYN", "RST", "PSH", "ACK", "URG"}
-_PORTS = {"135", "137", "138", "139", "137:139"}
-_BUILT_IN = {"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}
-_LED_BY_PROGRAM = {"mREJECT", "CUSTOMER_POLICY_ACCEPT"}
+MARKS = (
+    0xFF121212, 0xFF211221, 0xFF021113, 0xFF011131, 0xFF021114, 0xFF011141,
+    0xFF222232, 0xFF112223, 0xFF222342, 0xFF112324,
+)  # fmt: skip
+"""All marks of such files, but for that of what the pool has refused."""
+LATER = {"CUSTOMER_POLICY", "CUSTOMER_POLICY_ACCEPT", "ADMIN_POLICY"}
+"""Chains that a group leaves the rest to."""
+GROUPS = "GROUP_POLICY"
+"""The chain that leads to groups."""
+GOTO = "goto"
+"""How python-iptables writes a target that is not come back from."""
+_LAST = ENDS | REFUSED | {"RETURN", GOTO}
+_STATES = frozenset(("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED"))
+EVERYWHERE = {"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING", "mREJECT", "CUSTOMER_POLICY_ACCEPT"}
+"""The chains that packets come to by themselves, and those that the program leads to."""
 _WHOLE = 0xF
 _REMARK = "comment"
 
@@ -54,6 +61,11 @@ class Match:
     """`tcp`, `in-interface`, and so on."""
     node: Node
     """Its value."""
+
+    @property
+    def words(self) -> set[str]:
+        """Its options."""
+        return {*self.node.pairs} if isinstance(self.node, Mapping) else set()
 
     def option(self, word: str) -> list[str]:
         """The texts of an option; none where it is not there."""
@@ -85,9 +97,19 @@ class Said:
     """The side by which they go out; None: any."""
 
     @property
+    def is_of_any_side(self) -> bool:
+        """Whether it asks for no side."""
+        return self.came is self.goes is None
+
+    @property
     def is_about_all(self) -> bool:
         """Whether every packet matches it."""
-        return not self.matches and self.came is self.goes is None
+        return not self.matches and self.is_of_any_side
+
+    @property
+    def leads_to(self) -> str:
+        """The chain that it leads to, if it does."""
+        return text(self.options) if self.target == GOTO else self.target
 
     @property
     def sides(self) -> list[str]:
@@ -105,8 +127,9 @@ class Said:
     @property
     def states(self) -> frozenset[str]:
         """The states that it asks for; none: it asks for none."""
-        found = [*self._texts("conntrack", "ctstate"), *self._texts("state", "state")]
-        return frozenset(word.strip().upper() for text in found for word in text.split(","))
+        found = [*self.option("conntrack", "ctstate"), *self.option("state", "state")]
+        states = frozenset(word.strip().upper() for text in found for word in text.split(","))
+        return _STATES - states if "!" in states else states
 
     @property
     def begins(self) -> bool:
@@ -116,12 +139,15 @@ class Said:
     @property
     def listed(self) -> tuple[str, str, bool] | None:
         """Of a set that it asks for: the name, `src` or `dst`, and whether those are meant that are not in it."""
-        words = self._texts("set", "match-set")
+        found = self.match("set")
+        words = " ".join(self.option("set", "match-set")).split()
         is_not = words[:1] == ["!"]
         end = words[is_not:]
-        return (end[0], end[1], is_not) if len(end) == 2 else None
+        is_one = found is not None and found.words == {"match-set"} and len(end) == 2
+        return (end[0], end[1], is_not) if is_one and end[1] in ("src", "dst") else None
 
-    def _texts(self, name: str, option: str) -> list[str]:
+    def option(self, name: str, option: str) -> list[str]:
+        """The texts of an option of one of its matches; none where it is not there."""
         found = self.match(name)
         return [] if found is None else found.option(option)
 
@@ -189,24 +215,42 @@ def chains(roots: Iterable[Node]) -> set[str]:
     return found
 
 
-def reached(found: Iterable[Said]) -> set[int]:
-    """The rules that packets come to, by `id`: something leads to their chain, and none before decides about all."""
+def reached(found: Iterable[Said], ways: Container[str]) -> set[int]:
+    """The rules that packets come to, by `id`: something leads to their chain, and none before decides about all.
+
+    Args:
+        found: Rules.
+        ways: The chains that packets come to by themselves.
+    """
     by_chain: dict[tuple[str, str], list[Said]] = {}
     for each in found:
         by_chain.setdefault((each.table, each.chain), []).append(each)
-    ways = [way for way in by_chain if way[1] in _BUILT_IN | _LED_BY_PROGRAM]
-    seen, reached = set(ways), set[int]()
-    while ways:
-        table, chain = ways.pop()
+    groups = {each.target for each in by_chain.get(("filter", GROUPS), ()) if each.listed}
+    final = {way for way, of_it in by_chain.items() if _is_final(of_it)}
+    left = [way for way in by_chain if way[1] in ways]
+    seen, reached = set(left), set[int]()
+    while left:
+        table, chain = left.pop()
         for each in by_chain[table, chain]:
             reached.add(id(each))
-            way = (table, each.target)
+            way = (table, each.leads_to)
             if way in by_chain and way not in seen:
                 seen.add(way)
-                ways.append(way)
-            if each.is_about_all and each.target in ENDS | REFUSED:
+                left.append(way)
+            ends = each.target in _LAST or way in final or (chain in groups and each.target in LATER)
+            if each.is_about_all and ends:
                 break
     return reached
+
+
+def _is_final(of_chain: Iterable[Said]) -> bool:
+    """Whether nothing comes back from a chain."""
+    for each in of_chain:
+        if each.target == "RETURN":
+            return False
+        if each.is_about_all and each.target in ENDS:
+            return True
+    return False
 
 
 def sets(roots: Iterable[Node]) -> dict[str, list[Scalar]]:
@@ -252,9 +296,7 @@ def _rule(node: Node) -> Said | None:
 def _sides(node: Node) -> tuple[int | None, int | None] | None:
     """The sides that a mark is of; None: it says something else, or what is not meant."""
     words = texts(member(node, "mark") or node)
-    if len(words) != 1:
-        return None
-    value, _, mask = words[0].partition("/")
+    value, _, mask = words[0].partition("/") if len(words) == 1 else ("", "", "")
     try:
         mark, bits = int(value, 0), int(mask or "0xffffffff", 0)
     except ValueError:
@@ -263,68 +305,39 @@ def _sides(node: Node) -> tuple[int | None, int | None] | None:
         return None
     came = mark & _WHOLE if bits & _WHOLE == _WHOLE else None
     goes = mark >> 4 & _WHOLE if bits >> 4 & _WHOLE == _WHOLE else None
-    return came, goes
+    meant = [each for each in MARKS if not (each ^ mark) & bits]
+    told = [each for each in MARKS if came in (None, each & _WHOLE) and goes in (None, each >> 4 & _WHOLE)]
+    return (came, goes) if meant == told else None
 
 
-def interfaces(found: Iterable[Said]) -> dict[int, str]:
+def interfaces(found: Iterable[Said]) -> dict[int, list[str]]:
     """The names of the interfaces of each side, by the rules that mark packets."""
-    sides: dict[int, str] = {}
+    sides: dict[int, list[str]] = {}
     for each in found:
-        if each.target != "MARK" or each.options is None:
-            continue
-        option = next(iter(each.options.pairs), "") if isinstance(each.options, Mapping) else ""
-        marked = _sides(made(each.place, {"mark": text(member(each.options, option))})) or (None, None)
-        for word, side in zip(("in-interface", "out-interface"), marked, strict=True):
-            named = each.match(word)
-            name = text(None if named is None else named.node)
-            if side is not None and identifiers.problem(identifiers.interface_name, name) is None:
-                sides.setdefault(side, name)
-    return sides
+        for word, side in zip(("in-interface", "out-interface"), marked(each) or (), strict=False):
+            name = text(node_of(each, word))
+            named = sides.setdefault(side, []) if side is not None and interface_problem(name) is None else [name]
+            if name not in named:
+                named.append(name)
+    return {side: names for side, names in sides.items() if names}
+
+
+def marked(said: Said) -> tuple[int | None, int | None] | None:
+    """The sides that a rule with the target MARK tells; None: it marks something else."""
+    if said.target != "MARK" or not isinstance(said.options, Mapping) or len(said.options.pairs) != 1:
+        return None
+    [(_, value)] = said.options.pairs.values()
+    return _sides(value) if said.only("in-interface", "out-interface") else None
+
+
+def interface_problem(name: str) -> str | None:
+    """Why a name is none of one interface; None: it is."""
+    if name.startswith("!"):
+        return f"{name!r} is all others: write a rule for each of them"
+    return identifiers.problem(identifiers.interface_name, name)
 
 
 def node_of(said: Said, name: str) -> Node | None:
     """The value of one of its matches."""
     found = said.match(name)
     return None if found is None else found.node
-
-
-def ports(each: Match) -> set[str]:
-    """The destination ports, and ranges of them, that a match names."""
-    found = [*each.option("dports"), *each.option("dport")]
-    return {port for words in found for port in words.split(",")}
-
-
-def per_second(words: list[str]) -> int | None:
-    """A rate; None: it is not of seconds."""
-    count, _, unit = words[0].partition("/") if len(words) == 1 else ("", "", "")
-    return int(count) if count.isdigit() and int(count) and unit in ("", "s", "sec", "second") else None
-
-
-def overall(said: Said) -> dict[str, Any] | None:
-    """The rate of a rule that keeps all senders together to one; None: it is another rule."""
-    found = said.match("hashlimit")
-    if found is None or not said.only("hashlimit", "conntrack", "state") or found.option("hashlimit-mode"):
-        return None
-    rate, burst = per_second(found.option("hashlimit-above")), found.option("hashlimit-burst")
-    return (
-        None if rate is None else {"rate": rate, **({"burst": int(burst[0])} if burst and burst[0].isdigit() else {})}
-    )
-
-
-def checked(said: Said) -> str | None:
-    """The check of ADMIN_PREEMPTIVE that a rule is; None: none of them."""
-    if said.target not in ("DROP", *REFUSED):
-        return None
-    if said.states == {"INVALID"} and said.only("conntrack", "state") and said.target == "DROP":
-        return "invalid"
-    tcp, several = said.match("tcp"), said.match("multiport")
-    flags = [] if tcp is None else tcp.option("tcp-flags")
-    if flags and said.only("tcp", "protocol", "conntrack", "state") and said.begins and said.target == "DROP":
-        asked, meant = ({*each.upper().replace(" ", "").split(",")} for each in [*flags[-2:], "", ""][:2])
-        if flags[0] == "!" and asked == {"FIN", "SYN", "RST", "ACK"} and meant == {"SYN"}:
-            return "not_syn"
-        if flags[0] != "!" and asked in (_FLAGS, {"ALL"}) and meant in ({"NONE"}, _FLAGS, {"ALL"}):
-            return "flags"
-    if several is not None and said.only("multiport", "protocol", "conntrack", "state") and said.target in REFUSED:
-        return "ports" if ports(several) <= _PORTS else None
-    return None

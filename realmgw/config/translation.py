@@ -1,34 +1,47 @@
 """Rules of iptables in policy files of existing deployments, in the words of `policy.pipeline`.
 
-Each rule is looked at by itself: it says what a stage does, or it is what the gateway does in any case, or it can not
-be had here. What can not be had is told with its place and with what to write instead; nothing of it is in force.
-Rules of the operator's own, which no stage has a word for, become rules of that stage, in their order.
+Each rule says what a stage does, or it is what the gateway does in any case, or it can not be had here. What can not be
+had is told with its place and with what to write instead; nothing of it is in force. Rules of the operator's own, which
+no stage has a word for, become rules of that stage, in their order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from realmgw.config import identifiers, iptables
-from realmgw.config.document import Mapping, Node, Problems, Scalar
-from realmgw.config.iptables import ENDS, LAN, OWN, POOL, REFUSED, TUNNEL, WAN, Said, made, text
-from realmgw.config.rules import KNOWN, NEVER, read_rule
-from realmgw.config.steps import Steps
+import attrs
 
-_SERVICES = {"POLICY_DHCP": "dhcp", "POLICY_HTTP": "http"}
-_RATES = {
-    "POLICY_DNS_LAN_GLOBAL_LIMIT": "lan_rate",
-    "POLICY_DNS_WAN_WHITELIST": "white_rate",
-    "POLICY_DNS_WAN_WKGREYLIST": "well_known_rate",
-    "POLICY_DNS_WAN_GREYLIST": "rate",
-}
-_LISTS = {"POLICY_DNS_WAN_WHITELIST": "white_list", "POLICY_DNS_WAN_WKGREYLIST": "well_known"}
-_BUILT_IN = {"NFQUEUE", "MARKDNAT"}
+from realmgw.config import iptables, recognition
+from realmgw.config.document import Mapping, Node, Problems
+from realmgw.config.iptables import (
+    ENDS,
+    EVERYWHERE,
+    GOTO,
+    GROUPS,
+    LAN,
+    LATER,
+    OWN,
+    POOL,
+    REFUSED,
+    WAN,
+    Said,
+    text,
+)
+from realmgw.config.pipeline import Check
+from realmgw.config.recognition import PORTED, PORTS, SERVICES, STATE
+from realmgw.config.served import Served
+from realmgw.config.steps import Steps
+from realmgw.config.wording import Wording
+
+_BUILT_IN = {("mangle", "NFQUEUE"), ("nat", "MARKDNAT")}
 _WAYS = {(None, LAN): ["INGRESS"], (LAN, None): ["EGRESS"], (None, None): ["INGRESS", "EGRESS"]}
+_BINDINGS: dict[str, tuple[str, set[tuple[int | None, int | None]]]] = {
+    "src": ("EGRESS", {(LAN, None), (None, None)}),
+    "dst": ("INGRESS", {(None, LAN), (None, None)}),
+}
 _SUBSCRIBERS = "IPS_SUBSCRIBERS"
-_EVERYWHERE = ["0.0.0.0/0", "::/0"]
-_MATCHES = {*KNOWN, "protocol", "src", "dst"}
+_SERVED = ("protocol", *PORTED, *STATE)
 
 
 def translating(roots: Iterable[Node], problems: Problems) -> Steps[Mapping | None]:
@@ -41,282 +54,226 @@ def translating(roots: Iterable[Node], problems: Problems) -> Steps[Mapping | No
     Returns:
         It, each of its parts with the place of the rule that says so; None: nothing is said.
     """
-    made_of = _Translation(roots, problems)
-    for each in made_of.found:
+    roots, found = list(roots), list[Said | Node]()
+    for each in iptables.rules(roots):
+        found.append(each)
+        yield None
+    made_of = _Translation(roots, found, problems)
+    for each in found:
         if isinstance(each, Said):
             made_of.add(each)
         else:
             made_of.lacks(each, "this is no rule: write {table, chain, rule: {target, ...}}")
         yield None
-    return made_of.whole()
+    for _ in made_of.looking():
+        yield None
+    return made_of.words.whole()
 
 
 class _Translation:
-    """What is said so far."""
+    """What becomes of each rule."""
 
-    def __init__(self, roots: Iterable[Node], problems: Problems) -> None:
-        self.roots = list(roots)
-        self._problems = problems
-        self._sets = iptables.sets(self.roots)
-        self.found = list(iptables.rules(self.roots))
-        known = [each for each in self.found if isinstance(each, Said)]
-        self._reached, self._sides = iptables.reached(known), iptables.interfaces(known)
-        self._chains = {each.chain for each in known} | iptables.chains(self.roots)
-        grouped = (each for each in known if each.chain == "GROUP_POLICY")
-        self._group_of = {
-            each.target: each.listed[0] for each in grouped if each.listed and each.listed[0] != _SUBSCRIBERS
-        }
-        self._place: Node | None = None
-        self._said = iptables.Part(None)
-        self._checks: list[str] = []
-        self._tunnels: dict[str, None] = {}
+    def __init__(self, roots: list[Node], found: Iterable[Said | Node], problems: Problems) -> None:
+        known = [each for each in found if isinstance(each, Said)]
+        self._reached = iptables.reached(known, EVERYWHERE)
+        through = (each for each in known if each.goes != OWN and each.leads_to != "GUEST_SERVICES")
+        self._goes_on = iptables.reached(through, ("FORWARD", "CUSTOMER_POLICY_ACCEPT"))
+        self._chains = {each.chain for each in known} | iptables.chains(roots)
+        self._leads: dict[str, list[Said]] = {}
+        self._groups: dict[str, dict[tuple[str, str], None]] = {}
+        for each in known:
+            self._leads.setdefault(each.leads_to, []).append(each)
+            for bound in self._bound(each):
+                self._groups.setdefault(each.target, {})[bound] = None
+        hosts = {name for bound in self._groups.values() for name, _ in bound} | {_SUBSCRIBERS}
+        self.words = Wording(problems, iptables.interfaces(known), iptables.sets(roots), hosts)
+        self.lacks = self.words.lacks
+        self._looked: list[tuple[Said, Check]] = []
+        self._served = Served(self.words, self._leads, self._leads_on, self._jumps)
+        stages = {"mREJECT", "ADMIN_PREEMPTIVE", GROUPS, "ADMIN_POLICY", "GUEST_SERVICES", *LATER, *SERVICES}
+        self._stages = stages | {chain for chain in self._chains if chain.startswith("POLICY_DNS")} | {*self._groups}
 
     def add(self, said: Said) -> None:
         """Takes a rule."""
-        self._said.place = self._said.place or said.place
-        self._place = said.place
+        self.words.begin(said)
         if id(said) not in self._reached:
             self.lacks(said.place, "no packet comes here: an earlier rule decides about all, or nothing leads there")
         elif said.target == "MARK":
-            self._said["marking"] = made(said.place, True)
-        elif said.came == POOL:
-            return  # what the pool has refused is told so by mREJECT
-        elif said.target not in _BUILT_IN:
-            self._of(said)(said)
-
-    def lacks(self, place: Node, why: str) -> None:
-        """Notes what has no translation."""
-        self._problems.outdate(place, f"not translated, and not in force: {why}")
+            self._mark(said)
+        elif said.target == GOTO:
+            self.lacks(said.place, "nothing goes anywhere without coming back: write the chain's name as the target")
+        elif said.came != POOL and (said.table, said.target) not in _BUILT_IN:
+            self._of(said)(said)  # what the pool has refused is told so by mREJECT
+            is_for_itself = said.chain in {"ADMIN_POLICY", *SERVICES} or said.chain.startswith("POLICY_DNS")
+            if is_for_itself and id(said) in self._goes_on and said.target in ("DROP", *REFUSED):
+                why = "this stage is about the gateway itself: write a rule of preemptive, or of each group, too"
+                self.lacks(said.place, why, " for what goes on to others")
+        self._served.begun.add(said.chain)
 
     def _of(self, said: Said) -> Callable[[Said], None]:
         """What takes a rule, by its table and chain."""
-        if said.chain in self._group_of:
+        if said.table == "filter" and said.chain in self._groups:
             return self._group
         by_chain: dict[str, Callable[[Said], None]] = {
-            "mREJECT": self._told, "ADMIN_PREEMPTIVE": self._first, "GROUP_POLICY": self._grouped,
-            "INPUT": self._input, "ADMIN_POLICY": self._served, "GUEST_SERVICES": lambda _: None,
-            **dict.fromkeys(_SERVICES, self._service),
+            "mREJECT": self._told, "ADMIN_PREEMPTIVE": self._first, GROUPS: self._grouped,
+            "INPUT": self._served.input, "ADMIN_POLICY": self._served.rest, "GUEST_SERVICES": self._of_guests,
+            **dict.fromkeys(SERVICES, self._served.service),
         }  # fmt: skip
         by_table = {
             ("raw", "PREROUTING"): self._first, ("mangle", "POSTROUTING"): self._segment,
             ("nat", "POSTROUTING"): self._source, ("nat", "PREROUTING"): self._led,
             ("nat", "GUEST_SERVICES"): self._guest,
         }  # fmt: skip
-        if said.chain.startswith("POLICY_DNS"):
-            return self._dns
+        if said.table == "filter" and said.chain.startswith("POLICY_DNS"):
+            return self._served.dns
         taken = by_chain.get(said.chain) if said.table == "filter" else by_table.get((said.table, said.chain))
         return taken or self._elsewhere
 
-    def _section(self, *words: str) -> dict[str, Any]:
-        found = self._said
-        for word in words:
-            found = found.setdefault(word, iptables.Part(self._place))
-        return found
+    def _mark(self, said: Said) -> None:
+        if iptables.marked(said) is None:
+            self.lacks(said.place, "marks are the gateway's own, by interface: write it into a file of nft.d")
+        else:
+            self.words.say("marking", True)
 
-    def _append(self, place: Node, value: Any, *words: str) -> None:
-        *above, last = words
-        self._section(*above).setdefault(last, []).append(made(place, value))
-
-    def _check(self, word: str) -> None:
-        if word not in self._checks:
-            self._checks.append(word)
-
-    def _interface(self, said: Said) -> str | None:
-        """By which a packet came in; empty: by any; None: nobody knows which one that is."""
-        named = said.match("in-interface")
-        if named is not None:
-            name = text(named.node)
-            wrong = identifiers.problem(identifiers.interface_name, name)
-            if wrong:
-                self.lacks(said.place, wrong)
-            return None if wrong else self._ours(name)
-        if said.came is None:
-            return ""
-        if said.came in self._sides:
-            return self._ours(self._sides[said.came])
-        self.lacks(said.place, "no rule with the target MARK says which interface that mark is of: write in-interface")
-        return None
-
-    def _each(self, said: Said) -> list[str]:
-        """The interfaces that a rule is about, each by its name."""
-        by = self._interface(said)
-        return [by] if by else [self._ours(name) for name in self._sides.values()] if by == "" else []
-
-    def _ours(self, name: str) -> str:
-        if name and name != "lo" and name not in {self._sides.get(LAN), self._sides.get(WAN)}:
-            self._tunnels[name] = None
-        return name
-
-    def _items(self, said: Said) -> list[Scalar]:
-        """What is in the set that a rule asks for."""
-        assert said.listed is not None
-        name, _, _ = said.listed
-        if name not in self._sets:
-            self.lacks(said.place, f"no file says what is in the set {name!r}: write its prefixes")
-        return self._sets.get(name, [])
+    def _leads_on(self, said: Said) -> bool:
+        """Whether it leads to where other rules are."""
+        return said.target in self._chains and said.target not in REFUSED
 
     def _jumps(self, said: Said) -> bool:
-        """Whether it leads to where other rules are: the order of stages is `datapath.policy_order`'s business."""
-        return said.target in self._chains and said.target not in REFUSED
+        """The same, and conditions that are lost are noted: which stage comes first says `datapath.policy_order`."""
+        if not self._leads_on(said):
+            return False
+        is_service = said.target in SERVICES or said.target.startswith("POLICY_DNS")
+        is_built_in = said.only(*_SERVED) if is_service else said.only(*STATE) and said.is_of_any_side
+        if said.target in self._stages and not (is_built_in and said.begins):
+            name = f"the stage of {said.target!r}"
+            self.lacks(
+                said.place, f"all packets meet {name}, whatever leads there: write the conditions into its rules"
+            )
+        return True
 
     def _first(self, said: Said) -> None:
         """ADMIN_PREEMPTIVE, and what stands before conntrack."""
         if self._jumps(said):
             return
-        if said.listed is not None:
-            self._from_set(said)
-        elif said.match("fragment") is not None and said.only("fragment"):
-            for name in self._each(said):
-                self._append(said.place, name, "preemptive", "fragments")
-        elif said.target == "ACCEPT" and said.states and said.states <= {"RELATED", "ESTABLISHED"}:
-            return  # what was answered passes in any case
-        elif (check := iptables.checked(said)) and said.came is None:
-            self._check(check)
-        elif said.target == "DROP" and (rate := iptables.overall(said)) and said.begins:
-            self._new_rate(said, rate)
+        if said.target in ("ACCEPT", "RETURN"):
+            if said.table == "raw":
+                self.lacks(said.place, "ADMIN_PREEMPTIVE decides about it nevertheless: write the rule there")
+                return
+            said = attrs.evolve(said, target="ACCEPT")
+        if said.match("fragment") is not None:
+            self._fragments(said)
+        elif said.target != "ACCEPT" or not said.states or not said.states <= {"RELATED", "ESTABLISHED"}:
+            self._looked.append((said, recognition.kind(said)))  # what was answered passes in any case
+
+    def _fragments(self, said: Said) -> None:
+        by = self.words.by(said)
+        names = by if by != [""] else [name for names in self.words.sides.values() for name in names]
+        is_plain = said.only("fragment", "in-interface") and said.goes is None and said.target == "DROP"
+        if by and (not names or not is_plain or text(iptables.node_of(said, "fragment")).lower() != "true"):
+            self.lacks(said.place, "fragments are dropped by interface: write preemptive.fragments, with its name")
+            return
+        for name in names:
+            self.words.append(said.place, self.words.ours(name), "preemptive", "fragments")
+
+    def looking(self) -> Iterator[None]:
+        """Says what is looked at first, once all rules are known; what drops before conntrack does so before others."""
+        seen, looked = set[object](), list[tuple[Said, Check]]()
+        for said, which in sorted(self._looked, key=lambda each: each[0].table != "raw"):
+            told = (which, said.listed, said.came)
+            name = said.listed[0] if said.listed and which is Check.RULES else ""
+            is_empty = self.words.sets.get(name) == [] and name not in self.words.hosts
+            if not is_empty and (told not in seen or which not in (Check.BLACK_LIST, Check.WHITE_LIST, Check.SOURCES)):
+                looked.append((said, which))
+            seen.add(told)
+            yield None
+        for said, which in recognition.in_order(looked):
+            self.words.begin(said)
+            self._look(said, which)
+            yield None
+
+    def _look(self, said: Said, which: Check) -> None:
+        words = self.words
+        if which is Check.RULES:
+            words.own(said, "preemptive")
+        elif which in (Check.BLACK_LIST, Check.WHITE_LIST):
+            words.prefixes(said, "preemptive", which.value)
+            words.check(which)
+        elif which is Check.SOURCES:
+            items = words.items(said)
+            for by in words.by(said) if items else ():
+                words.append(said.place, {"interface": by, "refused": list(items)}, "preemptive", "sources")
+                words.check(which)
+        elif which is Check.NEW_RATES:
+            rate = recognition.new_rate(said) or {}
+            for by in words.by(said):
+                words.append(said.place, {"interface": by, **rate}, "preemptive", "new_rates")
+                words.check(which)
         else:
-            self._own(said, "preemptive")
+            words.check(which)
 
-    def _from_set(self, said: Said) -> None:
-        name, end, is_not = said.listed or ("", "", False)
-        if is_not or end not in ("src", "dst") or said.target not in ("ACCEPT", "DROP") or not said.only("set"):
-            self.lacks(said.place, f"of the set {name!r} it asks what no stage can: write rules with src or dst")
+    def _bound(self, said: Said) -> Iterator[tuple[str, str]]:
+        """Of a rule that leads hosts to their group: the set, and the direction."""
+        name, end, is_not = said.listed or ("", "", True)
+        if said.chain != GROUPS or said.table != "filter" or is_not or name == _SUBSCRIBERS or not said.only("set"):
             return
-        items = self._items(said)
-        if end == "dst":
-            for item in items:
-                self._rule(said, {"dst": item}, "preemptive")
-        elif said.came is None:
-            word = "black_list" if said.target == "DROP" else "white_list"
-            self._check(word)
-            found = self._section("preemptive", word).setdefault("prefixes", made(said.place, []))
-            found.items += [each for each in items if each not in found.items]
-        elif said.target == "DROP" and items and (by := self._interface(said)):
-            self._check("sources")
-            self._append(said.place, {"interface": by, "refused": list(items)}, "preemptive", "sources")
-        elif said.target == "ACCEPT":
-            for item in items:
-                self._rule(said, {"src": item}, "preemptive")
-
-    def _new_rate(self, said: Said, rate: dict[str, Any]) -> None:
-        for name in self._each(said):
-            self._check("new_rates")
-            self._append(said.place, {"interface": name, **rate}, "preemptive", "new_rates")
-
-    def _input(self, said: Said) -> None:
-        if self._jumps(said):
-            return
-        if said.target != "ACCEPT" or not said.matches or not said.only("in-interface"):
-            self._own(said, "services")
-        elif (by := self._interface(said)) and by != "lo":
-            self._check("management")
-            self._section("preemptive", "management").setdefault("prefixes", made(said.place, _EVERYWHERE))
-            self._append(said.place, by, "preemptive", "management", "interfaces")
+        direction, sides = _BINDINGS[end]
+        if (said.came, said.goes) in sides and said.target in self._chains and said.target not in LATER | {"mREJECT"}:
+            yield name, direction
 
     def _grouped(self, said: Said) -> None:
-        if said.target in self._group_of:
-            self._group_named(self._group_of[said.target])
-        elif said.listed:
+        bound = list(self._bound(said))
+        for name, _ in bound:
+            self._group_named(name)
+        if bound:
+            return
+        if said.listed and said.listed[2] and said.listed[0] == _SUBSCRIBERS:
             self._guest(said)
-        elif not self._jumps(said):
+        elif said.matches or not self._jumps(said):
             self.lacks(said.place, "it is of no group: write a rule of each group, below policy.pipeline.groups")
 
     def _group_named(self, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = self._section("groups", name)
-        if self._sets.get(name):
-            self.lacks(self._sets.pop(name)[0], f"write the group into its hosts' files: groups: [{name}]")
+        found = self.words.section("groups", name)
+        if self.words.sets.get(name):
+            self.lacks(self.words.sets.pop(name)[0], f"write the group into its hosts' files: groups: [{name}]")
         return found
 
     def _group(self, said: Said) -> None:
-        """A rule of a group: which way it is about says the side of the LAN."""
-        passes = said.target in ("ACCEPT", "RETURN") or self._jumps(said)
-        target = "ACCEPT" if passes else "REJECT" if said.target in REFUSED else said.target
+        """A rule of a group: which way it is about say the side of the LAN, and what leads to its chain."""
+        passes = said.target in LATER | {"ACCEPT", "RETURN"}
         if (said.came, said.goes) not in _WAYS:
             self.lacks(said.place, "its mark is of neither direction of a host: write direction: INGRESS, or EGRESS")
         elif passes and said.is_about_all:
             return  # everything passes where nothing is said
-        for direction in _WAYS.get((said.came, said.goes), ()):
-            rule = self._written(said, {"direction": direction, "target": target})
-            if rule is not None:
-                name = self._group_of[said.chain]
-                of_it = self._group_named(name).setdefault("rules", made(said.place, []))
-                of_it.items.append(self._numbered(rule, len(of_it.items)))
+        elif self._leads_on(said) and not passes:
+            self.lacks(said.place, f"a group has one list of rules: write those of {said.target!r} into it")
+        else:
+            for name, direction in self._groups[said.chain]:
+                if direction not in _WAYS[said.came, said.goes]:
+                    continue
+                rule = self.words.written(said, {"direction": direction, **({"target": "ACCEPT"} if passes else {})})
+                if rule is None or not self.words.number(rule, self._group_named(name), f"of {name}"):
+                    return
 
     def _told(self, said: Said) -> None:
-        word = text(iptables.node_of(said, "protocol"))
-        who, how = iptables.REFUSALS.get(word, ("", ""))
-        if said.target == "REJECT" and who and said.only("protocol"):
-            self._append(said.place, who, "reject")
-            if (other := text(iptables.member(said.options, "reject-with"))) not in ("", how):
-                self.lacks(said.place, f"{other!r}: senders are told by {how!r}, and it can not be chosen")
-        else:
+        who = recognition.is_told(said)
+        _, how = recognition.REFUSALS["" if who == "others" else who or "tcp"]
+        if not who:
             self.lacks(said.place, "refusals are told by protocol: tcp, udp, icmp or any other one")
-
-    def _served(self, said: Said) -> None:
-        if self._jumps(said) or (said.target == "ACCEPT" and said.is_about_all):
-            return  # the services have chains of their own; what nothing is said of passes
-        if said.target == "DROP" and not said.matches:
-            for word in said.sides:
-                self._section("services", "others")[word] = made(said.place, "drop")
-        else:
-            self._own(said, "services")
-
-    def _service(self, said: Said) -> None:
-        """DHCP and HTTP: a side that nothing accepts is dropped by the last rule."""
-        word = _SERVICES[said.chain]
-        found = self._section("services", word)
-        usual = {"80", "443"} if word == "http" else {"67"}
-        asked = {port for each in said.matches for port in iptables.ports(each)}
-        if said.target == "ACCEPT" and asked <= usual and said.came in (LAN, WAN, None):
-            for name in said.sides:
-                found.setdefault(name, made(said.place, "accept"))
-        elif said.target in ("DROP", *REFUSED) and not said.matches and said.came in (LAN, WAN, None):
-            for name in said.sides:
-                found.setdefault(name, made(said.place, "drop" if said.target == "DROP" else "reject"))
-        else:
-            self._own(said, "services")
-
-    def _dns(self, said: Said) -> None:
-        """The buckets of DNS."""
-        rate = said.match("hashlimit")
-        if said.match("string") is not None:
-            self.lacks(said.place, "the DNS server refuses names that are of no zone of its own: write zones")
-        elif said.match("u32") is not None or (not said.matches and said.target in ("DROP", *self._chains)):
-            self._side_dropped(said)
-        elif said.listed and said.target in _LISTS:
-            self._dns_list(said, _LISTS[said.target])
-        elif said.listed and said.target == "DROP" and said.chain == "POLICY_DNS_WAN_BLACKLIST":
-            self._dns_list(said, "black_list")
-        elif (
-            rate is not None and said.chain in _RATES and (above := iptables.per_second(rate.option("hashlimit-upto")))
-        ):
-            self._section("services", "dns")[_RATES[said.chain]] = made(said.place, above)
-            if not rate.option("hashlimit-mode"):
-                self.lacks(said.place, f"its limit is of all senders together: here {above} a second are each one's")
-        elif rate is not None and not self._jumps(said):
-            self.lacks(
-                said.place, "no bucket is of all senders together: write a rule of services.rules with that limit"
-            )
-        elif not (self._jumps(said) or (said.is_about_all and said.target == "ACCEPT")):
-            self.lacks(said.place, "no bucket of DNS does that: see policy.pipeline.services.dns")
-
-    def _side_dropped(self, said: Said) -> None:
-        if said.chain == "POLICY_DNS_TUN" and TUNNEL in self._sides and said.target == "DROP":
-            by = self._ours(self._sides[TUNNEL])
-            self._rule(said, {"interface": by, "udp": {"dport": 53}}, "services")
-
-    def _dns_list(self, said: Said, word: str) -> None:
-        found = self._section("services", "dns", word).setdefault("prefixes", made(said.place, []))
-        found.items += [each for each in self._items(said) if each not in found.items]
+            return
+        self.words.append(said.place, who, "reject")
+        if (other := text(iptables.member(said.options, "reject-with"))) not in ("", how):
+            self.lacks(said.place, f"{other!r}: senders are told by {how!r}, and it can not be chosen")
 
     def _segment(self, said: Said) -> None:
-        name = self._sides.get(said.goes or 0)
+        names = self.words.sides.get(said.goes or 0)
         size = text(iptables.member(said.options, "set-mss"))
-        if said.target == "TCPMSS" and name is not None:
-            value = {"interface": self._ours(name), **({"size": int(size)} if size.isdigit() else {})}
-            self._append(said.place, value, "segments")
-        else:
+        if said.target != "TCPMSS" or not names:
             self._elsewhere(said)
+            return
+        for name in names:
+            value = {"interface": self.words.ours(name), **({"size": int(size)} if size.isdecimal() else {})}
+            self.words.append(said.place, value, "segments")
 
     def _source(self, said: Said) -> None:
         to = text(iptables.member(said.options, "to-source"))
@@ -331,6 +288,12 @@ class _Translation:
         else:
             self._elsewhere(said)
 
+    def _of_guests(self, said: Said) -> None:
+        asked = recognition.destinations(said)
+        is_usual = asked and asked <= set().union(*PORTS.values()) and said.only(*_SERVED)
+        if not (said.target == "ADMIN_POLICY" and is_usual) and not (said.target == "DROP" and said.is_about_all):
+            self._guest(said)
+
     def _guest(self, said: Said) -> None:
         to = text(iptables.member(said.options, "to-destination"))
         here = f", and portal.listen: [{to}]" if to else ""
@@ -338,63 +301,16 @@ class _Translation:
 
     def _elsewhere(self, said: Said) -> None:
         """Where no stage is: what leads to the pool and to stages is built in, anything else is not."""
-        if self._jumps(said) or (said.chain == "CIRCULAR_POOL" and said.target == "DROP" and iptables.checked(said)):
-            if said.listed and said.listed[0] == _SUBSCRIBERS:
-                self._guest(said)
-            elif said.listed and said.listed[1] == "dst" and self._sets.get(said.listed[0]):
-                pool = self._sets.pop(said.listed[0])
+        is_built_in = said.chain == "CIRCULAR_POOL" and recognition.check(said) is Check.NOT_SYN
+        if said.listed and said.listed[0] == _SUBSCRIBERS:
+            self._guest(said)
+        elif said.listed and said.listed[1] == "dst" and said.target == "CIRCULAR_POOL":
+            if self.words.sets.get(said.listed[0]):
+                pool = self.words.sets.pop(said.listed[0])
                 self.lacks(pool[0], f"the pool is said elsewhere: write pools.circular: {pool[0].text}, and so on")
+        elif is_built_in or said.target == "CIRCULAR_POOL" or self._jumps(said):
+            return
         elif said.chain in self._chains and said.target in ENDS | REFUSED and said.table == "filter":
             self.lacks(said.place, f"no stage is called {said.chain!r}: write it for preemptive, services or a group")
         else:
             self.lacks(said.place, f"no stage does that ({said.table} {said.chain}): write it into a file of nft.d")
-
-    def _own(self, said: Said, stage: str) -> None:
-        by = self._interface(said)
-        if by is not None and said.goes is not None:
-            self.lacks(said.place, "a stage knows of no interface by which a packet leaves: write a rule of a group")
-        elif by is not None:
-            self._rule(said, {"interface": by} if by else {}, stage)
-
-    def _rule(self, said: Said, more: dict[str, Any], stage: str) -> None:
-        target = "REJECT" if said.target in REFUSED else said.target
-        rule = self._written(said, {**more, "target": target})
-        if rule is not None:
-            rules = self._section(stage).setdefault("rules", made(said.place, []))
-            rules.items.append(self._numbered(rule, len(rules.items)))
-            if stage == "preemptive":
-                self._check("rules")
-
-    def _numbered(self, rule: Mapping, at: int) -> Mapping:
-        rule.pairs["priority"] = Scalar(rule.line, rule.column, "priority", True, rule.source), made(rule, 10 * at)
-        return rule
-
-    def _written(self, said: Said, more: dict[str, Any]) -> Mapping | None:
-        """The rule in our words; None: it can not be had, and why is noted."""
-        copied = {each.name: each.node for each in said.matches if each.name in _MATCHES and each.name not in more}
-        done = {word for word, by in (("set", {"src", "dst"}), ("in-interface", {"interface"})) if by & more.keys()}
-        left = next((each.name for each in said.matches if each.name not in _MATCHES | done), None)
-        if left is not None:
-            self.lacks(said.place, f"{left!r} can not be had: {NEVER.get(left, 'no rule of ours can match that')}")
-            return None
-        told = {"reject-with": iptables.member(said.options, "reject-with")}
-        if more["target"] == "REJECT" and told["reject-with"] is not None:
-            more = {**more, "target": {"REJECT": told}}
-        whole = {**copied, **more, **({} if said.comment is None else {"comment": said.comment})}
-        trial = Problems("")
-        tried = {"priority": 0, "direction": "INGRESS", **whole}
-        tried.pop("interface", None)
-        if read_rule(made(said.place, tried), trial) is None:
-            self.lacks(said.place, trial.found[0][2] if trial.found else "no rule of ours can say that")
-            return None
-        return iptables.mapping(said.place, whole)
-
-    def whole(self) -> Mapping | None:
-        """All of it."""
-        if self._place is None:
-            return None
-        if self._checks or "preemptive" in self._said:
-            self._section("preemptive")["checks"] = made(self._place, list(self._checks))
-        if self._tunnels:
-            self._said["tunnels"] = made(self._place, list(self._tunnels))
-        return iptables.mapping(self._place, self._said)

@@ -108,9 +108,10 @@ class _Translated:
             for path in self._rules
             for root in finish(reading_rules(disk.read(path, MAX_FILE), str(path), problems))
         ]
+        before = len(problems.found)
         said = finish(translating(roots, problems))
         policy = None if said is None else policy_schema.POLICY(layers.under("pipeline", said), problems)
-        if said is not None and policy is not None:
+        if said is not None and policy is not None and len(problems.found) == before:
             every = fields(policy.pipeline)
             self.files[Path(layers.POLICIES, PIPELINE)] = text({"pipeline": _said(every, said)})
 

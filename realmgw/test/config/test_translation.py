@@ -26,6 +26,13 @@ IPTABLES:
 LAN, WAN, TUN = (f"mark: {{mark: '0xff00000{side}/0xff00000f'}}, " for side in (2, 3, 4))
 TO_LAN, TO_TUN = (f"mark: {{mark: '0xff0000{side}0/0xff0000f0'}}, " for side in (2, 4))
 NEW = "conntrack: {ctstate: NEW}, "
+HTTP = "protocol: tcp, multiport: {dports: '80,443'}, "
+LEADS = {
+    "POLICY_DHCP": ("protocol: udp, udp: {dport: 67}, ",),
+    "POLICY_HTTP": (HTTP, HTTP.replace("80,443", "8080,8443")),
+    "POLICY_DNS": ("protocol: udp, udp: {dport: 53}, ",),
+}
+"""What leads to chains of services."""
 SETS = """
 IPSET:
   rules:
@@ -48,7 +55,8 @@ class TranslationTestCase(SynchronousTestCase):
         for chain in leads:
             table, _, name = chain.rpartition(" ")
             if name not in ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"):
-                text += f"      - {{table: {table or 'filter'}, chain: INPUT, rule: {{target: {name}}}}}\n"
+                for led in next((led for begin, led in LEADS.items() if name.startswith(begin)), (NEW,)):
+                    text += f"      - {{table: {table or 'filter'}, chain: INPUT, rule: {{{led}target: {name}}}}}\n"
         self.first = text.count("\n") + 1
         for chain, said in rules:
             table, _, name = chain.rpartition(" ")
@@ -80,6 +88,11 @@ class TranslationTestCase(SynchronousTestCase):
         self.assertEqual(self.told, [])
         return [{**plain(each.rule), **({"by": each.interface} if each.interface else {})} for each in found]
 
+    def ports(self, said: dict[str, Any]) -> str | None:
+        """The destination ports of a rule."""
+        found = {**said.get("tcp", {}), **said.get("udp", {}), **said.get("multiport", {})}
+        return found.get("dports", found.get("dport"))
+
 
 class StageTests(TranslationTestCase):
     """What becomes of the rules of each stage."""
@@ -98,7 +111,7 @@ class StageTests(TranslationTestCase):
             ("ADMIN_PREEMPTIVE", first % ("BAD", "dst", "DROP")),
             ("ADMIN_PREEMPTIVE", LAN + first % ("BAD", "src", "DROP")),
         ).preemptive
-        self.assertEqual(found.checks, (Check.BLACK_LIST, Check.WHITE_LIST, Check.RULES, Check.SOURCES))
+        self.assertEqual(found.checks, (Check.BLACK_LIST, Check.WHITE_LIST, Check.SOURCES, Check.RULES))
         listed = ["192.0.2.1/32", "198.51.100.0/24"]
         self.assertEqual([str(each) for each in found.black_list.prefixes], listed)
         self.assertEqual((found.black_list.origin, found.white_list.prefixes), (f"p/f:{self.first}", ()))
@@ -121,7 +134,7 @@ class StageTests(TranslationTestCase):
             ("ADMIN_PREEMPTIVE", flags % "'FIN,SYN,RST,PSH,ACK,URG'"),
             ("ADMIN_PREEMPTIVE", "conntrack: {ctstate: 'RELATED,ESTABLISHED'}, target: ACCEPT"),
             ("ADMIN_PREEMPTIVE", "conntrack: {ctstate: INVALID}, target: DROP"),
-            ("ADMIN_PREEMPTIVE", NEW + "protocol: tcp, multiport: {dports: '135,139'}, target: mREJECT"),
+            ("ADMIN_PREEMPTIVE", NEW + "protocol: tcp, multiport: {dports: '135,137:139'}, target: mREJECT"),
             ("ADMIN_PREEMPTIVE", WAN + NEW + rate),
             ("ADMIN_PREEMPTIVE", WAN + "protocol: tcp, tcp: {dport: 25}, comment: {comment: no mail}, target: mREJECT"),
         )
@@ -148,8 +161,10 @@ class StageTests(TranslationTestCase):
     def test_groups_are_those_of_their_sets(self) -> None:
         """Which way a rule is about says its mark; what leads on lets pass."""
         binding = "set: {match-set: [IPS_GROUP_%s, src]}, target: GROUP_%s"
+        to_host = TO_LAN + "set: {match-set: [IPS_GROUP_A, dst]}, target: GROUP_A"
         found = self.read(
             ("GROUP_POLICY", LAN + binding % ("A", "A")),
+            ("GROUP_POLICY", to_host),
             ("GROUP_POLICY", LAN + binding % ("B", "B")),
             ("GROUP_A", TO_LAN + "multiport: {dports: '80,443'}, protocol: tcp, target: CUSTOMER_POLICY"),
             ("GROUP_A", TO_LAN + "target: DROP"),
@@ -165,17 +180,17 @@ class StageTests(TranslationTestCase):
         first, second = found.groups
         self.assertEqual((first.name, second.name, second.rules), ("IPS_GROUP_A", "IPS_GROUP_B", ()))
         ways = [(each.rule.direction.value, each.rule.target.value, each.origin) for each in first.rules]
-        at = self.first + 2
+        at = self.first + 3
         self.assertEqual(ways, [("INGRESS", "ACCEPT", f"p/f:{at}"), ("INGRESS", "DROP", f"p/f:{at + 1}"),
                                 ("EGRESS", "REJECT", f"p/f:{at + 2}")])  # fmt: skip
         self.assertEqual(self.rules(first.rules)[0]["multiport"], {"dports": "80,443"})
 
     def test_services_by_side(self) -> None:
-        """What no rule accepts is dropped by the last one; other ports become rules."""
+        """What no rule accepts is dropped by the last one; other ports, and tunnels, become rules."""
         found = self.read(
             ("POLICY_DHCP", LAN + "udp: {sport: 68, dport: 67}, protocol: udp, target: ACCEPT"),
             ("POLICY_DHCP", "target: DROP"),
-            ("POLICY_HTTP", WAN + "multiport: {dports: '80,443'}, protocol: tcp, target: ACCEPT"),
+            ("POLICY_HTTP", WAN + HTTP + "target: ACCEPT"),
             ("POLICY_HTTP", WAN + "multiport: {dports: '8080'}, protocol: tcp, target: ACCEPT"),
             ("POLICY_HTTP", "target: mREJECT"),
             ("ADMIN_POLICY", WAN + "target: DROP"),
@@ -184,7 +199,11 @@ class StageTests(TranslationTestCase):
         self.assertEqual((found.dhcp.lan, found.dhcp.wan), (accept, drop))
         self.assertEqual((found.http.wan, found.http.lan), (accept, reject))
         self.assertEqual((found.others.wan, found.others.lan, found.others.rate), (drop, accept, None))
-        self.assertEqual([each["by"] for each in self.rules(found.rules)], ["wan0"])
+        told = [(each.get("by"), each["target"], self.ports(each)) for each in self.rules(found.rules)]
+        self.assertEqual(told, [
+            ("tun0", "DROP", "67"), ("wan0", "ACCEPT", "8080"), ("tun0", "REJECT", "80,443"),
+            (None, "REJECT", "8080,8443"),
+        ])  # fmt: skip
 
     def test_dns_by_buckets(self) -> None:
         """Each with its rate; what the server sees to itself has no rule."""
@@ -243,9 +262,8 @@ class LackingTests(TranslationTestCase):
         self.lacks("ADMIN_PREEMPTIVE", "string: {string: example}, target: DROP", "'string'", "dns.forward.lists")
         self.lacks("POLICY_DNS_WAN_DOMAIN_LIMIT", "string: {hex-string: '|07|example'}, target: RETURN", "write zones")
         self.lacks("ADMIN_PREEMPTIVE", "mark: {mark: '0x1/0x1'}, target: DROP", "'mark'")
-        self.lacks("INPUT", "set: {match-set: [BAD, src]}, protocol: tcp, target: ACCEPT", "'set'")
         self.lacks("ADMIN_PREEMPTIVE", "time: {timestart: '08:00'}, target: DROP", "'time'", "reload")
-        self.lacks("ADMIN_PREEMPTIVE", "set: {match-set: [BAD, 'src,dst']}, target: DROP", "'BAD'")
+        self.lacks("ADMIN_PREEMPTIVE", "set: {match-set: [BAD, 'src,dst']}, target: DROP", "'set'")
         self.lacks("ADMIN_PREEMPTIVE", "set: {match-set: [OTHER, src]}, target: DROP", "'OTHER'")
         self.lacks("ADMIN_PREEMPTIVE", "protocol: tcp, tcp: {dport: 70000}, target: DROP", "70000")
         self.lacks("ADMIN_PREEMPTIVE", "target: {ULOG: {}}, protocol: tcp", "'ULOG'")
