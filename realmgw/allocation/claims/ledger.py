@@ -125,6 +125,7 @@ class Ledger(Books):
             delays is not None and now - claim.created < delays.least and self.candidates.can_ask
         ):
             alone = len(claim.reservation.claims) == 1 and outcomes.is_first(claim)
+            alone = alone and not outcomes.may_be_others(claim, now)
             self.candidates.doubt(claim, Doubt(alone, outcomes.merit(claim), outcomes.fault(claim)), now)
         else:
             self.used(claim, self.credit_most, now)

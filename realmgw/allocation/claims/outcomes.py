@@ -41,11 +41,12 @@ def learn(claim: Claim, now: float) -> None:
     Which of several a packet was meant for nobody can tell; a group that has little experience learns the age of the
     youngest then: too little at times, but never the age of a claim that nobody will come for, from which the claim
     timeout would grow without end. Where several clients come for one answer, the first one after it tells that alone.
-    One that has much learns no more than once in `LESSON`: a thousand a second tell enough.
+    Nothing is learned where others than the group's clients may come without a claim. One that has much learns no more
+    than once in `LESSON`: a thousand a second tell enough.
     """
     group, claims = claim.group, claim.reservation.claims
     latest = next(reversed(claims.values()))
-    if not is_first(latest):
+    if not is_first(latest) or may_be_others(claim, now):
         return
     if len(claims) == 1:
         group.arrived(now - claim.created)
@@ -64,6 +65,15 @@ def is_first(claim: Claim) -> bool:
     """Whether who comes for a claim is the first one since it was made, where others come for the same answer."""
     habits = claim.group.habits
     return habits.is_plain or not habits.keeps_answers or claim.reservation.address.came_at < claim.created
+
+
+def may_be_others(claim: Claim, now: float) -> bool:
+    """Whether who comes for a claim may have been told of it by somebody else, who keeps answers, or is taken to.
+
+    His clients come whenever they like, and use what was left over, however old it is.
+    """
+    address, host = claim.reservation.address, claim.reservation.service.host.index
+    return any(each is not claim.group for each in address.may_come(host, now))
 
 
 def used(claim: Claim, most: int, now: float, *, learns: bool = True) -> None:

@@ -124,6 +124,47 @@ class CourtesyTests(SynchronousTestCase):
         scene.get(TWO, now=0.0)
 
 
+class LessonTests(SynchronousTestCase):
+    """How soon the clients of a resolver come, beside one that keeps answers."""
+
+    def left_over(self, scene: Scene) -> int:
+        """A claim of one resolver is used by whoever comes next, late, where another one was told the same before.
+
+        Returns:
+            How many delays of its clients it has learned then.
+        """
+        scene.visit(ONE, RESOLVER, now=0.2, after=0.1)
+        address = scene.get(ONE, OTHER, now=0.5)
+        self.assertEqual(scene.come(address, NEIGHBOUR, now=2.0), 1)
+        scene.allocator.expire(now=3.0)
+        delays = scene.allocator.groups.of(OTHER).delays
+        return 0 if delays is None else delays.total
+
+    def alarmed(self) -> Scene:
+        """Where it is found out later who came."""
+        scene = Scene(share_load=0.0, answered=lambda _: True)
+        scene.allocator.ledger.candidates.alarmed_until = 9.0
+        return scene
+
+    def test_who_comes_late_may_have_been_told_by_the_one_that_keeps_them(self) -> None:
+        """Nothing is learned of the other one's clients, who would be waited for as long from then on."""
+        scene = Scene(share_load=0.0)
+        keeping(scene)
+        self.assertEqual(self.left_over(scene), 0)
+
+    def test_so_it_is_beside_one_that_is_taken_to_keep_them(self) -> None:
+        """As any is that nobody knows; also where it is found out later who came."""
+        for scene in (Scene(share_load=0.0), self.alarmed()):
+            for number, source in enumerate((CLIENT, NEIGHBOUR, CLIENT)):
+                scene.visit(service(2 + number), source=source, now=number / 20, after=0.01)
+            self.assertEqual(self.left_over(scene), 0)
+
+    def test_beside_one_that_keeps_nothing_it_is_learned(self) -> None:
+        """Whoever came had asked."""
+        for scene in (Scene(share_load=0.0), self.alarmed()):
+            self.assertEqual(self.left_over(scene), 1)
+
+
 class StackTests(SynchronousTestCase):
     """Services of one host at one address."""
 

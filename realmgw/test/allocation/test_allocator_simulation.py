@@ -78,6 +78,17 @@ class SimulationTests(SynchronousTestCase):
         self.assertEqual([outcome.astray for outcomes in runs for outcome in outcomes], [0] * 12)
         self.assertGreater(mean(outcome.share for outcomes in runs for outcome in outcomes), 0.95)
 
+    def test_nobody_is_starved_by_a_resolver_that_keeps_answers(self) -> None:
+        """Half of the clients come by one that does, to fewer addresses than there are hosts, after up to 300 ms.
+
+        Those of the other one lose some in the first seconds, until it is known who keeps answers.
+        """
+        case = caches.Case(16, 20, 20, 0.1, (0.002, 0.1, 0.3))
+        [kind] = [each for each in caches.RESOLVERS if each.predicts]
+        runs = [caches.Site(case, (kind, caches.PLAIN), seed).run() for seed in range(1, 7)]
+        self.assertGreater(mean(others.share for _, others in runs), 0.97)
+        self.assertEqual(sum(others.astray for _, others in runs), 0)
+
 
 class DualStackTests(SynchronousTestCase):
     """Clients of whom most come by IPv6, on three addresses of IPv4."""
