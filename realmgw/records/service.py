@@ -1,7 +1,7 @@
 """The recorder's part of the gateway: it runs, and is told of hosts and of the names that flows are opened by.
 
-What a flow costs here is that it is handed on, with a thousand others at once, some time after it was let in. While the
-recorder does not listen, so many of these wait (`MOST_WAITING`); what becomes of hosts it is told all the same.
+What a flow costs here is that it is handed on, with many others at once, soon after it was let in. While the recorder
+does not listen, so many of these wait (`MOST_WAITING`); what becomes of hosts it is told all the same.
 
 Edge: the reactor, the clock.
 """
@@ -39,8 +39,10 @@ from realmgw.subscribers.reach import Around
 from realmgw.subscribers.registry import Changes, Registry
 from realmgw.subscribers.review import addresses_of
 
-EVERY = 0.5  # seconds
-"""How often the recorder is told which flows were let in."""
+EVERY = 0.1  # seconds
+"""How often the recorder is told which flows were let in: so soon that they need not be had from memory again."""
+LOOK = 5.0  # seconds
+"""How often it is looked whether conntrack tells of ends."""
 AT_ONCE = 256
 """So many flows, or hosts, are told in one turn of the reactor."""
 PAUSE = 0.05  # seconds
@@ -120,6 +122,7 @@ class RecordsService(Service):
         self._before = dict[str, int]()
         self._groups, self._groups_before = totals.Sums(), totals.Sums()
         self._error, self._lost_until, self._lost, self._dropped = "", 0.0, 0, 0
+        self._is_deaf, self._looked = False, -LOOK
         self._telling = LoopingCall(self._tell_more)
         self._telling.clock = reactor
         self.begun = self.untold = 0
@@ -210,7 +213,10 @@ class RecordsService(Service):
     def _tell_more(self) -> None:
         """What has happened since."""
         self._tell_opened()
-        self._look()
+        now = self._reactor.seconds()
+        if now - self._looked >= LOOK:
+            self._looked, self._is_deaf = now, not self._sources.tells()
+            self._look()
 
     def _tell_opened(self) -> None:
         self._opened += self._sources.opened()
@@ -280,7 +286,7 @@ class RecordsService(Service):
     def _look(self) -> None:
         is_losing = self._reactor.seconds() < self._lost_until
         lost = ("more flows end than can be recorded: some are lost",) if is_losing else ()
-        deaf = () if self._sources.tells() else (DEAF,)
+        deaf = (DEAF,) if self._is_deaf else ()
         self._tell(tuple(f"flow records: {each}" for each in (self._error, *deaf, *lost) if each))
 
     def _total(self, name: str) -> int:

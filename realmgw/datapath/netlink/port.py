@@ -18,6 +18,7 @@ from realmgw.errors import RealmGatewayError
 
 PER_TURN = 64
 """So many messages are heard in one turn of the reactor."""
+_log = Logger()
 
 
 @implementer(IReadDescriptor)
@@ -45,7 +46,6 @@ class Ear:
         self._lost = lost
         self._reactor = reactor
         self._size = size
-        self._log = Logger()
         reactor.addReader(self)
 
     def fileno(self) -> int:
@@ -71,7 +71,7 @@ class Ear:
                 if self._channel.fileno() < 0:  # it was closed by who took the message before
                     return
                 if isinstance(error, OSError) and error.errno != errno.ENOBUFS:
-                    self._log.error("datapath: changes are not heard any more: {error}", error=error)
+                    _log.error("datapath: changes are not heard any more: {error}", error=error)
                     self.close()
                     return
                 self._lost()

@@ -101,6 +101,24 @@ class CaptureTests(CaptureTestCase):
         self.assertEqual({each[0] for each in packets}, {"wan0", "lan0"})
         self.assertIn(SECOND, {each[1] for each in packets})
 
+    def test_a_flow_is_meant_by_its_host_and_without_ports(self) -> None:
+        """ICMP has none, and the host's own address may stand first."""
+        if reason := programs.missing("tshark"):
+            self.skipTest(reason)
+        process, path = self.begin("--flow", FIRST, CLIENT)
+        for name in ("two.gwa.demo", "one.gwa.demo"):
+            address = self.ask(name)
+            self.public(client.ping(address))
+        self.assertTrue(until(lambda: len(self.tshark("-r", str(path))) >= 4))
+        self.end(process)
+        packets = self.tshark("-r", str(path))
+        there, back = [["wan0", CLIENT, address], ["lan0", CLIENT, FIRST]], [["lan0", FIRST, CLIENT]]
+        self.assertEqual([each[:3] for each in packets], [*there, *back, ["wan0", address, CLIENT]])
+        [comment] = {each[4] for each in packets}
+        self.assertRegex(
+            comment, "^one.gwa.demo., by name one.gwa.demo.: admitted, icmp client .*, trace id [0-9a-f]+$"
+        )
+
     def test_it_is_said_where_packets_can_not_be_had(self) -> None:
         """In another network namespace, and without the right; then there is no file."""
         process = self.spawn("--name", "one.gwa.demo", "-w", "never", namespace="public")

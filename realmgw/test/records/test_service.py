@@ -26,7 +26,7 @@ from realmgw.records import service as module
 from realmgw.records.exporting import Collector
 from realmgw.records.frames import HOSTS, OPENED
 from realmgw.records.known import Entry, Flow
-from realmgw.records.service import EVERY, FIRST_WAIT, RecordsService, Sources
+from realmgw.records.service import EVERY, FIRST_WAIT, LOOK, RecordsService, Sources
 from realmgw.subscribers.model import Host, Profile
 from realmgw.subscribers.reach import NOWHERE
 from realmgw.subscribers.registry import Changes, Registry
@@ -201,10 +201,10 @@ class RecordsServiceTests(SynchronousTestCase):
         self.advance(FIRST_WAIT)
         protocol = self.child.protocol
         protocol.pauseProducing()
-        self.advance(2 * EVERY)
+        self.advance(1.0)
         before = len(self.child.news)
         protocol.resumeProducing()
-        self.advance(2 * EVERY)
+        self.advance(1.0)
         rows = [row for news in self.child.news for row in news[2]]
         self.assertLess(before, 3)
         self.assertEqual([row[1] for row in rows], [ONE.name, *(host.name for host in others)])
@@ -285,10 +285,10 @@ class RecordsServiceTests(SynchronousTestCase):
     def test_it_is_told_if_conntrack_tells_nothing(self) -> None:
         """Somebody has switched its events off."""
         self.tells = False
-        self.advance(EVERY)
+        self.advance(LOOK + EVERY)
         self.assertEqual(self.told, (f"flow records: {module.DEAF}",))
         self.tells = True
-        self.advance(EVERY)
+        self.advance(LOOK + EVERY)
         self.assertEqual(self.told, ())
 
     def test_the_end_waits_for_it(self) -> None:
