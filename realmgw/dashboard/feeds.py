@@ -11,8 +11,11 @@ from twisted.python.failure import Failure
 
 from realmgw.control.streaming import Stream
 
-ROOM = 25
-"""So many are told in each of a stream's periods; of others, at most how many there were."""
+ROOM, FEW = 25, 10
+"""So many are told in each of a stream's periods, or where they are a small part of all; of others, how many there were
+at most."""
+MANY = 500
+"""Where more than so many a second are not told, those that are are a small part."""
 AT_ONCE = 100
 """So many are kept until pages are told."""
 
@@ -67,6 +70,8 @@ class Feed:
         """What is new since this was called last, and how many more there were."""
         new, self._new = self._new, []
         missing, self._missing = self._missing, 0
+        if self._stream is not None:
+            self._stream.room = FEW if missing > MANY else ROOM
         self.recent.extend(new)
         return new, missing
 

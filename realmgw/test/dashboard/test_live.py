@@ -9,7 +9,7 @@ from twisted.python.failure import Failure
 from realmgw.config.limits import DASHBOARD_READERS
 from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.control.streaming import Stream
-from realmgw.dashboard.feeds import AT_ONCE, ROOM
+from realmgw.dashboard.feeds import AT_ONCE, FEW, MANY, ROOM
 from realmgw.dashboard.live import AGAIN, FLOWS, GATHERED, GONE_THROUGH, PERIOD, ROWS
 from realmgw.dashboard.live import AT_ONCE as LOOKED_AT
 from realmgw.dashboard.readers import PATIENCE
@@ -194,7 +194,19 @@ class DecisionTests(LookingTestCase):
     def test_no_more_is_made_than_pages_show(self) -> None:
         """Whoever tells is told how much there is room for."""
         self.look(self.enter())
-        self.assertEqual([each.room for each in (*self.commands.streams, *self.commands.logs)], [ROOM, ROOM])
+        self.assertEqual(self.rooms(), [ROOM, ROOM])
+
+    def test_where_far_more_is_decided_less_is_told(self) -> None:
+        """As long as it is so, of what it is so of; what is told is a sample of it either way."""
+        self.look(self.enter())
+        for missing, room in ((MANY, ROOM), (MANY + 1, FEW), (9 * MANY, FEW), (MANY, ROOM), (9 * MANY, FEW), (0, ROOM)):
+            self.commands.logs[0].leave_out(missing)
+            self.clock.advance(PERIOD)
+            self.assertEqual(self.rooms(), [ROOM, room], missing)
+
+    def rooms(self) -> list[int]:
+        """How many flows and decisions there is room for."""
+        return [each.room for each in (*self.commands.streams, *self.commands.logs)]
 
     def test_where_they_are_not_told_it_is_told_why(self) -> None:
         """And tried again; an answer that comes when nobody looks any more is not followed."""
