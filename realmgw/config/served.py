@@ -11,6 +11,7 @@ from realmgw.config.iptables import OWN, REFUSED, TUNNEL, Said, text
 from realmgw.config.recognition import PORTED, PORTS, SERVICES, STATE
 from realmgw.config.wording import Wording
 
+_CLIENT = "68"  # from which DHCP clients ask
 _RATES = {
     "POLICY_DNS_LAN_GLOBAL_LIMIT": "lan_rate",
     "POLICY_DNS_WAN_WHITELIST": "white_rate",
@@ -81,7 +82,7 @@ class Served:
             return
         led = {name for lead in self._leads[said.chain] for name in lead.sides}
         sides = [name for name in said.sides if name in led]
-        asked = recognition.destinations(said)
+        asked = recognition.destinations(said, _CLIENT)
         is_other = asked and not asked & PORTS[word]
         decided = [name for name in sides if name in self._words.section("services", word) and not is_other]
         accepts = recognition.accepts_all(said, word)
@@ -92,15 +93,14 @@ class Served:
         elif is_whole:
             for name in sides:
                 self._words.say(name, self._policing(said), "services", word)
-            if asked == set():
-                self._beyond(said, word)
+            self._beyond(said, word)
         else:
             for each in self._within(said):
                 self._words.own(each, "services")
 
     def _within(self, said: Said) -> Iterator[Said]:
         """A rule with what leads to its chain; ports of its own are some of those that lead there."""
-        asked, names = recognition.destinations(said), {each.name for each in said.matches}
+        asked, names = recognition.destinations(said, _CLIENT), {each.name for each in said.matches}
         came, found = said.came, False
         for lead in self._leads[said.chain]:
             led = recognition.destinations(lead)
@@ -119,13 +119,13 @@ class Served:
     def _beyond(self, said: Said, word: str) -> None:
         """What else leads to the chain of a service: other ports, and sides that services do not tell apart."""
         for each in self._within(said):
-            asked = recognition.destinations(each) or set()
+            asked = recognition.destinations(each, _CLIENT) or set()
             if asked and not asked & PORTS[word]:
                 self._words.own(each, "services")
             elif not asked or not asked <= PORTS[word]:
                 ports = " and ".join(sorted(PORTS[word]))
                 self._lacks(said.place, f"the service is at {ports}: write a rule for the others", " for other ports")
-            elif said.target != "ACCEPT" and said.came in (None, TUNNEL):
+            elif said.came in (None, TUNNEL):
                 for by in self._words.sides.get(TUNNEL, ()):
                     self._words.own_by(each, by, "services")
 

@@ -181,7 +181,7 @@ class _Translation:
         seen, looked = set[object](), list[tuple[Said, Check]]()
         for said, which in sorted(self._looked, key=lambda each: each[0].table != "raw"):
             told = (which, said.listed, said.came)
-            name = said.listed[0] if said.listed and which is Check.RULES else ""
+            name = said.listed[0] if said.listed and not said.listed[2] and which is Check.RULES else ""
             is_empty = self.words.sets.get(name) == [] and name not in self.words.hosts
             if not is_empty and (told not in seen or which not in (Check.BLACK_LIST, Check.WHITE_LIST, Check.SOURCES)):
                 looked.append((said, which))
