@@ -188,6 +188,16 @@ def endpoint(text: str, default: int = DNS_PORT) -> Endpoint:
     return Endpoint(address(host), int(port))
 
 
+def has_comers(address: Address, clients: Iterable[Network]) -> bool:
+    """Whether anybody of some networks can come to an address of this machine: to a loopback one, from one of these."""
+    for network in clients:
+        if network.version == address.version and (
+            network.is_loopback == address.is_loopback or (address.is_loopback and address in network)
+        ):
+            return True
+    return False
+
+
 def place(text: str, default: int, example: str) -> Endpoint | PurePath:
     """Where a server listens: an address, with a port or without, or the absolute path of a unix socket.
 

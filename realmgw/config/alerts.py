@@ -12,6 +12,7 @@ import attrs
 from realmgw.config.addresses import endpoint, network
 from realmgw.config.document import Node, Problems
 from realmgw.config.labels import Label
+from realmgw.config.parts import Part
 from realmgw.config.steps import Steps
 from realmgw.config.validators import (
     Section,
@@ -113,5 +114,5 @@ def _sense(node: Node, problems: Problems) -> Steps[Alerts | None]:
     return alerts
 
 
-_SECTION = Section(Alerts)
+_SECTION = Part(Alerts)
 ALERTS = Stepwise(_sense, _SECTION.schema)

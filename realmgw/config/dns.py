@@ -10,6 +10,7 @@ import attrs
 
 from realmgw.config.addresses import endpoint, network, prefix6, resolver
 from realmgw.config.labels import Label
+from realmgw.config.parts import Part
 from realmgw.config.peers import remembered_peer
 from realmgw.config.terms import DefaultHost
 from realmgw.config.validators import (
@@ -33,6 +34,8 @@ from realmgw.system.endpoints import Endpoint
 
 MOST_LISTS = 64
 """Of names: each one that is not for everybody is looked at for each question."""
+MOST_APART = 128
+"""So many addresses of a LAN a process of its own reads."""
 MAX_TTL = 604_800  # seconds
 """A week: longer ones are of no use in zones whose names come and go."""
 LISTEN = remembered(Label.LISTEN, parsed(endpoint))
@@ -221,7 +224,7 @@ class Forwarding:
     """For so long after its end an answer is still given if no resolver gives another (RFC 8767); 0: never."""
     client_subnet: bool = key(boolean, False)
     """What a query says of its client's network (RFC 7871) is told to resolvers."""
-    dns64: Dns64 = key(Section(Dns64), Dns64())
+    dns64: Dns64 = key(Part(Dns64), Dns64())
     """What is made for hosts that have IPv6 only."""
     outstanding: int = key(integer(1, 100_000), 500)
     """How many questions may wait for resolvers at once."""
@@ -241,13 +244,13 @@ class Dns:
 
     wan: DnsView = DnsView()
     """Serves the zones with reservation."""
-    lan: DnsView = key(Section(DnsView), DnsView())
+    lan: DnsView = key(Part(DnsView), DnsView())
     """Serves the zones with private addresses, without reservation."""
-    local: DnsView = key(Section(DnsView), DnsView())
+    local: DnsView = key(Part(DnsView), DnsView())
     """Serves the gateway's own processes, as the LAN."""
-    update: UpdateView = key(Section(UpdateView), UpdateView())
+    update: UpdateView = key(Part(UpdateView), UpdateView())
     """Takes dynamic updates, from a DHCP server for example."""
-    forward: Forwarding = key(Section(Forwarding), Forwarding())
+    forward: Forwarding = key(Part(Forwarding), Forwarding())
     """Resolvers for the LAN's other questions."""
     udp_size: int = key(integer(512, 1232), 1232)  # octets
     """The longest UDP answer that we give or say we take (RFC 9715); 512 to 1232."""
@@ -255,7 +258,7 @@ class Dns:
     """TTL of private addresses on the LAN."""
     service_pool_ttl: int = key(integer(0, MAX_TTL), 10)  # seconds
     """TTL of the service pool's address."""
-    cookies: Cookies = key(Section(Cookies), Cookies())
+    cookies: Cookies = key(Part(Cookies), Cookies())
     """Server cookies on the WAN."""
     rate_limit: RateLimit = key(Section(RateLimit), RateLimit())
     """How many answers without an address a network gets on the WAN."""
@@ -267,5 +270,5 @@ class Dns:
 
 
 WAN = Section(DnsView, {**keys_of(DnsView), "listen": Key(sequence(LISTEN, at_least=1), required=True)})
-DNS = Section(Dns, {"wan": Key(WAN, required=True), **keys_of(Dns)})
+DNS = Part(Dns, {"wan": Key(WAN, required=True), **keys_of(Dns)})
 """The WAN's view is the only one that there has to be."""

@@ -38,8 +38,8 @@ class Label(enum.Enum):
     """Where metrics are told (Endpoint | PurePath)."""
     DASHBOARD = enum.auto()
     """Where the dashboard is served (Endpoint | PurePath)."""
-    WEBPROXY = enum.auto()
-    """The reverse proxy of the service pool (Webproxy)."""
+    PART = enum.auto()
+    """A part whose keys are of use only with each other (of its own class; its place is that of all of them)."""
     UNKNOWN_HOSTS = enum.auto()
     """`datapath.unknown_hosts` (UnknownHosts)."""
     UPDATE = enum.auto()

@@ -52,6 +52,7 @@ from realmgw.config.labels import Label
 from realmgw.config.layers import MOST_FOLDERS
 from realmgw.config.metrics import Metrics as Metrics
 from realmgw.config.nflog import Nflog as Nflog
+from realmgw.config.parts import Part
 from realmgw.config.policy import REFERENCE_BANDS as REFERENCE_BANDS
 from realmgw.config.policy import Audit as Audit
 from realmgw.config.policy import Challenges as Challenges
@@ -362,17 +363,17 @@ class Settings:
     """A policy database."""
     portal: Portal | None = key(PORTAL, None)
     """The page for LAN hosts that are no subscribers; None: there is none."""
-    synproxy: Synproxy = key(Section(Synproxy), Synproxy())
+    synproxy: Synproxy = key(Part(Synproxy), Synproxy())
     """The SYN proxies upstream."""
-    webproxy: Webproxy = key(remembered(Label.WEBPROXY, Section(Webproxy)), Webproxy())
+    webproxy: Webproxy = key(Part(Webproxy), Webproxy())
     """The reverse proxy of the service pool."""
     alerts: Alerts | None = key(ALERTS, None)
     """What an intrusion detection system tells; None: nobody listens."""
-    flow_records: FlowRecords = key(Section(FlowRecords), FlowRecords())
+    flow_records: FlowRecords = key(Part(FlowRecords), FlowRecords())
     """What is written down of flows."""
     control: Control = key(Section(Control), Control())
     """How operators reach it."""
-    metrics: Metrics = key(Section(Metrics), Metrics())
+    metrics: Metrics = key(Part(Metrics), Metrics())
     """What monitoring systems are told."""
     dashboard: Dashboard | None = key(DASHBOARD, None)
     """A page for operators; None: there is none."""

@@ -15,7 +15,7 @@ from twisted.internet.ssl import CertificateOptions
 from twisted.logger import Logger
 from twisted.python.usage import Options as UsageOptions
 
-from realmgw.config.addresses import endpoint, network
+from realmgw.config.addresses import endpoint, has_comers, network
 from realmgw.config.metrics import THIS_MACHINE, Metrics
 from realmgw.config.metrics import place as metrics_place
 from realmgw.config.tokens import read_token
@@ -149,7 +149,14 @@ def _metrics(options: Options, place: Path | Endpoint) -> Metrics:
     where_told = metrics_place(text)
     if where_told == place:
         raise ValueError(f"--metrics {text}: the repository itself listens there: write another place")
-    return Metrics((where_told,), THIS_MACHINE if clients is None else tuple(map(network, clients.split(","))))
+    asking = THIS_MACHINE if clients is None else tuple(map(network, clients.split(",")))
+    if clients is not None and not isinstance(where_told, Endpoint):
+        raise ValueError(
+            "--metrics-clients are those who come to an address: write one with --metrics, or leave it out"
+        )
+    if isinstance(where_told, Endpoint) and not has_comers(where_told.address, asking):
+        raise ValueError(f"--metrics {text}: nobody may ask there: write those who may with --metrics-clients")
+    return Metrics((where_told,), asking)
 
 
 def _counted(documents: StoreService, site: RepositorySite, server: OrderedService) -> Deferred[Mapping[str, Any]]:

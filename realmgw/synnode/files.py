@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from realmgw.config import files
-from realmgw.config.document import Problems
+from realmgw.config.addresses import has_comers
+from realmgw.config.consistency import unused
+from realmgw.config.consistency.found import items
+from realmgw.config.document import Mapping, Problems
 from realmgw.config.labels import Label
 from realmgw.config.steps import finish
 from realmgw.config.validators import reading
@@ -35,6 +38,19 @@ def load(path: Path) -> NodeSettings:
     for value, node in problems.remembered.get(Label.METRICS, ()):
         if settings is not None and value in settings.listen:
             problems.add(node, "gateways are served there: write another port")
+    if settings is not None and isinstance(root, Mapping):
+        _note_unused(settings, root, problems)
     if settings is None or problems.found:
         raise ConfigurationError(problems.lines())
     return files.located(settings, path.parent)
+
+
+def _note_unused(settings: NodeSettings, root: Mapping, problems: Problems) -> None:
+    """Notes where nobody may come who is meant to, and what is said of metrics that nobody is told."""
+    for listen, node in zip(settings.listen, items(root, "listen"), strict=False):
+        if not has_comers(listen.address, settings.clients):
+            problems.add(node, f"no gateway may connect to {listen.address}: write those who may in 'clients'")
+    for part in unused.OF_METRICS:
+        for found in part(problems):
+            if found is not None:
+                problems.add(*found)

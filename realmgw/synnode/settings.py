@@ -12,6 +12,7 @@ from realmgw.config import identifiers
 from realmgw.config.addresses import endpoint, network
 from realmgw.config.external import SYNPROXY_PORT, Logging
 from realmgw.config.metrics import THIS_MACHINE, Metrics
+from realmgw.config.parts import Part
 from realmgw.config.validators import (
     Key,
     Section,
@@ -105,7 +106,7 @@ class NodeSettings:
     """Where it is kept what a purge has to put back."""
     control: Operators = key(Section(Operators), Operators())
     """How operators reach it."""
-    metrics: Metrics = key(Section(Metrics), Metrics())
+    metrics: Metrics = key(Part(Metrics), Metrics())
     """What monitoring systems are told."""
     logging: Logging = key(Section(Logging), Logging())
     """What is logged."""

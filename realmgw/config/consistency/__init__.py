@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from itertools import chain
 
-from realmgw.config.consistency import beside, faces, policy, pools
+from realmgw.config.consistency import beside, faces, policy, pools, unused
 from realmgw.config.consistency.policy import unknown_group as unknown_group
 from realmgw.config.document import Problems
 from realmgw.config.steps import Steps, finish, portions
@@ -29,4 +29,4 @@ def checking(problems: Problems) -> Steps[None]:
         yield None
 
 
-_PARTS = (*faces.PARTS, *pools.PARTS, *policy.PARTS, *beside.PARTS)
+_PARTS = (*faces.PARTS, *pools.PARTS, *policy.PARTS, *beside.PARTS, *unused.PARTS)

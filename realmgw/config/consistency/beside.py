@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-from realmgw.config.consistency.found import Found, values
+from realmgw.config.consistency.found import Found, at, parts, values
 from realmgw.config.document import Problems
 from realmgw.config.labels import Label
 from realmgw.config.settings import Webproxy
@@ -24,13 +24,13 @@ def _registered(problems: Problems) -> Found[None]:
 
 def _webproxy(problems: Problems) -> Found[None]:
     """Where it listens, and nobody else."""
-    for how, node in values(problems, Label.WEBPROXY, Webproxy):
+    for how, node in parts(problems, Webproxy):
         if not how.enabled:
             continue
         if not problems.remembered.get(Label.SERVICE):
-            yield node, "the web proxy listens at the service pool, and there is none: write pools.service"
+            yield at(node, "enabled"), "the web proxy needs the service pool, and there is none: write pools.service"
         if how.http_port == how.https_port:
-            yield node, f"HTTP and TLS can not both have port {how.http_port}: write another"
+            yield at(node, "https_port"), f"HTTP and TLS can not both have port {how.http_port}: write another"
         service = {address for address, _ in problems.remembered.get(Label.SERVICE, ())}
         for label, who in ((Label.LISTEN, "DNS server"), (Label.PORTAL, "portal")):
             for listen, there in values(problems, label, Endpoint):

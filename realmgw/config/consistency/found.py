@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from typing import Any, TypeVar
 
-from realmgw.config.document import Node, Problems
+from realmgw.config.document import Mapping, Node, Problems, Sequence
 from realmgw.config.labels import Label
 from realmgw.config.settings import Network
 
@@ -19,6 +19,24 @@ def values(problems: Problems, label: Label, kind: type[T]) -> Iterator[tuple[T,
     for value, node in problems.remembered.get(label, ()):
         assert isinstance(value, kind)
         yield value, node
+
+
+def parts(problems: Problems, kind: type[T]) -> Iterator[tuple[T, Mapping]]:
+    """The parts of a kind that something is written of, each with what its keys stand in."""
+    for value, node in problems.remembered.get(Label.PART, ()):
+        if type(value) is kind and isinstance(node, Mapping):
+            yield value, node
+
+
+def at(part: Mapping, word: str) -> Node:
+    """Where a key of a part stands; the part itself, where it is not written."""
+    return part.pairs[word][0] if word in part.pairs else part
+
+
+def items(part: Mapping, word: str) -> Collection[Node]:
+    """Where the values of a list of a part stand; nothing, where it is not written."""
+    _, found = part.pairs.get(word, (None, None))
+    return found.items if isinstance(found, Sequence) else ()
 
 
 def twice(problems: Problems, label: Label, kind: type[T], said: Callable[[T], str]) -> Found[None]:

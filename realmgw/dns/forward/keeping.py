@@ -23,7 +23,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from realmgw.config.dns import ForwardProcess
+from realmgw.config.dns import MOST_APART, ForwardProcess
 from realmgw.config.settings import Settings
 from realmgw.daemon.child import Child
 from realmgw.daemon.frames import frame
@@ -42,8 +42,6 @@ FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds
 """How soon one that has ended is begun anew."""
 BETWEEN, PAUSE = 0.001, 0.05  # seconds
 """How soon it is told more; while it does not listen, later."""
-MOST_SOCKETS = 128
-"""Of a LAN that another process reads; with more addresses, the gateway reads them."""
 
 _log = Logger()
 
@@ -103,7 +101,7 @@ class ForwarderService(Service):
         """Names are answered by other rules."""
         self._take()
         rules, count = self._shared.settings.dns.forward, len(self._shared.sockets)
-        if not (rules.process is ForwardProcess.OWN and rules.resolvers and 0 < count <= MOST_SOCKETS):
+        if not (rules.process is ForwardProcess.OWN and rules.resolvers and 0 < count <= MOST_APART):
             self._tell(())
             self._end()
         elif self._child is not None:

@@ -75,7 +75,7 @@ class AlertsTests(SynchronousTestCase):
         """Each is told at its place."""
         for text, said in (
             ("{audit: true}", "alerts come from nowhere: write 'socket', 'udp' or 'file'"),
-            ("{udp: 192.0.2.1:53}", "the DNS server listens there: write another port"),
+            ("{udp: 192.0.2.1:53, senders: [192.0.2.0/24]}", "the DNS server listens there: write another port"),
             ("{file: a, group: suricata}", "'group' is of no use without 'socket'"),
             ("{file: a, rules: [{signatures: [1]}]}", "'actions'"),
             ("{file: a, rules: [{actions: []}]}", "at least"),

@@ -10,7 +10,7 @@ from realmgw.config.flow_records import IPFIX_PORT, Ipfix, Transport
 from realmgw.system.endpoints import Endpoint
 from realmgw.test.config.test_portal import read
 
-HEAD = "flow_records:\n  ipfix: "
+HEAD = "flow_records:\n  enabled: true\n  ipfix: "
 
 
 class IpfixTests(SynchronousTestCase):

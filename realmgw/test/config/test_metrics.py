@@ -20,7 +20,7 @@ from realmgw.test.config.test_schema import MINIMAL
 
 METRICS = """metrics:
   listen: [127.0.0.1, '[::1]:9000', /run/realmgw/metrics.sock]
-  clients: [127.0.0.1, '2001:db8::/64']
+  clients: [127.0.0.1, '::1', '2001:db8::/64']
   group: prometheus
 """
 
@@ -46,7 +46,7 @@ class MetricsTests(SynchronousTestCase):
         assert found is not None
         here = Endpoint(ip_address("127.0.0.1"), METRICS_PORT)
         there, socket = Endpoint(ip_address("::1"), 9000), PurePath("/run/realmgw/metrics.sock")
-        clients = (ip_network("127.0.0.1"), ip_network("2001:db8::/64"))
+        clients = (ip_network("127.0.0.1"), ip_network("::1"), ip_network("2001:db8::/64"))
         self.assertEqual((problems, found.metrics), ((), Metrics((here, there, socket), clients, "prometheus")))
         self.assertEqual((found.metrics.endpoints, found.metrics.sockets), ((here, there), (socket,)))
         plain = read("")[0]
@@ -70,13 +70,13 @@ class MetricsTests(SynchronousTestCase):
 
     def test_a_place_that_somebody_else_has_is_refused(self) -> None:
         """The DNS server, dns.local and dns.update, the portal, or metrics themselves."""
-        for others, place, said in (
-            (PORTAL, "192.168.0.1:80", "192.168.0.1 port 80 is where the portal listens"),
-            ("", "192.0.2.1:53", "192.0.2.1 port 53 is where the DNS server listens"),
-            ("", "/a, /a", "/a is where metrics.listen listens"),
-            ("", "127.0.0.1, '127.0.0.1:12346'", f"127.0.0.1 port {METRICS_PORT} is where metrics.listen listens"),
+        for others, place, clients, said in (
+            (PORTAL, "192.168.0.1:80", ", clients: [192.0.2.0/24]", "192.168.0.1 port 80 is where the portal listens"),
+            ("", "192.0.2.1:53", ", clients: [192.0.2.0/24]", "192.0.2.1 port 53 is where the DNS server listens"),
+            ("", "/a, /a", "", "/a is where metrics.listen listens"),
+            ("", "127.0.0.1, '127.0.0.1:12346'", "", f"127.0.0.1 port {METRICS_PORT} is where metrics.listen listens"),
         ):
-            [line] = self.problems(f"{others}metrics: {{listen: [{place}]}}\n")
+            [line] = self.problems(f"{others}metrics: {{listen: [{place}]{clients}}}\n")
             self.assertIn(said, line)
 
     def test_where_updates_come_is_somebodys(self) -> None:

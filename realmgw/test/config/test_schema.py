@@ -86,7 +86,7 @@ class GatewayTests(SynchronousTestCase):
             assert isinstance(made, type)
             self.assertEqual(set(section.keys), {field.name for field in attrs.fields(made) if field.eq is not False})
             sections += [key.validator for key in section.keys.values() if isinstance(key.validator, Section)]
-        self.assertEqual(len(sections), 45)
+        self.assertEqual(len(sections), 47)
 
     def test_every_default_is_within_the_range_of_its_key(self) -> None:
         """Writing a default out changes nothing."""

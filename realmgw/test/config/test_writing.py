@@ -13,6 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config import schema
 from realmgw.config.addresses import AddressRange
+from realmgw.config.consistency import unused
+from realmgw.config.dns import ForwardProcess
 from realmgw.config.document import Problems, parse
 from realmgw.config.pipeline import Group, Pipeline
 from realmgw.config.rules import Direction, Rule, StageRule, Target
@@ -29,7 +31,9 @@ from realmgw.config.settings import (
     Datapath,
     Dnat,
     Dns,
+    Dns64,
     DnsView,
+    FlowRecords,
     Forwarding,
     Interfaces,
     Ipv6,
@@ -39,6 +43,7 @@ from realmgw.config.settings import (
     LogFormat,
     Logging,
     LogLevel,
+    Metrics,
     NameServer,
     Nflog,
     Outbound6,
@@ -59,6 +64,7 @@ from realmgw.config.settings import (
     UnknownHosts,
     UpdateView,
     Watch,
+    Webproxy,
     Zone,
 )
 from realmgw.config.writing import Change, differences, dump
@@ -95,6 +101,56 @@ def _tuples(items: st.SearchStrategy[Any], min_size: int = 0) -> st.SearchStrate
 _faces = st.builds(
     DnsView, _tuples(_endpoints, min_size=1), st.floats(0.1, 3600.0), st.integers(1, 100_000), st.integers(1, 100_000)
 )
+_names_of_certificates = _names.map(lambda name: name.removesuffix("."))
+
+
+def _peers(kind: type[Peer]) -> st.SearchStrategy[Any]:
+    """Servers that we speak to, each once."""
+    every = st.builds(kind, _endpoints, st.none() | _names_of_certificates)
+    return st.lists(every, max_size=3, unique_by=lambda each: each.endpoint).map(tuple)
+
+
+def _signers(peers: tuple[Peer, ...]) -> st.SearchStrategy[Any]:
+    """What certificates are signed by: nothing, where nobody is spoken to by TLS."""
+    return st.none() if peers and all(each.name is None for each in peers) else st.none() | _paths
+
+
+_dns64 = st.just(Dns64()) | st.builds(
+    Dns64, st.sampled_from([IPv6Network("64:ff9b::/96"), IPv6Network("2001:db8::/32")]), _tuples(_networks)
+)
+_kept = st.tuples(st.integers(1, 2**34), st.floats(0.0, 3600.0)) | st.just((0, 0.0))
+"""How much is kept of answers, and for how long after their end: not at all, where there is no room."""
+_forwarding = st.tuples(_peers(Resolver), _kept).flatmap(
+    lambda pair: st.builds(
+        Forwarding,
+        st.just(pair[0]),
+        st.builds(Timeouts, _schedules, *[st.none() | _schedules for _ in attrs.fields(Timeouts)[1:]]),
+        _signers(pair[0]),
+        internal=_tuples(_names),
+        cache=st.just(pair[1][0]),
+        prefetch=_booleans,
+        stale=st.just(pair[1][1]),
+        client_subnet=_booleans,
+        dns64=_dns64,
+        process=st.sampled_from(ForwardProcess),
+    )
+)
+_synproxies = _peers(Peer).flatmap(
+    lambda peers: st.builds(
+        Synproxy,
+        st.just(peers),
+        _signers(peers),
+        ipv6=st.none() | _booleans,
+        sack=_booleans,
+        window_scale=st.integers(0, 14),
+    )
+)
+_loopback = st.builds(Endpoint, st.sampled_from([IPv4Address("127.0.0.1"), IPv6Address("::1")]), st.integers(1, 65535))
+_metrics = (
+    st.builds(Metrics, _tuples(_loopback))
+    | st.builds(Metrics, _tuples(st.sampled_from([Path("/a"), Path("/b")]), min_size=1), group=st.just("operators"))
+    | st.builds(Metrics, _tuples(st.builds(Endpoint, _ipv4, st.just(9000)), min_size=1), st.tuples(_networks))
+)
 _challenges = st.builds(Challenges, *[_booleans for _ in attrs.fields(Challenges)])
 _servers = st.builds(NameServer, _names, st.just(()) | _one_or_each)
 _zones = st.builds(
@@ -115,16 +171,9 @@ _dns = st.builds(
     local=_faces,
     update=st.builds(UpdateView, key_file=st.none())
     | st.builds(UpdateView, listen=_tuples(_endpoints), key_file=_paths),
-    forward=st.builds(
-        Forwarding,
-        _tuples(st.builds(Resolver, _endpoints, st.none() | _names.map(lambda name: name.removesuffix(".")))),
-        st.builds(Timeouts, _schedules, *[st.none() | _schedules for _ in attrs.fields(Timeouts)[1:]]),
-        st.none() | _paths,
-        internal=_tuples(_names),
-        stale=st.floats(0.0, 3600.0),
-    ),
+    forward=_forwarding,
     udp_size=st.integers(512, 1232),
-    cookies=st.builds(Cookies, _booleans, st.none() | _paths, st.floats(60.0, 1e6)),
+    cookies=st.builds(Cookies, _booleans, st.none(), st.floats(60.0, 1e6)) | st.builds(Cookies, _booleans, _paths),
     rate_limit=st.builds(
         RateLimit,
         st.integers(0, 10**6),
@@ -204,13 +253,10 @@ _gateways = st.builds(
     repository=st.builds(
         Repository, st.none() | _urls, st.none() | _paths, st.none() | _paths, st.sampled_from(Watch), cache=_booleans
     ),
-    synproxy=st.builds(
-        Synproxy,
-        _tuples(st.builds(Peer, _endpoints, st.none() | _names.map(lambda name: name.removesuffix(".")))),
-        ipv6=st.none() | _booleans,
-        sack=_booleans,
-        window_scale=st.integers(0, 14),
-    ),
+    synproxy=_synproxies,
+    webproxy=st.builds(Webproxy, _booleans, certificates=st.none() | _paths, connections=st.integers(1, 1_000_000)),
+    flow_records=st.builds(FlowRecords, _booleans, st.none() | _paths, days=st.floats(0.01, 3650.0)),
+    metrics=_metrics,
     control=st.builds(Control, _paths, st.none() | st.just("operators")),
     logging=st.builds(
         Logging,
@@ -236,6 +282,8 @@ class DumpTests(SynchronousTestCase):
         root = parse(dump(gateway).encode(), problems)
         assert root is not None, problems.lines()
         self.assertEqual(schema.GATEWAY(root, problems), gateway, problems.lines())
+        told = [found for part in unused.PARTS for found in part(problems) if found is not None]
+        self.assertEqual(told, [], dump(gateway))
 
     def test_texts_that_look_like_something_else_are_quoted(self) -> None:
         """For the sake of other readers of YAML; an address is none of them."""

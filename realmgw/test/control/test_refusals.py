@@ -121,7 +121,7 @@ class RefusalsTests(SynchronousTestCase):
 
     def test_of_who_is_banned_it_is_told_what_for(self) -> None:
         """The signature, and where the rule is written that banned him; nothing of somebody who was banned by hand."""
-        alerts = "alerts:\n  udp: 127.0.0.1\n  rules:\n    - {actions: [end]}\n    - {actions: [ban]}\n"
+        alerts = "alerts:\n  udp: 127.0.0.1\n  rules:\n    - {severity: 1, actions: [end]}\n    - {actions: [ban]}\n"
         self.made.path.write_text(self.made.path.read_text() + alerts)
         settings = config.load(self.made.path)
         line = self.made.path.read_text().splitlines().index("    - {actions: [ban]}") + 1

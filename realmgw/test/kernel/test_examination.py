@@ -166,14 +166,14 @@ class AgreementTests(StartingTestCase):
         with socket.socket(type=socket.SOCK_DGRAM) as taken:
             taken.bind((LAN, 12346))
             said = f"alerts.udp can not listen on UDP {LAN} port 12346: another program has it"
-            self.assert_refused(said, settings={"alerts": {"udp": LAN}})
+            self.assert_refused(said, settings={"alerts": {"udp": LAN, "senders": [LAN]}})
             self.assert_ends(said)
         control = str(config.load(self.main).control.socket)
         self.assert_refused("is another one of the gateway's", settings={"alerts": {"socket": control}})
         self.assert_refused(
             "alerts.group: there is no group no_such", settings={"alerts": {"socket": "a.sock", "group": "no_such"}}
         )
-        self.write({"alerts": {"socket": "a.sock", "udp": LAN, "file": "eve.json"}})
+        self.write({"alerts": {"socket": "a.sock", "udp": LAN, "senders": [LAN], "file": "eve.json"}})
         self.assertIn("eve.json is not there", "\n".join(examine(config.load(self.main), now).wrong))
         self.start()
 
@@ -264,7 +264,8 @@ class AgreementTests(StartingTestCase):
             (f"{self.folder}/{'x' * 108}", "metrics.listen: "),
             (f"{self.folder}/control.sock", "is another one of the gateway's: write another path"),
         ):
-            settings = {"control": {"socket": "control.sock"}, "metrics": {"listen": [listen]}}
+            clients = {} if "/" in listen else {"clients": [LAN]}
+            settings = {"control": {"socket": "control.sock"}, "metrics": {"listen": [listen], **clients}}
             self.assert_refused(said, settings=settings)
         metrics = {"listen": [f"{self.folder}/m.sock"], "group": "nobody-has-this"}
         self.assert_refused("metrics.group: there is no group nobody-has-this", settings={"metrics": metrics})

@@ -102,6 +102,16 @@ class OptionsTests(SynchronousTestCase):
         other = Authority(self.folder).issue("other.example.org")[1]
         self.assert_refused("can not be used for TLS", *both, self.certificate, "--key", other)
 
+    def test_metrics_need_somebody_who_may_ask(self) -> None:
+        """By default that is this machine, which comes from its loopback addresses."""
+        for good in ("127.0.0.1", "[::1]:9000", "/run/m.sock"):
+            self.make("--metrics", good)
+        self.make("--metrics", "192.0.2.1", "--metrics-clients", "192.0.2.0/24")
+        self.assert_refused("--metrics 192.0.2.1: nobody may ask there", "--metrics", "192.0.2.1")
+        clients = ("--metrics-clients", "2001:db8::/32")
+        self.assert_refused("nobody may ask there", "--metrics", "192.0.2.1", *clients)
+        self.assert_refused("are those who come to an address", "--metrics", "/run/m.sock", *clients)
+
     def test_a_place_is_a_path_or_an_address(self) -> None:
         """A name is neither."""
         self.assertEqual(where("./sock"), Path("sock"))

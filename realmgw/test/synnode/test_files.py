@@ -50,6 +50,23 @@ class LoadTests(SynchronousTestCase):
         self.assertEqual(places, ["1:10", "2:11", "3:16", "3:33", "4:8", "5:10", "6:1"])
         self.assertIn("did you mean 'clients'", caught.exception.problems[-1])
 
+    def test_what_nobody_could_use_is_told(self) -> None:
+        """Where no gateway may connect, and nobody may ask for metrics; and who may where there is no place."""
+        text = (
+            "listen: [127.0.0.1, 192.0.2.1, '2001:db8::1']\nclients: [127.0.0.1, '2001:db8::/32']\n"
+            "metrics:\n  listen: [192.0.2.1]\n"
+        )
+        with self.assertRaises(ConfigurationError) as caught:
+            self.load(LEAST + text)
+        told = [problem.removeprefix(f"{self.path}:") for problem in caught.exception.problems]
+        self.assertEqual([each.split(": ")[0] for each in told], ["3:21", "6:12"])
+        self.assertIn("no gateway may connect to 192.0.2.1: write those who may in 'clients'", told[0])
+        self.assertIn("nobody may ask at 192.0.2.1", told[1])
+        with self.assertRaises(ConfigurationError) as caught:
+            self.load(f"{LEAST}metrics: {{clients: [192.0.2.0/24]}}\n")
+        self.assertIn(":3:11: 'clients' is of no use without 'listen'", str(caught.exception))
+        self.load(f"{LEAST}listen: [192.0.2.1]\nclients: [192.0.2.0/24]\nmetrics: {{listen: [127.0.0.1]}}\n")
+
     def test_an_empty_file_and_none_are_told(self) -> None:
         """With what is needed."""
         with self.assertRaises(ConfigurationError) as caught:

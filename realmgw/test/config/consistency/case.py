@@ -18,9 +18,13 @@ class ConsistencyTestCase(SynchronousTestCase):
         for old, new in changes:
             self.assertIn(old, text)
             text = text.replace(old, new)
+        return [line.split(": ", 1)[1] for line in self.lines(text + more)]
+
+    def lines(self, text: str) -> tuple[str, ...]:
+        """What is wrong with a file, with the places."""
         problems = Problems("f")
-        root = parse((text + more).encode(), problems)
+        root = parse(text.encode(), problems)
         assert root is not None
         schema.GATEWAY(root, problems)
         consistency.check(problems)
-        return [line.split(": ", 1)[1] for line in problems.lines()]
+        return problems.lines()

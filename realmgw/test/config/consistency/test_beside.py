@@ -22,7 +22,7 @@ class BesideTests(ConsistencyTestCase):
         """Without a service pool, with one port for both, and where somebody else listens; if it is asked for."""
         pool, on = ("pools: {", "pools: {service: [192.0.2.9], "), "webproxy: {enabled: true%s}\n"
         self.assertEqual(self.problems(pool, more=on % ""), [])
-        self.assertEqual(self.problems(more="webproxy: {http_port: 443}\n"), [])
+        self.assertEqual(self.problems(more="webproxy: {enabled: false, http_port: 443}\n"), [])
         [line] = self.problems(more=on % "")
         self.assertIn("there is none: write pools.service", line)
         [line] = self.problems(pool, more=on % ", http_port: 443")

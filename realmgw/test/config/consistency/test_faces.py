@@ -19,7 +19,8 @@ class FacesTests(ConsistencyTestCase):
             ("listen: [192.0.2.1:54], unsigned: true, key_file: k", "'unsigned' lets everybody update who reach"),
             ("listen: ['127.0.0.1:54', '192.0.2.1:54'], unsigned: true", "'unsigned' lets everybody update who reach"),
             ("listen: ['127.0.0.1:54', '[::1]:54'], unsigned: true", ""),
-            ("listen: [192.0.2.1:54], key_file: update.keys", ""), ("listen: []", ""), ("unsigned: true", ""),
+            ("listen: [192.0.2.1:54], key_file: update.keys", ""), ("listen: []", ""),
+            ("listen: [], unsigned: true", ""),
         ):  # fmt: skip
             lines = self.problems(("dns: {", f"dns: {{update: {{{written}}}, "))
             self.assertEqual(len(lines), bool(said), lines)

@@ -98,6 +98,14 @@ class ListsTests(ServiceTestCase):
         self.assertEqual(counts["list ads"], {"names": 1, "decided": 3})
         self.assertEqual(counts["list school"], {"names": 1, "decided": 3})
 
+    async def test_names_do_not_exist_where_no_resolver_is_asked_for_others(self) -> None:
+        """A list has an effect then: `realmgw.config.consistency.unused` lets it stand without resolvers."""
+        forward = attrs.evolve(self.settings.dns.forward, resolvers=())
+        self.settings = attrs.evolve(self.settings, dns=attrs.evolve(self.settings.dns, forward=forward))
+        self.start()
+        self.assertEqual(await self.tell("ads.example.net."), dns.rcode.NXDOMAIN)
+        self.assertEqual(await self.tell("www.example.net."), dns.rcode.REFUSED)
+
     async def test_says_what_a_name_comes_to(self) -> None:
         """By lists, and by what is done with names that they say nothing of; nothing is asked, and nothing counted."""
         service = self.start()
