@@ -217,7 +217,8 @@ class Arrivals:
         src = flow[0]
         claim = matching(reservation, src, now) if reservation.claims else None
         if claim is not None and not claim.is_hold:
-            if reservation.address.before is not None and self._late.is_to_use(claim, src, now):
+            address = reservation.address
+            if address.before_told and address.kept_before is not None and self._late.is_to_use(claim, src, now):
                 if trace is not None:
                     trace.say("clients of his network ask a resolver that was told of the host that was here before")
                 return Reason.LATE

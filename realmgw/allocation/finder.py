@@ -202,7 +202,7 @@ class Finder:
                     trace.how = "where this group was told last that it is"
                 return told
         no = ""
-        if last.before is not None and last.is_spoilt(service.host.index, now):
+        if last.before_told and last.is_spoilt(service.host.index, now):
             no = "is where clients of another host may come"
         elif own is not None and own.claims:
             no = "is in use"

@@ -270,6 +270,8 @@ class Address:
     """The last claim of a group that was told this address a moment before, and is told another one now."""
     before: Reservation | None = None
     """Of those that were here before, the one for whose clients it is too late last."""
+    before_told: tuple[Group, ...] = ()
+    """Who was told of that one: it is not looked at itself while all of them are plain, as most are."""
     standing: float = 0.0
     """The best standing of those who have made claims since it began to wait."""
     came_at: float = -math.inf
@@ -321,7 +323,7 @@ class Address:
                     continue
                 if habits.caution.is_on or habits.keeps_answers:
                     found.append(group)
-        return found if self.before is None else found + self.formers(host, now)
+        return found if self.kept_before is None else found + self.formers(host, now)
 
     def note_former(self, reservation: Reservation, until: float) -> None:
         """A reservation leaves, and its host with it: clients may still come for it.
@@ -333,16 +335,25 @@ class Address:
         expects_until = reservation.expects_until
         self.gone, self.gone_target = reservation, reservation.service.target
         self.gone_until = max(until, expects_until)
-        if self.before is None or expects_until >= self.before.expects_until:
-            self.before = reservation
+        before = self.kept_before
+        if before is None or expects_until >= before.expects_until:
+            self.before, self.before_told = reservation, tuple(reservation.told)
 
     def formers(self, host: int, now: float) -> list[Group]:
         """Whose clients may still come for another host than this one (its index), which had it before."""
-        before = self.before
+        before = self.kept_before
         if before is None or before.service.host.index == host:
             return []
         told = before.told.items()
         return [group for group, at in told if not group.habits.is_plain and _expects(group, at, now)]
+
+    @property
+    def kept_before(self) -> Reservation | None:
+        """What was here before, if any of those who were told of it keep answers, or are taken to do so."""
+        for group in self.before_told:
+            if not group.habits.is_plain:
+                return self.before
+        return None
 
     def is_kept(self, now: float) -> bool:
         """Whether clients may still come of those who are known to keep answers, or suspected, for what stands here.

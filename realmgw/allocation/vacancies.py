@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 AGAIN = 0.25  # seconds
 """An address where clients of those who keep answers may still come is looked at again after so long."""
+_FREE = State.FREE  # members of an enum are slow to get at by name
 SHORT = 1.0  # seconds
 """For so long after an address was looked for in vain, it is followed which one dies next."""
 
@@ -66,11 +67,8 @@ def vacant(ledger: Ledger, service: Service, group: Group, now: float, *, patien
         patient: Addresses are left alone where clients may still come, if those who asked keep answers.
     """
     host, pool = service.host.index, ledger.pool
-    free = pool.unused()
-    if free is not None and (free.before is None or not free.formers(host, now)):
-        return free
     first = pool.next()
-    if first is not None and not first.doubt and not first.may_come(host, now):
+    if first is not None and (not first.doubt or first.state is _FREE) and not first.may_come(host, now):
         return first  # as a rule nobody may still come there
     return next(ledger.candidates.undoubted(pool.vacant, host, group, now, patient=patient), None)
 

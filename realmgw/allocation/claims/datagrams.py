@@ -41,7 +41,7 @@ LOOKS = 64
 RATE = 1000.0
 """So many within a second: 2 % of a processor."""
 GATHERED = 16
-"""The flows of so many addresses are gathered in one go."""
+"""The flows of so many addresses at most are gathered in one go, of those that passed on last."""
 USEFUL = 30.0  # seconds
 """An address at which flows come too fast for all to be noted keeps the notes it has for so long: conntrack knows
 each flow for about that time anyway, and a note that is gone by then was of no use."""
@@ -91,6 +91,7 @@ class Datagrams:
     Attributes:
         passing: Addresses that have another host since `look` was called last; the ledger has it called before that is
             told to anybody, since who is told may come at once.
+        look_from: From when on there is anything that `look` can do, in monotonic seconds.
         soon: Called when `look` is to be called, though nobody is told of an address: a flow goes on where another
             host may be by now.
         listen: Called before it is looked for a flow: what has been told of ends is heard first.
@@ -108,6 +109,7 @@ class Datagrams:
         self._later: OrderedDict[Flow, float] = OrderedDict()
         self._listen_from = -math.inf
         self._tokens, self._at = float(LOOKS), 0.0
+        self.look_from = -math.inf
         self.soon: Callable[[], object] = _nothing
         self.listen: Callable[[], object] = _nothing
         self.configure(settings)
@@ -199,6 +201,7 @@ class Datagrams:
     def passed(self, address: Address) -> None:
         """Another host has an address where flows were noted, or a part of it, from now on."""
         self.passing[address] = None
+        self.passing.move_to_end(address)
 
     def look(self, *, now: float) -> bool:
         """End what is idle where another host has the address; some of it at most.
@@ -206,23 +209,28 @@ class Datagrams:
         Returns:
             Whether more can be looked at now.
         """
-        if not (self.passing or self._next or self._later):
+        if now < self.look_from or not (self.passing or self._next or self._later):
             return False
+        self._tokens, self._at = min(LOOKS, self._tokens + (now - self._at) * RATE), now
+        found = list[Flow]()
         for _ in range(min(GATHERED, len(self.passing))):
-            self._gather(self.passing.popitem(last=False)[0])
+            if len(found) >= self._tokens:
+                break
+            found += self._gather(self.passing.popitem()[0])
+        for flow in reversed(found):
+            self._next[flow] = None
+            self._next.move_to_end(flow, last=False)
         while self._later and next(iter(self._later.values())) <= now:
             self._next[self._later.popitem(last=False)[0]] = None
-        if not self._next:
-            return bool(self.passing)
-        self._tokens = min(LOOKS, self._tokens + (now - self._at) * RATE)
-        self._at = now
         while self._next and self._tokens >= 1:
             self._tokens -= 1
             self._look_at(self._next.popitem(last=False)[0], now)
+        if self._tokens < 1:  # until then nothing needs to be gathered either
+            self.look_from = now + (1 - self._tokens) / RATE
         return bool(self.passing)
 
-    def _gather(self, address: Address) -> None:
-        """Have those be looked at that are in the way and are not yet, before all others: somebody is to be told.
+    def _gather(self, address: Address) -> list[Flow]:
+        """Those that are in the way and are not looked at yet: they come before all others, somebody is to be told.
 
         O(flows noted since it passed on last, and those that were not in the way).
         """
@@ -236,9 +244,7 @@ class Datagrams:
                 _look_later(address, flow)
             elif flow not in self._later:
                 found.append(flow)
-        for flow in reversed(found):
-            self._next[flow] = None
-            self._next.move_to_end(flow, last=False)
+        return found
 
     def _look_at(self, flow: Flow, now: float) -> None:
         address = self._pool.addresses.get(flow[1])

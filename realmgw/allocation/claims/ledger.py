@@ -86,7 +86,7 @@ class Ledger(Books):
         claim.number = self.decisions.answer(now, reservation.service, group, client, reservation.address.packed)
         self.counters.claimed += 1
         self.stand(claim)
-        if self.datagrams.passing:
+        if self.datagrams.passing and now >= self.datagrams.look_from:
             self.datagrams.look(now=now)
         if deadline == until:
             self.deadlines.by_timeout[timeout].append(claim)

@@ -122,10 +122,6 @@ class Pool:
                 return
             (self.lingering if address.state else self._free).move_to_end(address)
 
-    def unused(self) -> Address | None:
-        """The FREE address that was released longest ago."""
-        return next(iter(self._free)) if self._free else None
-
     def next(self) -> Address | None:
         """The address to lend next: the free one that was released longest ago, else the one that lingers longest."""
         addresses = self._free or self.lingering
