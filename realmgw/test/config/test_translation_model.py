@@ -158,8 +158,8 @@ class SameTests(TranslationTestCase):
         told = {int(line.split(":")[1]) - self.first for line in self.told}
         yield from (each for at, each in enumerate(rules) if at not in told)
 
-    @settings(max_examples=60, deadline=None)
-    @given(st.lists(FIRST, min_size=1, max_size=7))
+    @settings(max_examples=200, deadline=None)
+    @given(st.lists(FIRST, min_size=3, max_size=6))
     def test_what_is_looked_at_first(self, rules: list[Written]) -> None:
         """By sets, sides and ports, in raw and behind it."""
         found = self.read(*(each.text() for each in rules), more=FILES)
@@ -171,8 +171,8 @@ class SameTests(TranslationTestCase):
             expected = passes(raw, packet) and passes(rest, packet)
             self.assertEqual(ours(packet), expected, (packet, rules, self.told))
 
-    @settings(max_examples=60, deadline=None)
-    @given(st.lists(SERVED, min_size=1, max_size=6))
+    @settings(max_examples=200, deadline=None)
+    @given(st.lists(SERVED, min_size=2, max_size=5))
     def test_a_service(self, rules: list[Written]) -> None:
         """By senders, sides and ports."""
         found = self.read(*(each.text() for each in rules), more=FILES)
