@@ -81,11 +81,13 @@ class _Translation:
         self._chains = {each.chain for each in known} | iptables.chains(roots)
         self._leads: dict[str, list[Said]] = {}
         self._groups: dict[str, dict[tuple[str, str], None]] = {}
+        self._chain_of: dict[tuple[str, str], str] = {}
         for each in known:
             self._leads.setdefault(each.leads_to, []).append(each)
             for bound in self._bound(each):
-                self._groups.setdefault(each.target, {})[bound] = None
-        hosts = {name for bound in self._groups.values() for name, _ in bound} | {_SUBSCRIBERS}
+                if self._chain_of.setdefault(bound, each.target) == each.target:
+                    self._groups.setdefault(each.target, {})[bound] = None
+        hosts = {name for name, _ in self._chain_of} | {_SUBSCRIBERS}
         self.words = Wording(problems, iptables.interfaces(known), iptables.sets(roots), hosts)
         self.lacks = self.words.lacks
         self._looked: list[tuple[Said, Check]] = []
@@ -223,8 +225,10 @@ class _Translation:
 
     def _grouped(self, said: Said) -> None:
         bound = list(self._bound(said))
-        for name, _ in bound:
-            self._group_named(name)
+        for each in bound:
+            self._group_named(each[0])
+            if (chain := self._chain_of[each]) != said.target:
+                self.lacks(said.place, f"a group has one list of rules: write those of {said.target!r} into {chain!r}")
         if bound:
             return
         if said.listed and said.listed[2] and said.listed[0] == _SUBSCRIBERS:

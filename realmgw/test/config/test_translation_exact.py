@@ -190,6 +190,15 @@ class ExactTests(TranslationTestCase):
         self.assertEqual(lines, [2, 3, 5, 7, 8, 9])
         self.assertIn("write those of 'OTHER' into it", self.told[2])
 
+    def test_a_group_has_one_list(self) -> None:
+        """A second chain that the same hosts are led to is told."""
+        led = LAN + "set: {match-set: [IPS_GROUP_A, src]}, target: GROUP_%s"
+        rules = [(f"GROUP_{name}", "protocol: tcp, target: DROP") for name in "YX"]
+        [group] = self.read(("GROUP_POLICY", led % "X"), ("GROUP_POLICY", led % "Y"), *rules).groups
+        self.assertEqual([each.origin for each in group.rules], [f"p/f:{self.first + 3}"])
+        self.assertIn("write those of 'GROUP_Y' into 'GROUP_X'", self.told[0])
+        self.assertEqual(len(self.told), 2)
+
     def test_what_is_dropped_for_others_too_is_told(self) -> None:
         """ADMIN_POLICY is led to by FORWARD, too; ours is about the gateway itself."""
         forward = "      - {table: filter, chain: FORWARD, rule: {target: ADMIN_POLICY}}\n" + SETS
