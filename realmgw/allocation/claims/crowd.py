@@ -24,6 +24,8 @@ class Doubt:
     """How sure it is, 0 to 1, that who is answered is its own group's client, and not another's there."""
     fault: float
     """How sure it is that its client is the one who stays away if nobody is answered, 0 to 1."""
+    shared: bool = False
+    """Who came may have been told by somebody else who keeps answers, or is taken to."""
     came: float | None = None
     """When the one came who was answered, in monotonic seconds; None as long as none was."""
     unclear: bool = False

@@ -125,8 +125,8 @@ class Ledger(Books):
             delays is not None and now - claim.created < delays.least and self.candidates.can_ask
         ):
             alone = len(claim.reservation.claims) == 1 and outcomes.is_first(claim)
-            alone = alone and not outcomes.may_be_others(claim, now)
-            self.candidates.doubt(claim, Doubt(alone, outcomes.merit(claim), outcomes.fault(claim)), now)
+            doubt = Doubt(alone, outcomes.merit(claim), outcomes.fault(claim), outcomes.may_be_others(claim, now))
+            self.candidates.doubt(claim, doubt, now)
         else:
             self.used(claim, self.credit_most, now)
         claim.reservation.address.came_at = now

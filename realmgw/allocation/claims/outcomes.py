@@ -41,12 +41,12 @@ def learn(claim: Claim, now: float) -> None:
     Which of several a packet was meant for nobody can tell; a group that has little experience learns the age of the
     youngest then: too little at times, but never the age of a claim that nobody will come for, from which the claim
     timeout would grow without end. Where several clients come for one answer, the first one after it tells that alone.
-    Nothing is learned where others than the group's clients may come without a claim. One that has much learns no more
-    than once in `LESSON`: a thousand a second tell enough.
+    Where others than the group's clients may come without a claim, nobody teaches that these take longer than was seen
+    before. One that has much learns no more than once in `LESSON`: a thousand a second tell enough.
     """
     group, claims = claim.group, claim.reservation.claims
     latest = next(reversed(claims.values()))
-    if not is_first(latest) or may_be_others(claim, now):
+    if not is_first(latest) or (now - latest.created > group.slowest and may_be_others(claim, now)):
         return
     if len(claims) == 1:
         group.arrived(now - claim.created)
@@ -140,7 +140,9 @@ def judge(claim: Claim, doubt: Doubt, most: int, cost: float, now: float) -> Non
     """
     group = claim.group
     if doubt.came is not None and doubt.alone and now >= group.learns_at:
-        group.arrived(doubt.came - claim.created)
+        age = doubt.came - claim.created
+        if age <= group.slowest or not doubt.shared:
+            group.arrived(age)
         if not group.inexperienced:
             group.learns_at = now + LESSON
     if doubt.came is None and doubt.unclear:

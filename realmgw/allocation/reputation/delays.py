@@ -22,15 +22,16 @@ class Delays:
     Attributes:
         total: How many there are.
         least: Hardly anybody comes sooner, in seconds, as `Group` sees it now and then; 0.0: that is not known.
+        slowest: Hardly anybody comes later, likewise.
     """
 
-    __slots__ = ("_counts", "_round", "least", "total")
+    __slots__ = ("_counts", "_round", "least", "slowest", "total")
 
     def __init__(self) -> None:
         self._counts = [0] * BUCKETS
         self._round = 0  # a single count, as the longest delays are, survives every other halving
         self.total = 0
-        self.least = 0.0
+        self.least = self.slowest = 0.0
 
     def add(self, delay: float) -> None:
         """Count a delay, in seconds; what is out of range counts in the first or last bucket."""

@@ -129,6 +129,11 @@ class Group(Rated):
         return self.habits.spell(self.delay_p999)
 
     @property
+    def slowest(self) -> float:
+        """`delay_p999` as it was seen, in seconds: no more for want of experience, once there is any."""
+        return DELAY_P999_UNKNOWN if self.delays is None else self.delays.slowest or DELAY_P999_UNKNOWN
+
+    @property
     def inexperienced(self) -> bool:
         """Whether so few of its clients were seen that a doubtful observation is better than none."""
         return self.delays is None or self.delays.total < EXPERIENCE
@@ -160,7 +165,7 @@ class Group(Rated):
     def _refresh(self, delays: Delays) -> None:
         self._refresh_at = _REFRESH if delays.total >= OBSERVATIONS else OBSERVATIONS - delays.total
         if delays.total >= OBSERVATIONS:
-            slowest = delays.quantile(0.999)
+            delays.slowest = slowest = delays.quantile(0.999)
             self.delay_median = delays.quantile(0.5)
             soonest = delays.quantile(SOONEST)
             delays.least = SOONER * soonest if soonest > SHORTEST else 0.0

@@ -31,6 +31,12 @@ def keeping(scene: Scene, resolver: str = RESOLVER) -> None:
         group.habits.came_again(bytes((203, 0, 113, source)), 10.0, group.delay_p999, 0.0)
 
 
+def suspected(scene: Scene) -> None:
+    """A resolver is taken to keep answers, as any is of which nothing is known."""
+    for number, source in enumerate((CLIENT, NEIGHBOUR, CLIENT)):
+        scene.visit(service(2 + number), source=source, now=number / 20, after=0.01)
+
+
 class SuspicionTests(SynchronousTestCase):
     """Who has asked for many names, and for none of them again."""
 
@@ -127,15 +133,19 @@ class CourtesyTests(SynchronousTestCase):
 class LessonTests(SynchronousTestCase):
     """How soon the clients of a resolver come, beside one that keeps answers."""
 
-    def left_over(self, scene: Scene) -> int:
+    def left_over(self, scene: Scene, after: float = 1.5) -> int:
         """A claim of one resolver is used by whoever comes next, late, where another one was told the same before.
+
+        Args:
+            scene: Where.
+            after: Seconds after it was made.
 
         Returns:
             How many delays of its clients it has learned then.
         """
         scene.visit(ONE, RESOLVER, now=0.2, after=0.1)
         address = scene.get(ONE, OTHER, now=0.5)
-        self.assertEqual(scene.come(address, NEIGHBOUR, now=2.0), 1)
+        self.assertEqual(scene.come(address, NEIGHBOUR, now=0.5 + after), 1)
         scene.allocator.expire(now=3.0)
         delays = scene.allocator.groups.of(OTHER).delays
         return 0 if delays is None else delays.total
@@ -155,9 +165,14 @@ class LessonTests(SynchronousTestCase):
     def test_so_it_is_beside_one_that_is_taken_to_keep_them(self) -> None:
         """As any is that nobody knows; also where it is found out later who came."""
         for scene in (Scene(share_load=0.0), self.alarmed()):
-            for number, source in enumerate((CLIENT, NEIGHBOUR, CLIENT)):
-                scene.visit(service(2 + number), source=source, now=number / 20, after=0.01)
+            suspected(scene)
             self.assertEqual(self.left_over(scene), 0)
+
+    def test_who_comes_soon_may_teach_it(self) -> None:
+        """It is waited for no longer for that."""
+        for scene in (Scene(share_load=0.0), self.alarmed()):
+            suspected(scene)
+            self.assertEqual(self.left_over(scene, 0.1), 1)
 
     def test_beside_one_that_keeps_nothing_it_is_learned(self) -> None:
         """Whoever came had asked."""
