@@ -55,6 +55,11 @@ BACKPORTS=(suricata libhtp2)
 # Options of apt, besides those of need_apt.
 apt_options=()
 
+# Ctrl-C ends all of it. Without a trap bash would go on with the next step where a program (apt, pip, ruff) has minded the signal itself.
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
 # say TEXT...: one line of progress for the person who watches.
 say() { printf '==> %s\n' "$*"; }
 

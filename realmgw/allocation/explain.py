@@ -181,7 +181,8 @@ def explain_admit(allocator: Allocator, flow: Flow, *, now: float) -> Explanatio
         trace.say(f"{dotted(flow[1])} is {address.state.name}, with {len(address.reservations)} reservations")
         for key in (flow[2] << 16 | flow[4], flow[4], flow[2] << 16, 0):
             if (each := address.reservations.get(key)) is not None:
-                trace.say(f"protocol {key >> 16}, port {key & 0xFFFF}: reserved for {each.service.name}")
+                which = f"protocol {key >> 16 or 'any'}, port {key & 0xFFFF or 'any'}"
+                trace.say(f"{which}: reserved for {each.service.name}")
     verdict = allocator.admit(*flow, now=now, trace=trace)
     if verdict > 0:
         return Explanation((*trace.steps, f"admitted to host {verdict}"), host=verdict)

@@ -264,7 +264,7 @@ def checked(command: Command, given: Mapping[str, str]) -> dict[str, str]:
     unknown = [name for name in given if name not in known]
     for what, names in (("missing", missing), ("not known", unknown)):
         if names:
-            raise CommandError(ExitStatus.USAGE, f"{command.path}: {', '.join(names)}: {what}")
+            raise CommandError(ExitStatus.USAGE, f"{command.path.replace('/', ' ')}: {', '.join(names)}: {what}")
     return {name: given.get(name, default or "") for name, default in known.items()}
 
 

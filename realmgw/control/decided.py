@@ -6,7 +6,7 @@ Edge: the machine's time zone, subscriber files.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from functools import lru_cache
 from heapq import merge
 from ipaddress import ip_address, ip_network
@@ -77,6 +77,8 @@ class Wanted:
     """Where packets come from."""
     resolver: Network | None = None
     """Who asked."""
+    called: Collection[str] = ()
+    """What decisions call that one by as well: its prefix of IPv6, its group."""
     refused: bool = False
     """Only refusals."""
     host: Whose | None = None
@@ -98,6 +100,7 @@ class Decided:
         recorded: Flows that have ended; see `realmgw.records.service.RecordsService.ended`.
         monotonic: The clock of the log.
         time: The present, in seconds since 1970.
+        called: See `Wanted`.
     """
 
     def __init__(
@@ -109,8 +112,9 @@ class Decided:
         recorded: Callable[[dict[str, Any], int], Deferred],
         monotonic: Callable[[], float],
         time: Callable[[], float],
+        called: Callable[[Network], Collection[str]] = lambda _resolver: (),
     ) -> None:
-        self._running = running
+        self._running, self._called = running, called
         self._decisions, self._drive, self._repeat, self._recorded = decisions, drive, repeat, recorded
         self._monotonic, self._time = monotonic, time
         self._followers = 0
@@ -132,7 +136,8 @@ class Decided:
         client, resolver = (parameters.network(of[each], each) if of[each] else None for each in ("client", "resolver"))
         last, host = self._when(until, "until") if until else math.inf, of["host"]
         his = whose(self._running.registry, host) if host else None
-        wanted = Wanted(of["name"].lower(), client, resolver, bool(refused), his, until=last)
+        called = () if resolver is None else self._called(resolver)
+        wanted = Wanted(of["name"].lower(), client, resolver, called, bool(refused), his, until=last)
         most, least = parameters.number(limit, "limit", BEFORE), self._when(since, "since") if since else 0.0
         if follow and until:
             raise CommandError(
@@ -326,7 +331,7 @@ def is_meant(entry: Entry, wanted: Wanted, known: Known) -> bool:
     if wanted.resolver is not None and (
         answer is None
         or isinstance(entry, Refused | Forbidden)
-        or not _asks_from(str(answer.resolver), wanted.resolver)
+        or not (str(answer.resolver) in wanted.called or _asks_from(str(answer.resolver), wanted.resolver))
     ):
         return False
     return wanted.client is None or _is_from(wanted.client, packet, answer)

@@ -30,7 +30,7 @@ from realmgw.control.reputation import Reputations
 from realmgw.control.rules import Rules, origins
 from realmgw.control.running import Running
 from realmgw.control.tracing import Tracing
-from realmgw.errors import Reason
+from realmgw.errors import MalformedError, Reason
 from realmgw.subscribers.entry import shown
 from realmgw.subscribers.model import Host, Service
 
@@ -243,7 +243,10 @@ class Gateway:
         address = str(parameters.address(resolver, "resolver"))
         network = parameters.network(client, "client") if client else None
         how = {"kind": _kind(type), "tcp": bool(tcp), "cookie": bool(cookie)}
-        found = self._insight.explain_name(name, address, **how)
+        try:
+            found = self._insight.explain_name(name, address, **how)
+        except MalformedError as error:
+            raise CommandError(ExitStatus.USAGE, f"name: {error}") from None
         challenge = None if found.challenge is None else found.challenge.name.lower()
         if found.service is None:
             return {"steps": list(found.steps), "answer": None, "challenge": challenge}

@@ -12,7 +12,7 @@ from realmgw.config.quoting import shortened
 from realmgw.control import parameters
 from realmgw.control.commands import MOST, CommandError, ExitStatus, Value
 from realmgw.subscribers.leases.book import AAAA, TYPES, A, Lease
-from realmgw.subscribers.leases.records import Record, Transaction
+from realmgw.subscribers.leases.records import ContradictionError, Record, Transaction
 from realmgw.subscribers.leases.service import LeaseService
 
 LONGEST = 31_536_000  # seconds
@@ -55,7 +55,7 @@ class Leases:
         kind = A if ip_address(address).version == 4 else AAAA
         former = tuple(each for each in self._service.records(host) if each.type == kind)
         change = Transaction("", former, (Record(host, kind, TTL, packed),))
-        return self._service.change(change, float(life)).addCallback(lambda _: self.of(host))
+        return self._service.change(change, float(life)).addCallbacks(lambda _: self.of(host), _contradicts)
 
     def remove(self, name: str) -> Any:
         """Remove all that is registered at a name; its flows end at once."""
@@ -78,3 +78,9 @@ class Leases:
             "guest": bool(self._service.hosts.guests.addresses(lease.name)),
             "idle": self._service.hosts.idle.get(lease.name, ""),
         }
+
+
+def _contradicts(failure: Any) -> None:
+    """What can not be beside what there is, is a problem of what was written, as in a file."""
+    failure.trap(ContradictionError)
+    raise CommandError(ExitStatus.PROBLEMS, failure.getErrorMessage())

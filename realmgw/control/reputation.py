@@ -16,6 +16,7 @@ from realmgw.allocation.reputation.groups import Groups
 from realmgw.allocation.reputation.records import Book
 from realmgw.allocation.reputation.requestors import Requestor, Requestors
 from realmgw.allocation.reputation.score import Reputation
+from realmgw.config.settings import Network
 from realmgw.control import parameters
 from realmgw.control.commands import MOST, CommandError, ExitStatus, Value
 
@@ -94,6 +95,14 @@ class Reputations:
         else:
             self.groups.forget(self._resolver(who), now=self.monotonic())
         return answer
+
+    def called(self, resolver: Network) -> frozenset[str]:
+        """What decisions call a resolver by besides its address: its prefix of IPv6, its group; of a prefix nothing."""
+        if resolver.num_addresses > 1:
+            return frozenset()
+        who = self.groups.resolvers.of(str(resolver.network_address))
+        group = self.groups.find(who)
+        return frozenset({who} if group is None else {who, str(group.resolver)})
 
     def _find(self, who: str) -> Known:
         found = self._requestor(who) or self.groups.find(self._resolver(who))

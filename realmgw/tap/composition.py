@@ -68,11 +68,11 @@ def compose(running: Running, options: Options, secrets: config.Secrets = config
     leases.in_force, dns.updates.book, running.settled = Amending(reloader, parts, monotonic), leases, leases.settled
     purging, drive, admission = packets.purging(reloader, companions.proxy), reloader.drive, packets.admission()
     insight = Insight(
-        running, health, allocator, Reputations(allocator.groups, allocator.requestors, book, drive, monotonic),
+        running, health, allocator, who := Reputations(allocator.groups, allocator.requestors, book, drive, monotonic),
         Flows(running, allocator, drive, selecting.listed, selecting.ended, FlowEvents(reactor).hear, time.time),
         Leases(leases, time.time), Rules(running, packets.datapath.rules), Tracing(running, packets.follow),
         Decided(running, allocator.ledger.decisions, drive, partial(repeated, reactor), companions.ended, monotonic,
-                time.time), dns.explain, Counting(monotonic, partial(beside, packets.figures, health, reactor)),
+            time.time, who.called), dns.explain, Counting(monotonic, partial(beside, packets.figures, health, reactor)),
         companions.commands, packets.datapath.placed, reloader.plan, purging.reload, purging.purge, monotonic,
     )  # fmt: skip
     companions.present.look_into(insight, lambda: packets.datapath.findings, drive)

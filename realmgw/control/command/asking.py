@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -92,10 +93,14 @@ def refuse_unreadable(usual: Usual) -> None:
         ConfigurationError: It is so.
     """
     path = usual.config
-    if path is not None and not (path.is_file() and os.access(path, os.R_OK)):
-        from realmgw import config  # noqa: PLC0415 - it takes longer than most questions
+    if path is None:
+        return
+    with suppress(OSError):  # the folder may not be looked into
+        if path.is_file() and os.access(path, os.R_OK):
+            return
+    from realmgw import config  # noqa: PLC0415 - it takes longer than most questions
 
-        config.refuse_unreadable(path)
+    config.refuse_unreadable(path)
 
 
 def _socket(main_file: Path) -> Path:

@@ -1,10 +1,15 @@
-"""What becomes of a command when nobody takes what it says: a reader that has gone, a full disk. Edge: the terminal."""
+"""What becomes of a command when nobody takes what it says: a reader that has gone, a full disk, a closed stream.
+
+Edge: the terminal.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -24,8 +29,10 @@ def guarded(command: Callable[[], int]) -> int:
         command: Returns the exit status.
 
     Returns:
-        That; or `READER_GONE` or `INTERRUPTED`, in silence; or FAILED, when the output can not be written.
+        That; or `READER_GONE` or `INTERRUPTED`, in silence; or FAILED, when the output can not be written, or a file
+        that nobody has looked after refuses.
     """
+    _open_missing()
     try:
         try:
             return command()
@@ -37,11 +44,12 @@ def guarded(command: Callable[[], int]) -> int:
         return READER_GONE
     except KeyboardInterrupt:
         return INTERRUPTED
-    except OSError as error:  # what files and sockets refuse has errors of its own: this is the output
+    except OSError as error:  # what files and sockets refuse has a name, or an error of its own: else it is the output
+        if error.filename is not None:
+            return complain(f"{error.filename}: {error.strerror}", ExitStatus.FAILED)
         _close(sys.stdout)
         with contextlib.suppress(OSError):
-            complain(f"the output can not be written: {error.strerror}", ExitStatus.FAILED)
-            return ExitStatus.FAILED
+            return complain(f"the output can not be written: {error.strerror}", ExitStatus.FAILED)
         _close(sys.stderr)
         return ExitStatus.FAILED
 
@@ -50,6 +58,13 @@ def complain(text: str, status: ExitStatus) -> int:
     """Say why a command ends with that status, which is returned."""
     print(f"realmgw: {text}", file=sys.stderr, flush=True)
     return status
+
+
+def _open_missing() -> None:
+    """Put /dev/null where whoever started us has closed a stream (`>&-`): Python has None there."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - until the process ends
 
 
 def _flush() -> None:

@@ -31,6 +31,7 @@ from realmgw.control.streaming import Stream
 from realmgw.control.tracing import Tracing
 from realmgw.datapath import selecting
 from realmgw.datapath.policy.classes import Classes
+from realmgw.dns.codec.names import to_wire
 from realmgw.subscribers.model import Service
 from realmgw.test.control.parts import TestGateway
 from realmgw.test.control.registering import Inline, begun
@@ -70,6 +71,12 @@ def no_flows(*_: object) -> Steps[selecting.Found[Any]]:
     return selecting.Found()
 
 
+def valid(name: str) -> str:
+    """The name; the DNS server refuses those that are none."""
+    to_wire(f"{name.removesuffix('.')}.")
+    return name
+
+
 def gateway_of(made: TestGateway) -> Gateway:
     """The command layer of a gateway."""
     services = made.running.registry.directory.services
@@ -96,8 +103,11 @@ def gateway_of(made: TestGateway) -> Gateway:
             lambda *_: succeed([]),
             made.clock.seconds,
             float,
+            made.reputations.called,
         ),
-        explain_name=lambda name, who, **how: Found((f"{name} {who} {how}",), services.get(name), Challenge.CNAME),
+        explain_name=lambda name, who, **how: Found(
+            (f"{valid(name)} {who} {how}",), services.get(name), Challenge.CNAME
+        ),
         counting=counting,
         companions={
             "synproxy/show": lambda: {"proxies": [PROXY]},
@@ -312,6 +322,7 @@ class RefusalTests(GatewayTestCase):
             ("status", {"colour": "red"}),
             ("reservations", {"limit": "-1"}),
             ("explain/name", {"name": "a.example.org.", "resolver": "me"}),
+            ("explain/name", {"name": "a..example.org.", "resolver": "192.0.2.1"}),
             ("explain/name", {"name": "a.example.org.", "resolver": "192.0.2.1", "type": "MX"}),
             ("explain/name", {"name": "a.example.org.", "resolver": "192.0.2.1", "client": "him"}),
             ("explain/packet", {"source": "x", "destination": "192.0.2.1", "protocol": "6"}),

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from realmgw.control.command import shown
-from realmgw.control.commands import ExitStatus
-from realmgw.errors import RealmGatewayError
+from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.subscribers.leases.service import GRACE
 from realmgw.test.control.test_gateway import GatewayTestCase
 
@@ -52,4 +51,6 @@ class LeaseCommandTests(GatewayTestCase):
         self.assertEqual(self.refusal("leases/add", name="h.example.org", address="h"), ExitStatus.USAGE)
         self.assertEqual(self.refusal("leases/remove", name="h.example.org"), ExitStatus.NOT_FOUND)
         done = self.gateway.do("leases/add", {"name": "h.example.org", "address": "192.168.0.1"})
-        self.assertIn("belongs to a.example.org.", str(self.failureResultOf(done, RealmGatewayError).value))
+        error = self.failureResultOf(done, CommandError).value
+        self.assertIn("belongs to a.example.org.", str(error))
+        self.assertIs(error.status, ExitStatus.PROBLEMS)  # as of a subscriber in a file

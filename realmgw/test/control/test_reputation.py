@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, ip_network
 from typing import Any
 
 from realmgw.allocation.reputation.challenges import Challenge
@@ -86,6 +86,33 @@ class ShowTests(ReputationTestCase):
         """And by its first prefix."""
         for who in ("203.0.113.9", "203.0.113.0/28"):
             self.assertTrue(self.do("reputation/show", who=who)["sla"])
+
+    def test_a_resolver_is_called_in_several_ways(self) -> None:
+        """Decisions have a prefix of IPv6 for all addresses in it, and of a preset group its first one."""
+        for said, called in (
+            ("192.0.2.1", {"192.0.2.1"}),
+            ("203.0.113.9", {"203.0.113.9", "203.0.113.0/28"}),
+            ("2001:DB8:0:7::53", {"2001:db8:0:7::"}),
+            ("203.0.113.0/28", set()),
+        ):
+            self.assertEqual(self.made.reputations.called(ip_network(said)), called)
+
+    def test_the_log_finds_a_resolver_by_any_of_its_addresses(self) -> None:
+        """Whatever its answers are written down by."""
+        service = self.made.running.registry.directory.services["a.example.org."]
+        for resolver in ("203.0.113.9", "192.0.2.1", "2001:db8:0:7::"):
+            self.made.allocator.ask(service, resolver, resolver, now=0.0)
+        self.groups.merge(self.groups.of("192.0.2.1"), self.groups.of("192.0.2.2"), now=0.0)
+        for asked, told in (
+            ("203.0.113.1", ["203.0.113.0/28"]), ("192.0.2.1", ["192.0.2.1"]), ("192.0.2.2", ["192.0.2.1"]),
+            ("192.0.2.3", []), ("2001:db8:0:7::53", ["2001:db8:0:7::"]), ("2001:db8:0:8::53", []),
+        ):  # fmt: skip
+            rows: list[dict[str, Any]] = []
+            stream = self.gateway.do("log", {"resolver": asked})
+            self.made.pass_time()
+            self.successResultOf(stream).follow(rows.append, lambda: None)
+            self.assertEqual([row["resolver"] for row in rows], told)
+        self.assertIs(self.refusal("log", resolver="him"), ExitStatus.USAGE)
 
     def test_a_client_is_found_by_its_network(self) -> None:
         """As the list has it."""

@@ -6,11 +6,9 @@ import contextlib
 import io
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -216,37 +214,8 @@ class CommandLineTests(CliTestCase):
             self.assertEqual((status, lines[-1]), (2, f"Error: {missing}"))
 
 
-class OutputTests(CliTestCase):
-    """A command whose output nobody takes."""
-
-    def process(self, output: Any, *arguments: str, errors: Any = subprocess.PIPE) -> subprocess.Popen[str]:
-        """A command as a process of its own."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "realmgw.control.command.cli", *arguments],
-            stdout=output, stderr=errors, text=True, env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
-        )  # fmt: skip
-
-    def test_a_reader_that_has_gone_is_no_fault(self) -> None:
-        """The command ends as other programs do, and says nothing; help, too."""
-        for words in (("show", "config", "--config", str(self.path)), ("--help",), ("completion", "fish")):
-            theirs, ours = os.pipe()
-            os.close(theirs)
-            process = self.process(ours, *words)
-            os.close(ours)
-            _, said = process.communicate(timeout=60)
-            self.assertEqual((process.returncode, said), (128 + signal.SIGPIPE, ""), words)
-
-    def test_a_disk_that_is_full_is_told(self) -> None:
-        """In one line, with a status of its own; if that can not be told either, the status remains."""
-        with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
-            for words in (("show", "config", "--config", str(self.path)), ("--version",)):
-                process = self.process(full, *words)
-                _, said = process.communicate(timeout=60)
-                self.assertEqual(
-                    (process.returncode, said),
-                    (5, "realmgw: the output can not be written: No space left on device\n"),
-                )
-                self.assertEqual(self.process(full, *words, errors=full).wait(60), 5)
+class QuickTests(CliTestCase):
+    """What is loaded for a command."""
 
     def test_questions_are_quick(self) -> None:
         """Nothing is loaded that help, completion, or a question at a socket has no need of."""
