@@ -272,6 +272,6 @@ class Sources:
             )
         except CannotListenError as error:
             number = error.socketError.errno or EINVAL
-            raise PlatformError(refusal("UDP", endpoint, number, "alerts.udp")) from error
+            raise PlatformError(refusal("UDP", endpoint, number, "alerts")) from error
         enlarge(port.getHandle(), ROOM)
         return port

@@ -130,7 +130,7 @@ class Problems:
             place: Where it is; None for the file as a whole.
             text: What is wrong, and what to write instead.
         """
-        if place is not None and place.source is not None:
+        if place is not None and place.source not in (None, self.source):
             self.elsewhere[len(self.found)] = place.source
         self.at(place.line if place else 1, place.column if place else 1, text)
 

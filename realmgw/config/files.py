@@ -12,7 +12,7 @@ import attrs
 from realmgw.config import consistency, layers, policy_schema, prefixlists, translation
 from realmgw.config.document import Mapping, Node, Problems, Scalar, discarding, parse, parsing
 from realmgw.config.pipeline import PrefixList
-from realmgw.config.places import placing
+from realmgw.config.places import node, placing
 from realmgw.config.schema import GATEWAY
 from realmgw.config.settings import Interfaces, NameList, Network, Pools, Settings
 from realmgw.config.steps import Blocking, Steps, finish, now
@@ -89,10 +89,11 @@ def _loading_partly(path: Path) -> Steps[Partly]:
         settings, left_out = yield from _good_of(root)
     yield from discarding(root, problems)
     if settings is not None:
-        settings = yield from filling(located(settings, path.parent), problems)
+        settings = attrs.evolve(located(settings, path.parent), places=written_at)
+        settings = yield from filling(settings, problems)
         named = settings.subscribers
         folders = yield from _read(path, partial(_subscribers, places, named), problems, named)
-        settings = attrs.evolve(settings, subscribers=folders, outdated=tuple(problems.outdated), places=written_at)
+        settings = attrs.evolve(settings, subscribers=folders, outdated=tuple(problems.outdated))
     return Partly(settings, problems.lines(), left_out)
 
 
@@ -108,24 +109,28 @@ def filling(settings: Settings, problems: Problems) -> Steps[Settings]:
     """
     pipeline, count = settings.policy.pipeline, 0
     for where, each in pipeline.lists():
-        listed = yield from prefixlists.ordering([*each.prefixes, *(yield from _prefixes(where, each, problems))])
+        key = node(settings.places, f"policy.pipeline.{where}.file")
+        listed = yield from prefixlists.ordering([*each.prefixes, *(yield from _prefixes(where, each, key, problems))])
         count += listed.count
         pipeline = pipeline.filled(where, attrs.evolve(each, listed=listed))
     if count > prefixlists.MOST_PREFIXES:
         most = prefixlists.MOST_PREFIXES
-        problems.add(None, f"the lists of policy.pipeline have {count} prefixes together: write at most {most}")
+        place = node(settings.places, "policy.pipeline")
+        problems.add(place, f"the lists of policy.pipeline have {count} prefixes together: write at most {most}")
     return attrs.evolve(settings, policy=attrs.evolve(settings.policy, pipeline=pipeline))
 
 
-def _prefixes(where: str, said: PrefixList, problems: Problems) -> Steps[list[Network]]:
-    """What stands in the file of a list, if there is one."""
+def _prefixes(where: str, said: PrefixList, key: Scalar | None, problems: Problems) -> Steps[list[Network]]:
+    """What stands in the file of a list, if there is one; that it can not be read is told at the key that names it."""
     if said.file is None:
         return []
     own = Problems(str(said.file))
     try:
         content = yield Blocking(str(said.file), partial(disk.read, Path(said.file), prefixlists.LONGEST))
     except OSError as error:
-        own.add(None, f"policy.pipeline.{where}: can not be read: {error.strerror}")
+        (own if key is None else problems).add(
+            key, f"policy.pipeline.{where}: {said.file} can not be read: {error.strerror}"
+        )
         content = None
     found = [] if content is None else (yield from prefixlists.reading(content, own))
     problems.include(own)

@@ -384,7 +384,7 @@ class Settings:
     outdated: tuple[str, ...] = attrs.field(default=(), eq=False)
     """What was written by a former name, in lines; no key, and none of what differs between two settings."""
     places: dict[str, str] = attrs.field(factory=dict, eq=False)
-    """Where keys are written, file and line by section and key (`realmgw.config.places`); likewise no key."""
+    """Where keys are written: file, line and column by the keys that lead to them (`places`); likewise no key."""
 
     @property
     def listened(self) -> tuple[Endpoint, ...]:

@@ -51,4 +51,4 @@ def _rows(settings: Settings, resolver: Hashable) -> Iterator[str]:
 
 def place(settings: Settings, key: str) -> str | None:
     """The file and the line of a key, in short; None: it is written nowhere."""
-    return where(settings.places.get(key, "")) or None
+    return where(settings.places.get(key, "").rpartition(":")[0]) or None

@@ -245,11 +245,11 @@ def _look_at_links(settings: Settings, there: links.Addresses, routers: Collecti
 def _look_at_ports(settings: Settings, found: Examined, *, starting: bool, running: bool) -> None:
     """Ports are tried, and the kernel, unless a gateway runs that has them."""
     held = client.privileges()
-    for number, transport, endpoint, who in _taken(settings):
+    for number, transport, endpoint, who, key in _taken(settings):
         is_ours = running and number == errno.EADDRINUSE
         is_forbidden = not starting and number in (errno.EACCES, errno.EPERM)
         if not (is_ours or is_forbidden):
-            found.refused.append(port.refusal(transport, endpoint, number, who))
+            found.refused.append(f"{key}: {port.refusal(transport, endpoint, number, who)}")
     if not held.has(capabilities.CAP_NET_ADMIN) and starting:
         found.refused += capabilities.problems(held, raw=settings.pools.solicited)
     elif not held.has(capabilities.CAP_NET_ADMIN):
@@ -274,23 +274,26 @@ def _neighbours(settings: Settings) -> list[str]:
         return []
 
 
-def _taken(settings: Settings) -> Iterator[tuple[int, str, Endpoint, str]]:
-    """What can not be listened at: the operating system's error, and what it is about."""
-    portal = settings.portal.endpoints if settings.portal else ()
+def _taken(settings: Settings) -> Iterator[tuple[int, str, Endpoint, str, str]]:
+    """What can not be listened at: the operating system's error, what it is about, and the key that says where."""
+    portal = settings.portal.listen if settings.portal else ()
+    tls = settings.portal.tls.listen if settings.portal and settings.portal.tls else ()
     shown = settings.dashboard.endpoints if settings.dashboard else ()
-    dns = [each for view in settings.dns.views for each in view.listen]
+    views = zip(("wan", "lan", "local", "update"), settings.dns.views, strict=True)
+    dns = [(each, f"dns.{name}.listen") for name, view in views for each in view.listen]
     alerts = (settings.alerts.udp,) if settings.alerts and settings.alerts.udp else ()
     tried = [
-        *((each, "DNS", way) for each in dns for way in ("UDP", "TCP")),
-        *((each, "the portal", "TCP") for each in portal),
-        *((each, "the metrics", "TCP") for each in settings.metrics.endpoints),
-        *((each, "the dashboard", "TCP") for each in shown),
-        *((each, "alerts.udp", "UDP") for each in alerts),
+        *((each, "DNS", way, key) for each, key in dns for way in ("UDP", "TCP")),
+        *((each, "the portal", "TCP", "portal.listen") for each in portal),
+        *((each, "the portal", "TCP", "portal.tls.listen") for each in tls),
+        *((each, "the metrics", "TCP", "metrics.listen") for each in settings.metrics.endpoints),
+        *((each, "the dashboard", "TCP", "dashboard.listen") for each in shown),
+        *((each, "alerts", "UDP", "alerts.udp") for each in alerts),
     ]
-    for endpoint, who, transport in tried:
+    for endpoint, who, transport, key in tried:
         number = port.attempt(transport, endpoint)
         if number:
-            yield number, transport, endpoint, who
+            yield number, transport, endpoint, who, key
 
 
 def _of_webproxy(settings: Settings, *, is_free: bool) -> Iterator[str]:
@@ -307,12 +310,11 @@ def _of_webproxy(settings: Settings, *, is_free: bool) -> Iterator[str]:
     if why is not None:
         yield why
     elif how.enabled and is_free and is_root():
-        for endpoint in (
-            Endpoint(each, at) for each in settings.pools.service for at in (how.http_port, how.https_port)
-        ):
-            number = port.attempt("TCP", endpoint)
-            if number:
-                yield port.refusal("TCP", endpoint, number, "the web proxy")
+        for key, at in (("http_port", how.http_port), ("https_port", how.https_port)):
+            for endpoint in (Endpoint(each, at) for each in settings.pools.service):
+                number = port.attempt("TCP", endpoint)
+                if number:
+                    yield f"webproxy.{key}: {port.refusal('TCP', endpoint, number, 'the web proxy')}"
 
 
 def _taken_queue(number: int) -> Iterator[str]:

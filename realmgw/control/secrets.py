@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from realmgw import config
@@ -39,7 +39,7 @@ def look_at_files(
     bearer, trusted = repository.token_file, repository.ca_file
     attempt(found.refused, lambda: found.wrong.extend(_weak_keys(finish(reading_secrets(settings), do).keys)))
     if repository.url:
-        attempt(found.refused, lambda: answered(do, trusted or "certificates", partial(trust, trusted)))
+        _look_at_signers(trusted, do, found, "repository.ca_file")
     served = {f"{name}.tls": tls for name, tls in _tls(settings)}
     for name, tls in served.items():
         options = partial(tls_options, tls.certificate_file, tls.key_file)
@@ -50,11 +50,10 @@ def look_at_files(
         attempt(found.refused, reading, "dashboard.token_file: ")
     signers = settings.dns.forward.ca_file
     if signers is not None:
-        attempt(found.refused, lambda: answered(do, signers, partial(trust, signers)), "dns.forward.ca_file: ")
+        _look_at_signers(signers, do, found, "dns.forward.ca_file")
     how = settings.synproxy
     if any(proxy.name is not None for proxy in how.proxies):
-        reading = partial(answered, do, how.ca_file or "certificates", partial(trust, how.ca_file))
-        attempt(found.refused, reading, "synproxy.ca_file: ")
+        _look_at_signers(how.ca_file, do, found, "synproxy.ca_file")
     folder = settings.webproxy.certificates
     if settings.webproxy.enabled and folder is not None:
         problems = partial(certificates.problems, folder, time.time())
@@ -73,6 +72,11 @@ def look_at_files(
         with suppress(PlatformError):  # it was told
             if path is not None and answered(hasty if path is bearer else do, path, partial(is_public, path)):
                 found.wrong.append(f"{key}: everybody on this machine may read {path}: chmod o= {path}")
+
+
+def _look_at_signers(path: PurePath | None, do: Callable[[Blocking], Any], found: Examined, key: str) -> None:
+    """Certificates that those of others are signed by; None: those of the system."""
+    attempt(found.refused, partial(answered, do, path or "certificates", partial(trust, path)), f"{key}: ")
 
 
 def _tls(settings: Settings) -> Iterator[tuple[str, PortalTls | DashboardTls]]:

@@ -93,8 +93,9 @@ def _entry(key: Node, value: Node, problems: Problems) -> Steps[Entry | None]:
     if services is not None and _length(services) > MOST_SERVICES:
         problems.add(services, f"there are {_length(services)} services: a host may have {MOST_SERVICES}")
         return None
-    if _is_large(value, services):
-        problems.add(key, f"this host has more than {MOST_VALUES} keys and values beside its services: too many")
+    beyond = _beyond(value, services)
+    if beyond is not None:
+        problems.add(beyond, f"this host has more than {MOST_VALUES} keys and values beside its services: remove some")
         return None
     entry = yield from validators.reading(ESTABLISHED if is_established else PLAIN, value, problems)
     if entry is None or key_name is None:
@@ -122,18 +123,20 @@ def _length(node: Node) -> int:
     return len(node.pairs if isinstance(node, Mapping) else node.items if isinstance(node, Sequence) else ())
 
 
-def _is_large(value: Node, services: Node | None) -> bool:
-    """Whether a host says so much, beside its services, that it is not looked at any further."""
-    left, waiting = MOST_VALUES, [value]
+def _beyond(value: Node, services: Node | None) -> Node | None:
+    """What of a host is too much, if it says so much beside its services that it is not looked at any further."""
+    left, waiting = MOST_VALUES + 1, [value]
     while waiting:
         node = waiting.pop()
-        left -= 1 + _length(node)
+        is_looked_into = node is not services and not isinstance(node, Scalar)
+        left -= 1 + is_looked_into
         if left < 0:
-            return True
-        below = [each for _, each in node.pairs.values()] if isinstance(node, Mapping) else []
-        below += node.items if isinstance(node, Sequence) else []
-        waiting += [each for each in below if each is not services and not isinstance(each, Scalar)]
-    return False
+            return node
+        if is_looked_into:
+            below = [each for _, each in node.pairs.values()] if isinstance(node, Mapping) else []
+            below += node.items if isinstance(node, Sequence) else []
+            waiting += reversed(below[: left + 1])
+    return None
 
 
 _Identified = tuple[str, tuple[Address, ...], Identity]

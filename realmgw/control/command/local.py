@@ -15,6 +15,7 @@ from realmgw import config
 from realmgw.config import names
 from realmgw.config.addresses import url as canonical
 from realmgw.config.external import Repository
+from realmgw.config.places import told_at
 from realmgw.config.readers import Readers
 from realmgw.config.settings import Settings
 from realmgw.config.steps import Blocking, finish
@@ -341,7 +342,8 @@ def check(path: Path) -> Checked:
     unseen += more
     if not found.problems:
         examined = examine(settings, do)
-        of_machine = tuple(f"{path}:1:1: {line}" for line in (*examined.refused, *examined.wrong))
+        lines = (*examined.refused, *examined.wrong)
+        of_machine = tuple(told_at(line, settings.places, str(path)) for line in lines)
         unseen += [f"Not looked at: {line}." for line in examined.unseen]
         ran = finish(checking(settings, registry, around(settings)))
         tests, unseen = ran.failed, [*unseen, *ran.skipped]

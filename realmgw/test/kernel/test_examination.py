@@ -140,11 +140,15 @@ class AgreementTests(StartingTestCase):
             ({"user": "no-such-user"}, "'no-such-user' is no user, or is root"),
             ({"user": "root"}, "'root' is no user, or is root"),
         ):
+            word = next(iter(how))
             self.write({"pools": pools, "webproxy": {**usual, **how}})
             written = config.load(self.main)
             for starting in (False, True):
                 found = examine(written, now, starting=starting)
                 self.assertEqual((found.refused, [said in each for each in found.wrong]), ([], [True]), found)
+            text = self.main.read_text()
+            column = text.index(f'"{word}"', text.index('"webproxy"')) + 1
+            self.assertIn(f"{self.main}:1:{column}: webproxy.{word}: ", self.check()[1])
         self.write({"pools": pools, "webproxy": usual})
         self.assertEqual(examine(config.load(self.main), now).wrong, [])
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -165,7 +169,7 @@ class AgreementTests(StartingTestCase):
         """A port that is somebody else's, a socket that is the control socket, a group that is not there."""
         with socket.socket(type=socket.SOCK_DGRAM) as taken:
             taken.bind((LAN, 12346))
-            said = f"alerts.udp can not listen on UDP {LAN} port 12346: another program has it"
+            said = f"alerts.udp: alerts can not listen on UDP {LAN} port 12346: another program has it"
             self.assert_refused(said, settings={"alerts": {"udp": LAN, "senders": [LAN]}})
             self.assert_ends(said)
         control = str(config.load(self.main).control.socket)

@@ -66,6 +66,17 @@ class HostTests(BoundsTestCase):
             [line] = self.read(f"a.example.org: {{address: 192.168.0.1, {rest}}}\n").problems
             self.assertIn(f"more than {MOST_VALUES} keys and values", line)
 
+    def test_what_is_too_much_is_told_where_it_stands(self) -> None:
+        """At the first rule that is beyond what a host may have, be it that there are many, or that each says much."""
+        head = "a.example.org:\n  address: 192.168.0.1\n  firewall:\n    user:\n"
+        before = 1 + 1 + 2 + 2  # the host, its address, the rules and the user's: what is looked into counts twice
+        for rule, each in (("{}", 2), ("{priority: 1, direction: EGRESS, target: DROP}", 5)):
+            most = (MOST_VALUES - before) // each
+            [line] = self.read(head + f"    - {rule}\n" * (most + 1)).problems
+            self.assertRegex(line, rf"f.yaml:{4 + most + 1}:[0-9]+: this host has more than {MOST_VALUES} keys")
+            said = self.read(head + f"    - {rule}\n" * most).problems
+            self.assertFalse([line for line in said if "keys and values" in line])
+
     def test_a_host_that_is_too_long_is_not_even_parsed(self) -> None:
         """Nor a file that can not be split."""
         [line] = self.read("a.example.org: '" + "x" * MAX_PIECE + "'\n").problems
