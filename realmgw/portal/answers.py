@@ -84,6 +84,21 @@ class Answer:
     """Its content; it is not sent in answer to HEAD."""
 
 
+def target(host: str, path: str) -> tuple[str, str]:
+    """Whom a request is for, and what.
+
+    Args:
+        host: Its Host field.
+        path: As it stands in the first line; of a client that takes us for its proxy, the whole URL, which counts then
+            (RFC 9112 section 3.2.2).
+    """
+    scheme, is_whole, rest = path.partition("://")
+    if not is_whole or scheme.lower() != "http":
+        return host, path
+    authority, _, below = rest.partition("/")
+    return authority, f"/{below}"
+
+
 class Answers:
     """Answers requests.
 

@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from typing import Any, cast
 
 from realmgw.config.limits import PORTAL_CONNECTIONS
-from realmgw.portal.answers import Answers, Asked, Kind
+from realmgw.portal.answers import Answers, Asked, Kind, target
 from realmgw.system.endpoints import Endpoint, plain_address
 from realmgw.system.http import ShortFactory, ShortRequest
 
@@ -37,10 +37,11 @@ class PortalFactory(ShortFactory):
     def asked(self, request: ShortRequest) -> None:
         channel = request.channel
         at = cast(Any, channel).getHost()
+        host, path = target(request.field("Host"), request.path.decode("latin-1"))
         asked = Asked(
             method=request.method.decode("latin-1"),
-            host=request.field("Host"),
-            path=request.path.decode("latin-1"),
+            host=host,
+            path=path,
             languages=request.field("Accept-Language"),
             address=str(ip_address(channel.client)),
             at=Endpoint(plain_address(at.host), at.port),

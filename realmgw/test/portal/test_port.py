@@ -93,6 +93,19 @@ class RequestTests(PortTestCase):
             said = self.ask(b"GET / HTTP/1.1\r\nHost: 192.168.0.1\r\n\r\n", client=client).value()
             self.assertIn(b"Not registered yet", said)
 
+    def test_who_takes_it_for_his_proxy_comes_to_the_page(self) -> None:
+        """He writes whole URLs, and is not sent round and round."""
+        for url, host, status in (
+            (b"http://example.org/success.txt", b"example.org", b"302"),
+            (b"http://192.168.0.1/", b"192.168.0.1", b"200"),
+            (b"HTTP://192.168.0.1", b"example.org", b"200"),
+            (b"http://example.org/", b"192.168.0.1", b"302"),
+            (b"http://192.168.0.1/captive-portal/api", b"192.168.0.1", b"200"),
+            (b"/a?u=http://192.168.0.1/", b"192.168.0.1", b"302"),
+        ):
+            said = self.ask(b"GET %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (url, host)).value()
+            self.assertEqual(said.split(b" ")[1], status, url)
+
     def test_old_and_odd_requests_are_answered(self) -> None:
         """Without a host; as to a proxy; with a body that nobody reads."""
         for octets in (
