@@ -156,6 +156,8 @@ _ICMP_NAMES = {
     "network-unreachable": (3, 0), "host-unreachable": (3, 1), "protocol-unreachable": (3, 2),
     "port-unreachable": (3, 3), "fragmentation-needed": (3, 4),
 }  # fmt: skip
+_ANY_ICMP = "255"
+"""Of IPv4, what iptables takes for any type, whatever its code."""
 _ICMP6_NAMES = {
     "destination-unreachable": (1, None), "packet-too-big": (2, None), "time-exceeded": (3, None),
     "parameter-problem": (4, None), "echo-request": (128, None), "echo-reply": (129, None),
@@ -275,6 +277,10 @@ def _kind(found: Meaning, values: Values, names: Mapping[str, tuple[int, int | N
     if len(texts) != 1:
         raise ValueError("one type of ICMP stands in a rule")
     kind, slash, code = texts[0].partition("/")
+    if kind == "any" or (names is _ICMP_NAMES and kind == _ANY_ICMP):
+        if is_not:
+            raise ValueError(f"{texts[0]!r} is any type, so its opposite is none: leave the rule out")
+        return found
     said = (*names.get(kind, (None, None)),)
     if _NUMBER.fullmatch(kind) and (not slash or _NUMBER.fullmatch(code)):
         said = int(kind), int(code) if slash else None

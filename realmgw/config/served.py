@@ -155,7 +155,7 @@ class Served:
         if said.match("string") is not None:
             self._lacks(said.place, "the DNS server refuses names that are of no zone of its own: write zones")
         elif said.match("hashlimit") is not None and not self._leads_on(said):
-            why = "no bucket is of all senders together: write a rule of services.rules with that limit"
+            why = "a bucket has a rate a second of each sender: write that, or a rule of services.rules with this limit"
             self._lacks(said.place, why)
         elif said.target == "DROP" and said.is_about_all:
             if said.chain not in self.begun:  # what is beyond the rate is dropped in any case

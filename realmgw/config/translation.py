@@ -28,7 +28,7 @@ from realmgw.config.iptables import (
     Said,
     text,
 )
-from realmgw.config.pipeline import Check
+from realmgw.config.pipeline import LARGEST_SEGMENT, LEAST_SEGMENT, Check
 from realmgw.config.recognition import PORTED, PORTS, SERVICES, STATE
 from realmgw.config.served import Served
 from realmgw.config.steps import Steps
@@ -103,7 +103,7 @@ class _Translation:
         elif said.target == "MARK":
             self._mark(said)
         elif said.target == GOTO:
-            self.lacks(said.place, "nothing goes anywhere without coming back: write the chain's name as the target")
+            self.lacks(said.place, "a chain is always come back from: write its name as the target")
         elif said.came != POOL and (said.table, said.target) not in _BUILT_IN:
             self._of(said)(said)  # what the pool has refused is told so by mREJECT
             is_for_itself = said.chain in {"ADMIN_POLICY", *SERVICES} or said.chain.startswith("POLICY_DNS")
@@ -274,10 +274,12 @@ class _Translation:
         size = text(iptables.member(said.options, "set-mss"))
         if said.target != "TCPMSS" or not names:
             self._elsewhere(said)
-            return
-        for name in names:
-            value = {"interface": self.words.ours(name), **({"size": int(size)} if size.isdecimal() else {})}
-            self.words.append(said.place, value, "segments")
+        elif size and not (size.isdecimal() and LEAST_SEGMENT <= int(size) <= LARGEST_SEGMENT):
+            self.lacks(said.place, f"{size!r} is no size: write one from {LEAST_SEGMENT} to {LARGEST_SEGMENT}")
+        else:
+            for name in names:
+                value = {"interface": self.words.ours(name), **({"size": int(size)} if size else {})}
+                self.words.append(said.place, value, "segments")
 
     def _source(self, said: Said) -> None:
         to = text(iptables.member(said.options, "to-source"))
@@ -315,6 +317,8 @@ class _Translation:
         elif is_built_in or said.target == "CIRCULAR_POOL" or self._jumps(said):
             return
         elif said.chain in self._chains and said.target in ENDS | REFUSED and said.table == "filter":
-            self.lacks(said.place, f"no stage is called {said.chain!r}: write it for preemptive, services or a group")
+            self.lacks(
+                said.place, f"{said.chain!r} has no rules of its own here: write it for preemptive, services or a group"
+            )
         else:
             self.lacks(said.place, f"no stage does that ({said.table} {said.chain}): write it into a file of nft.d")

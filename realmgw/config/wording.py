@@ -14,7 +14,7 @@ from realmgw.config.addresses import network
 from realmgw.config.document import Mapping, Node, Problems, Scalar
 from realmgw.config.iptables import LAN, OWN, REFUSED, WAN, Said, made, text
 from realmgw.config.pipeline import MOST_RULES, MOST_WRITTEN, Check
-from realmgw.config.rules import KNOWN, NEVER, read_rule
+from realmgw.config.rules import KNOWN, MAX_TEXT, NEVER, read_rule
 
 _MATCHES = {*KNOWN, "protocol", "src", "dst"}
 _EVERYWHERE = ["0.0.0.0/0", "::/0"]
@@ -200,18 +200,32 @@ class Wording:
             self.lacks(said.place, f"{left!r} can not be had: {NEVER.get(left, 'no rule of ours can match that')}")
             return None
         target = "REJECT" if said.target in REFUSED else said.target
-        option = _OPTIONS.get(target, "")
-        how = iptables.member(said.options, option)
-        whole = {**copied, "target": target if how is None else {target: {option: how}}, **more}
+        whole = {**copied, "target": target, **more}
         if said.comment is not None:
-            whole["comment"] = said.comment
+            remark = " ".join(
+                " ".join(iptables.texts(iptables.member(said.comment, "comment") or said.comment)).split()
+            )
+            whole.update({"comment": {"comment": remark[:MAX_TEXT]}} if remark else {})
+        option = _OPTIONS.get(target, "")
+        if (how := iptables.member(said.options, option)) is not None:
+            told = {**whole, "target": {target: {option: how}}}
+            wrong = self._wrong(said, told)
+            if wrong is None:
+                return iptables.mapping(said.place, told)
+            self.lacks(said.place, wrong, f" as to {option}")
+        wrong = self._wrong(said, whole)
+        if wrong is not None:
+            self.lacks(said.place, wrong)
+        return iptables.mapping(said.place, whole) if wrong is None else None
+
+    def _wrong(self, said: Said, whole: dict[str, Any]) -> str | None:
+        """What is wrong with a rule in our words; None: nothing."""
         trial = Problems("")
         tried = {"priority": 0, "direction": "INGRESS", **whole}
         tried.pop("interface", None)
-        if read_rule(made(said.place, tried), trial) is None:
-            self.lacks(said.place, trial.found[0][2] if trial.found else "no rule of ours can say that")
+        if read_rule(made(said.place, tried), trial) is not None:
             return None
-        return iptables.mapping(said.place, whole)
+        return trial.found[0][2] if trial.found else "no rule of ours can say that"
 
     def whole(self) -> Mapping | None:
         """All of it; None: nothing was said."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from realmgw.config.pipeline import Pipeline, Policing
-from realmgw.config.rules import plain
+from realmgw.config.rules import Target, plain
 from realmgw.test.config.test_translation import (
     LAN,
     MARKS,
     NEW,
     SETS,
     TO_LAN,
+    TO_TUN,
     TUN,
     WAN,
     TranslationTestCase,
@@ -189,6 +190,20 @@ class ExactTests(TranslationTestCase):
         lines = [int(line.split(":")[1]) - self.first for line in self.told]
         self.assertEqual(lines, [2, 3, 5, 7, 8, 9])
         self.assertIn("write those of 'OTHER' into it", self.told[2])
+
+    def test_a_remark_or_an_answer_costs_no_rule(self) -> None:
+        """What is written for humans is cut; who can not be told so is refused all the same, and that is told."""
+        for remark, kept in (("comment: {comment: \"a\\nb\"}", "a b"), ("comment: text", "text"),
+                             (f"comment: {{comment: {'x' * 300}}}", "x" * 255)):  # fmt: skip
+            [rule] = self.read(("ADMIN_PREEMPTIVE", remark + ", protocol: tcp, target: DROP")).preemptive.rules
+            self.assertEqual((rule.rule.comment, self.told), (kept, []))
+        for how in ("icmp-proto-unreachable", "tcp-reset"):
+            said = f"src: 192.0.2.1, target: {{REJECT: {{reject-with: {how}}}}}"
+            [rule] = self.read(("ADMIN_PREEMPTIVE", said)).preemptive.rules
+            self.assertEqual((rule.rule.target, rule.rule.target_options), (Target.REJECT, ()))
+            [line] = self.told
+            self.assertIn("not in force as to reject-with: ", line)
+        self.lacks("mangle POSTROUTING", TO_TUN + "target: {TCPMSS: {set-mss: 99999}}", "'99999' is no size")
 
     def test_a_group_has_one_list(self) -> None:
         """A second chain that the same hosts are led to is told."""
