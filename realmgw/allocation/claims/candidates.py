@@ -24,6 +24,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from realmgw.allocation.claims.crowd import Candidate, Crowd, Doubt
+from realmgw.allocation.claims.outcomes import learned, may_be_others
 from realmgw.allocation.strangers import Strangers
 
 if TYPE_CHECKING:
@@ -283,7 +284,8 @@ def _learn(reservation: Reservation, candidate: Candidate) -> None:
     """One more came than was asked for: for the last answer before him of a group that can have kept it so long.
 
     Where an answer was waited for lately, somebody asked meanwhile: it is he, or he took the claim of the one who comes
-    now. That is no habit of their resolver's.
+    now. That is no habit of their resolver's. How long he took tells as much as what the first one took: who is first
+    of several is quick, and if those alone told, nobody would wait for the others.
     """
     used, came = reservation.used or (), candidate.came
     claim = next((each for each in reversed(used) if _may_have_told(each, came)), None)
@@ -293,6 +295,8 @@ def _learn(reservation: Reservation, candidate: Candidate) -> None:
     if age > group.delay_p999 or came - reservation.waited_at > reservation.service.terms.timeout:
         group.habits.came_again(candidate.flow[0], age, group.delay_p999, came)
     if age <= group.delay_p999:
+        if came >= group.learns_at and (age <= group.slowest or not may_be_others(claim, came)):
+            learned(group, age, came)
         first = next((each for each in reversed(used) if each.waited and _may_have_told(each, came)), claim)
         if first.user is not None:
             group.habits.came_together(came - first.user[0])

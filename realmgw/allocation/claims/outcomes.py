@@ -25,6 +25,7 @@ from realmgw.allocation.state import Claim, Sibling
 
 if TYPE_CHECKING:
     from realmgw.allocation.claims.crowd import Doubt
+    from realmgw.allocation.reputation.group import Group
 
 LONG_WAIT = 0.25  # seconds
 """If a query has waited for so long, and nobody else came for the answer, that says something of its resolver."""
@@ -57,6 +58,13 @@ def learn(claim: Claim, now: float) -> None:
             group.arrived(youngest)
         if oldest is not group and oldest.inexperienced:
             oldest.arrived(youngest)
+    if not group.inexperienced:
+        group.learns_at = now + LESSON
+
+
+def learned(group: Group, age: float, now: float) -> None:
+    """Let a group learn that a client of its own, and no other, came so many seconds after he was told."""
+    group.arrived(age)
     if not group.inexperienced:
         group.learns_at = now + LESSON
 
@@ -142,9 +150,7 @@ def judge(claim: Claim, doubt: Doubt, most: int, cost: float, now: float) -> Non
     if doubt.came is not None and doubt.alone and now >= group.learns_at:
         age = doubt.came - claim.created
         if age <= group.slowest or not doubt.shared:
-            group.arrived(age)
-        if not group.inexperienced:
-            group.learns_at = now + LESSON
+            learned(group, age, now)
     if doubt.came is None and doubt.unclear:
         voided(claim, now)
     elif doubt.came is None:

@@ -187,6 +187,16 @@ class CompanyTests(SynchronousTestCase):
             self.assertEqual(scene.come(address, bytes((10, 0, 0, number)), now=0.12 + number / 100), TWO.host.index)
         self.assertFalse(scene.allocator.groups.of(OTHER).habits.is_known)
 
+    def test_those_who_come_after_the_first_tell_how_long_clients_take(self) -> None:
+        """Or the first ones alone would, who are quick, and nobody would wait for the others."""
+        scene = Scene(1, answered=lambda _: True)
+        for number in range(OBSERVATIONS):
+            address = scene.get(TWO, OTHER, number, now=number)
+            for source, after in ((CLIENT, 0.01), (NEIGHBOUR, 0.05), (STRAY, 0.3)):
+                self.assertEqual(scene.come(address, source, now=number + after), TWO.host.index)
+            scene.allocator.expire(now=number + 0.9)
+        self.assertGreater(scene.allocator.groups.of(OTHER).delay_p999, 0.25)
+
     def test_how_close_together_they_come_is_seen(self) -> None:
         """Of those who were answered, from the first one on."""
         scene, address = self.crowded(answered=lambda _: True)
