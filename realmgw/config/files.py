@@ -187,6 +187,8 @@ class _Places:
     """Folders with folders of drop-ins."""
     policies: list[Path]
     """Further folders of policy files."""
+    named: dict[Path, Node] = attrs.Factory(dict)
+    """Where these are named, if they are."""
 
 
 def _places(main: Path, root: Node | None) -> _Places:
@@ -195,21 +197,22 @@ def _places(main: Path, root: Node | None) -> _Places:
     default: tuple[PurePath, ...] = attrs.fields(Settings).drop_ins.default or ()
     if root is None:
         return _Places(main, [], [])
+    items = (item for word in ("drop_ins", "policies") for item in layers.written(root, word))
     return _Places(
         main,
         [folder / layer for layer in layers.paths(root, "drop_ins", default)],
         [folder / layer for layer in layers.paths(root, "policies", ())],
+        {folder / item.text: item for item in items if isinstance(item, Scalar)},
     )
 
 
 def _fragments(places: _Places, problems: Problems) -> Steps[list[Node]]:
     """The drop-ins as parts of a main file, in the order in which they are laid over it."""
-    main = places.main
-    zones = yield from _documents(main, [layer / layers.ZONES for layer in places.layers], problems)
+    zones = yield from _documents(places, [layer / layers.ZONES for layer in places.layers], problems)
     found: list[Node] = [layers.under("zones", root) for root in zones]
     folders = [*(layer / layers.POLICIES for layer in places.layers), *places.policies]
     theirs: list[Node] = []
-    policies = yield from _documents(main, folders, problems, theirs)
+    policies = yield from _documents(places, folders, problems, theirs)
     translated = yield from translation.translating(theirs, problems)
     if translated is not None:  # what is written in our words is laid over it
         found.append(layers.under("policy", layers.under("pipeline", translated)))
@@ -217,19 +220,19 @@ def _fragments(places: _Places, problems: Problems) -> Steps[list[Node]]:
         policy = policy_schema.fragment(root, problems)
         if policy is not None:
             found.append(layers.under("policy", policy))
-    for root in (yield from _documents(main, [layer / layers.FRAGMENTS for layer in places.layers], problems)):
+    for root in (yield from _documents(places, [layer / layers.FRAGMENTS for layer in places.layers], problems)):
         _refuse_places(root, problems)
         found.append(root)
     return found
 
 
 def _documents(
-    main: Path, folders: Iterable[Path], problems: Problems, theirs: list[Node] | None = None
+    places: _Places, folders: Iterable[Path], problems: Problems, theirs: list[Node] | None = None
 ) -> Steps[list[Node]]:
     """What the files of some folders say, without the empty ones.
 
     Args:
-        main: The main file.
+        places: Where drop-ins are.
         folders: Them.
         problems: Gets what is wrong.
         theirs: Of policy files: gets those that have rules for other programs, which are left out of what is returned.
@@ -237,7 +240,8 @@ def _documents(
     unread = () if theirs is None else policy_schema.UNREAD
     found = []
     none: list[_Text] = []
-    for path, content, own in (yield from _read(main, partial(_texts, folders, problems), problems, none)):
+    texts = partial(_texts, folders, problems, places.named)
+    for path, content, own in (yield from _read(places.main, texts, problems, none)):
         if problems.are_many(1, str(path)):
             break
         root = None if content is None else (yield from parsing(content, own, source=str(path), unread=unread))
@@ -267,9 +271,9 @@ def reading_rules(content: bytes, source: str, problems: Problems) -> Steps[list
     return [] if root is None or own.found else [root]
 
 
-def _texts(folders: Iterable[Path], problems: Problems) -> list[_Text]:
+def _texts(folders: Iterable[Path], problems: Problems, named: dict[Path, Node]) -> list[_Text]:
     """The files of some folders, each with its text and what is wrong with reading it."""
-    own = ((path, Problems(str(path))) for path in layers.files(folders, problems))
+    own = ((path, Problems(str(path))) for path in layers.files(folders, problems, named=named))
     return [(path, text(path, MAX_MAIN_FILE, each), each) for path, each in own]
 
 

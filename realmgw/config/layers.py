@@ -10,6 +10,7 @@ Edge: folders.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Mapping as AbstractMapping
 from pathlib import Path, PurePath
 
 from realmgw.config.document import Mapping, Node, Problems, Scalar, Sequence
@@ -24,27 +25,32 @@ SUFFIX = ".yaml"
 """Of every file that counts."""
 
 
-def files(folders: Iterable[Path], problems: Problems, suffix: str = SUFFIX) -> list[Path]:
+def files(
+    folders: Iterable[Path], problems: Problems, suffix: str = SUFFIX, named: AbstractMapping[Path, Node] | None = None
+) -> list[Path]:
     """The files of some folders that count, in their order; a folder that is not there has none.
 
     Args:
         folders: Those of later layers last.
         problems: Gets what the operating system refuses.
         suffix: Of those that count.
+        named: Where folders, or those around them, are named in the main file; None: nowhere.
     """
+    places = named or {}
     by_name: dict[str, Path] = {}
     for folder in folders:
-        by_name.update((path.name, path) for path in _content(folder, problems) if counts(path, suffix))
+        by_name.update((path.name, path) for path in _content(folder, problems, places) if counts(path, suffix))
     return [by_name[name] for name in sorted(by_name) if not is_mask(by_name[name])]
 
 
-def _content(folder: Path, problems: Problems) -> list[Path]:
+def _content(folder: Path, problems: Problems, named: AbstractMapping[Path, Node]) -> list[Path]:
     try:
         return list(folder.iterdir())
     except FileNotFoundError:
         return []
     except OSError as error:
-        problems.add(None, f"the folder {folder} can not be read: {error.strerror}")
+        place = named.get(folder) or named.get(folder.parent)
+        problems.add(place, f"the folder {folder} can not be read: {error.strerror}")
         return []
 
 
@@ -63,11 +69,15 @@ def paths(root: Node, key: str, default: Iterable[PurePath]) -> list[PurePath]:
 
     What is wrong with it is told later, by the schema.
     """
-    node = root.pairs.get(key, (None, None))[1] if isinstance(root, Mapping) else None
-    if node is None:
+    if not isinstance(root, Mapping) or key not in root.pairs:
         return list(default)
-    items = node.items[:MOST_FOLDERS] if isinstance(node, Sequence) else []
-    return [PurePath(item.text) for item in items if isinstance(item, Scalar) and not is_null(item)]
+    return [PurePath(item.text) for item in written(root, key) if isinstance(item, Scalar) and not is_null(item)]
+
+
+def written(root: Node, key: str) -> list[Node]:
+    """The paths of a list of the main file as nodes, in the same way."""
+    node = root.pairs.get(key, (None, None))[1] if isinstance(root, Mapping) else None
+    return node.items[:MOST_FOLDERS] if isinstance(node, Sequence) else []
 
 
 def single(root: Node, key: str) -> PurePath | None:

@@ -196,6 +196,21 @@ class DropInTests(SynchronousTestCase):
         self.path.write_text(f"{MINIMAL}drop_ins: []\n")
         self.assertEqual(load(self.path).drop_ins, ())
 
+    def test_a_folder_that_can_not_be_read_is_told_where_it_is_named(self) -> None:
+        """Be it the one, or one within it; what nobody has named is told of the file as a whole."""
+        (self.path.parent / "taken").touch()
+        for written, place in (
+            ("policies:\n- taken\n", "8:3"), ("drop_ins:\n- .\n- taken\n", "9:3"),
+            ("policies: [more.d, taken]\n", "7:20"),
+        ):  # fmt: skip
+            self.path.write_text(MINIMAL + written)
+            lines = self.refusals()
+            self.assertEqual({line.split(": ")[0] for line in lines}, {f"{self.path}:{place}"}, lines)
+            self.assertIn("taken", lines[0])
+        self.path.write_text(MINIMAL)
+        (self.own / "zones.d").touch()
+        self.assertTrue(self.refusals()[0].startswith(f"{self.path}:1:1: the folder "))
+
     def test_subscriber_folders_of_the_layers_come_first(self) -> None:
         """Those that are there; one that is named as well keeps its later place."""
         (self.vendor / "subscribers.d").mkdir(parents=True)
