@@ -58,6 +58,8 @@ class _Making:
     """Counters and sets."""
     chains: dict[str, tuple[str, ...]] = attrs.Factory(dict)
     """Chains by name."""
+    is_narrow: bool = False
+    """Whether not everything passes that no rule is about, so that what does has to be said."""
 
     def listed(self, name: str, said: PrefixList) -> Iterator[str]:
         """What matches those on a list."""
@@ -88,6 +90,8 @@ def stages(said: Services, around: Around, order: Iterable[PolicyStage]) -> Stag
         PolicyStage.ADMIN_POLICY_DNS: lambda: _dns(said.dns, around, made),
     }
     stands = tuple(order)
+    accept = Policing.ACCEPT
+    made.is_narrow = PolicyStage.ADMIN_POLICY in stands and said.others != Served(accept, accept, None)
     lines = [line for stage in stands if stage in makers for line in makers[stage]()]
     lines += _others(said.others, around, made) if PolicyStage.ADMIN_POLICY in stands else []
     if not lines:
@@ -127,6 +131,8 @@ def _dns(said: DnsServed, around: Around, made: _Making) -> list[str]:
     if on_lan:
         made.chains[_DNS_LAN] = (*on_lan, "accept")
         lines += [f"iifname {lan} {way} dport {ports} goto {_DNS_LAN}" for way in ("udp", "tcp")]
+    open_to = [by for by, is_asked in ((wan, buckets), (lan, on_lan)) if made.is_narrow and not is_asked]
+    lines += [f"iifname {by} {way} dport {ports} accept" for by in open_to for way in ("udp", "tcp")]
     return lines
 
 
@@ -153,18 +159,18 @@ def _dhcp(said: Served, around: Around, made: _Making) -> list[str]:
         over = f"ether saddr limit rate over {said.rate}/second burst {said.rate} packets"
         lan = parts.interfaces(around.lan)
         lines.append(f"iifname {lan} update @stage_dhcp_rate {{ {over} }} {drop('stage_dhcp', said.origin)}")
-    return _apart(_DHCP, f"udp dport {_DHCP_PORTS}", lines, made)
+    return _apart(_DHCP, f"udp dport {_DHCP_PORTS}", lines, said, made)
 
 
 def _http(said: Served, around: Around, made: _Making) -> list[str]:
     lines = [*_sides("stage_http", said, around), *made.over("stage_http", said.rate, said.origin)]
-    return _apart(_HTTP, f"tcp dport {_some(around.http)}", lines, made)
+    return _apart(_HTTP, f"tcp dport {_some(around.http)}", lines, said, made)
 
 
-def _apart(chain: str, which: str, lines: list[str], made: _Making) -> list[str]:
-    """A chain for some packets, if anything is said of them."""
+def _apart(chain: str, which: str, lines: list[str], said: Served, made: _Making) -> list[str]:
+    """A chain for some packets, if anything is said of them; what is said to pass is none of the others."""
     if not lines:
-        return []
+        return [f"{which} accept"] if said.origin and made.is_narrow else []
     made.chains[chain] = (*lines, "accept")
     return [f"{which} goto {chain}"]
 

@@ -124,6 +124,21 @@ class StagesTests(SynchronousTestCase):
         self.assertIn("filter - 10", hook)
         self.assertEqual([line.rpartition(" ")[2] for line in lines[-2:]], ["stage_for_http", "stage_for_dhcp"])
 
+    def test_what_is_said_to_pass_is_none_of_the_others(self) -> None:
+        """Queries ever, the gateway is there for them; DHCP and HTTP, where they are written. Else nothing is added."""
+        sides = [parts.interfaces(names) for names in ([SETTINGS.interfaces.wan], SETTINGS.interfaces.lan)]
+        dns = [f"iifname {by} {way} dport {{ 53 }} accept" for by in sides for way in ("udp", "tcp")]
+        http, dhcp = "tcp dport { 80, 443 } accept", "udp dport { 67, 547 } accept"
+        for text, added in (
+            ("others: {wan: drop}", dns),
+            ("others: {rate: 5}, http: {wan: accept}", [http, *dns]),
+            ("others: {lan: reject}, dhcp: {}, dns: {rate: 5}", [dhcp, *dns[2:]]),
+            ("http: {wan: accept}", []),
+            ("others: {}", []),
+        ):
+            lines = stages(staged(f"{{services: {{{text}}}}}")).chains["stage_services"]
+            self.assertEqual([each for each in lines if each in (http, dhcp, *dns)], added, text)
+
     def test_who_is_told_that_he_was_refused(self) -> None:
         """All, some, or nobody where the stage is not listed."""
         self.assertEqual(told(SETTINGS), frozenset(Refused))
