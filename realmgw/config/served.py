@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 
 import attrs
 
@@ -19,6 +20,10 @@ _RATES = {
     "POLICY_DNS_WAN_GREYLIST": "rate",
 }
 _LISTS = {"POLICY_DNS_WAN_WHITELIST": "white_list", "POLICY_DNS_WAN_WKGREYLIST": "well_known"}
+
+
+def _is_service(chain: str) -> bool:
+    return chain in SERVICES or chain.startswith("POLICY_DNS")
 
 
 class Served:
@@ -44,6 +49,9 @@ class Served:
         self._leads_on = leads_on
         self._jumps = jumps
         self._lacks = words.lacks
+        self._dropped: set[int | None] = set()
+        self.turn: list[Said] = []
+        """All rules of these, in the order in which packets meet them."""
         self.begun: set[str] = set()
         """The chains of which there was a rule."""
 
@@ -67,10 +75,35 @@ class Served:
         if said.target not in ("DROP", *REFUSED) or said.matches or said.goes not in (None, OWN):
             self._words.own(said, "services")
             return
+        if said.came in self._dropped:
+            self._lacks(said.place, "no packet comes here: an earlier rule decides about all of that side")
+            return
+        self._dropped.add(said.came)
+        is_followed = self._is_followed(said)
+        if is_followed and not any(_is_service(chain) for chain in self.begun):
+            sides = (said.came,) if said.came is not None else tuple(self._words.sides)
+            for by in (name for side in sides for name in self._words.sides.get(side, ())):
+                self._words.own_by(said, by, "services")
+            return
+        if is_followed:
+            why = "they are asked nevertheless: write it before all services, or behind all rules"
+            self._lacks(said.place, why, " for what rules behind it accept")
         for word in said.sides:
             self._words.say(word, self._policing(said), "services", "others")
         for by in self._words.sides.get(TUNNEL, ()) if said.came in (None, TUNNEL) else ():
             self._words.own_by(said, by, "services")
+
+    def _is_followed(self, said: Said) -> bool:
+        """Whether rules that packets meet later accept something of that side, which they do not come to."""
+        names = {name for side, of_it in self._words.sides.items() if said.came in (None, side) for name in of_it}
+        at = next(index for index, each in enumerate(self.turn) if each is said)
+        for each in islice(self.turn, at + 1, None):
+            by = text(iptables.node_of(each, "in-interface"))
+            accepts = _is_service(each.leads_to) or (each.target == "ACCEPT" and not each.is_about_all)
+            of_side = None in (each.came, said.came) or each.came == said.came
+            if accepts and each.begins and of_side and (not by or by in names):
+                return True
+        return False
 
     def _policing(self, said: Said) -> str:
         return "accept" if said.target == "ACCEPT" else "drop" if said.target == "DROP" else "reject"

@@ -59,7 +59,7 @@ def translating(roots: Iterable[Node], problems: Problems) -> Steps[Mapping | No
         found.append(each)
         yield None
     made_of = _Translation(roots, found, problems)
-    for each in found:
+    for each in made_of.in_turn(found):
         if isinstance(each, Said):
             made_of.add(each)
         else:
@@ -95,6 +95,32 @@ class _Translation:
         stages = {"mREJECT", "ADMIN_PREEMPTIVE", GROUPS, "ADMIN_POLICY", "GUEST_SERVICES", *LATER, *SERVICES}
         self._stages = stages | {chain for chain in self._chains if chain.startswith("POLICY_DNS")} | {*self._groups}
 
+    def in_turn(self, found: Iterable[Said | Node]) -> list[Said | Node]:
+        """All rules; those about what comes in to the gateway itself last, in the order in which packets meet them."""
+        by_chain: dict[str, list[Said]] = {"INPUT": []}
+        rest = list[Said | Node]()
+        for each in found:
+            is_for_itself = isinstance(each, Said) and each.table == "filter" and self._is_for_itself(each.chain)
+            if isinstance(each, Said) and is_for_itself:
+                by_chain.setdefault(each.chain, []).append(each)
+            else:
+                rest.append(each)
+        turn = self._served.turn
+        for first in [*by_chain]:
+            left = [iter(by_chain.pop(first, ()))]
+            while left:
+                said = next(left[-1], None)
+                if said is None:
+                    left.pop()
+                    continue
+                turn.append(said)
+                if said.leads_to in by_chain:
+                    left.append(iter(by_chain.pop(said.leads_to)))
+        return [*rest, *turn]
+
+    def _is_for_itself(self, chain: str) -> bool:
+        return chain in {"INPUT", "ADMIN_POLICY", *SERVICES} or chain.startswith("POLICY_DNS")
+
     def add(self, said: Said) -> None:
         """Takes a rule."""
         self.words.begin(said)
@@ -106,8 +132,7 @@ class _Translation:
             self.lacks(said.place, "a chain is always come back from: write its name as the target")
         elif said.came != POOL and (said.table, said.target) not in _BUILT_IN:
             self._of(said)(said)  # what the pool has refused is told so by mREJECT
-            is_for_itself = said.chain in {"ADMIN_POLICY", *SERVICES} or said.chain.startswith("POLICY_DNS")
-            if is_for_itself and id(said) in self._goes_on and said.target in ("DROP", *REFUSED):
+            if self._is_for_itself(said.chain) and id(said) in self._goes_on and said.target in ("DROP", *REFUSED):
                 why = "this stage is about the gateway itself: write a rule of preemptive, or of each group, too"
                 self.lacks(said.place, why, " for what goes on to others")
         self._served.begun.add(said.chain)

@@ -151,7 +151,7 @@ class StageTests(TranslationTestCase):
         self.assertEqual(first.checks, tuple(checks))
         self.assertEqual(([str(each) for each in first.management.prefixes], first.management.interfaces),
                          (["0.0.0.0/0", "::/0"], ("mgt0",)))  # fmt: skip
-        self.assertEqual((first.fragments, found.tunnels), (("lan0", "wan0", "tun0"), ("mgt0", "tun0")))
+        self.assertEqual((first.fragments, found.tunnels), (("lan0", "wan0", "tun0"), ("tun0", "mgt0")))
         [rate_of] = first.new_rates
         self.assertEqual((rate_of.interface, rate_of.rate, rate_of.burst), ("wan0", 400, 600))
         said = {"priority": 0, "protocol": "tcp", "tcp": {"dport": "25"}, "target": "REJECT",

@@ -7,6 +7,7 @@ from typing import Any
 from realmgw.config.pipeline import Pipeline, Policing
 from realmgw.config.rules import Target, plain
 from realmgw.test.config.test_translation import (
+    HTTP,
     LAN,
     MARKS,
     NEW,
@@ -213,6 +214,21 @@ class ExactTests(TranslationTestCase):
         self.assertEqual([each.origin for each in group.rules], [f"p/f:{self.first + 3}"])
         self.assertIn("write those of 'GROUP_Y' into 'GROUP_X'", self.told[0])
         self.assertEqual(len(self.told), 2)
+
+    def test_what_drops_a_side_drops_what_comes_after_it(self) -> None:
+        """In the order in which packets meet rules: of INPUT, and of what it leads to."""
+        mail, web = (f"protocol: tcp, tcp: {{dport: {port}}}, target: ACCEPT" for port in (25, 26))
+        found = self.read(("INPUT", mail), ("INPUT", WAN + "target: DROP"), ("INPUT", web)).services
+        told = [(each.get("by"), self.ports(each), each["target"]) for each in self.rules(found.rules)]
+        self.assertEqual(told, [(None, "25", "ACCEPT"), ("wan0", None, "DROP"), (None, "26", "ACCEPT")])
+        found = self.read(("INPUT", web), ("ADMIN_POLICY", mail), ("ADMIN_POLICY", WAN + "target: DROP")).services
+        told = [(each.get("by"), self.ports(each), each["target"]) for each in self.rules(found.rules)]
+        self.assertEqual(told, [(None, "25", "ACCEPT"), ("wan0", None, "DROP"), (None, "26", "ACCEPT")])
+        found = self.read(
+            ("POLICY_HTTP", HTTP + "target: ACCEPT"), ("INPUT", WAN + "target: DROP"), ("INPUT", mail)
+        ).services
+        self.assertEqual((found.others.wan, len(self.told)), (Policing.DROP, 1))
+        self.assertIn("not in force for what rules behind it accept", self.told[0])
 
     def test_what_is_dropped_for_others_too_is_told(self) -> None:
         """ADMIN_POLICY is led to by FORWARD, too; ours is about the gateway itself."""
