@@ -30,7 +30,8 @@ def _webproxy(problems: Problems) -> Found[None]:
         if not problems.remembered.get(Label.SERVICE):
             yield at(node, "enabled"), "the web proxy needs the service pool, and there is none: write pools.service"
         if how.http_port == how.https_port:
-            yield at(node, "https_port"), f"HTTP and TLS can not both have port {how.http_port}: write another"
+            word = "https_port" if "https_port" in node.pairs else "http_port"
+            yield at(node, word), f"HTTP and TLS can not both have port {how.http_port}: write another"
         service = {address for address, _ in problems.remembered.get(Label.SERVICE, ())}
         for label, who in ((Label.LISTEN, "DNS server"), (Label.PORTAL, "portal")):
             for listen, there in values(problems, label, Endpoint):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from realmgw.test.config.consistency.case import ConsistencyTestCase
+from realmgw.test.config.test_schema import MINIMAL
 
 
 class BesideTests(ConsistencyTestCase):
@@ -27,6 +28,10 @@ class BesideTests(ConsistencyTestCase):
         self.assertIn("there is none: write pools.service", line)
         [line] = self.problems(pool, more=on % ", http_port: 443")
         self.assertIn("HTTP and TLS can not both have port 443", line)
+        text = MINIMAL.replace(*pool) + "webproxy:\n  enabled: true\n"
+        for written in ("http_port: 443", "https_port: 80", "https_port: 8\n  http_port: 8"):
+            [line] = self.lines(f"{text}  {written}\n")
+            self.assertTrue(line.startswith("f:9:3: HTTP and TLS"), line)
         [line] = self.problems(pool, more=on % "" + "portal: {listen: [192.0.2.9, '192.0.2.9:8080', 192.168.0.1]}\n")
         self.assertIn("the web proxy has port 80 of 192.0.2.9: have the portal listen elsewhere", line)
 
