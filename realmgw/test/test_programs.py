@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -67,6 +68,39 @@ class Tests(SynchronousTestCase):
 for number in range(1):
     setattr(Tests, f"test_{number}", lambda self: self.fail("on purpose"))
 """
+
+
+INTERRUPTED = """
+import os, signal
+from twisted.trial.unittest import SynchronousTestCase
+class Tests(SynchronousTestCase):
+    def test_first(self): os.kill(os.getpid(), signal.SIGINT)
+    def test_second(self): print("goes on")
+"""
+
+
+class InterruptTests(SynchronousTestCase):
+    """Ctrl-C at a program of the testbed."""
+
+    skip = NO_CHECKOUT
+
+    def test_a_program_ends(self) -> None:
+        """Where what it has started has minded the signal itself, and has ended well."""
+        path = Path(self.mktemp()).absolute()
+        path.write_text(f"#!/bin/bash\n# Help.\nsource {CHECKOUT}/testbed/setup.sh\nsh -c 'kill -INT $PPID'\nsay on\n")
+        done = subprocess.run(["bash", str(path)], capture_output=True, text=True, check=False)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (130, "", ""))
+
+    def test_tests_end(self) -> None:
+        """All of them, and not the one at hand."""
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        (folder / "interrupted.py").write_text(INTERRUPTED)
+        environment = {**os.environ, "PYTHONPATH": f"{folder}:{CHECKOUT}"}
+        argv = [sys.executable, "-m", "testbed.measuring.tally", "tally", "interrupted"]
+        done = subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, -signal.SIGINT, done.stdout)
+        self.assertNotIn("goes on", done.stdout)
 
 
 class TallyTests(SynchronousTestCase):

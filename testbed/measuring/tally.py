@@ -17,6 +17,7 @@ depends on a machine that others use as well fails by chance now and then; what 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
@@ -148,5 +149,6 @@ if __name__ == "__main__":
     parser.add_argument("--later", metavar="FILE", type=Path, help="gets the names of those that failed, to run again")
     chosen = parser.parse_intermixed_args()
     result, share, later = (path and path.absolute() for path in (chosen.result, chosen.share, chosen.later))
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # trial takes Ctrl-C for an error of the test at hand, and goes on
     outcome = run(chosen.names, chosen.without, share, last_first=chosen.last_first)
     sys.exit(main(outcome, result, later))
