@@ -11,7 +11,7 @@ from __future__ import annotations
 import http.client
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from realmgw.synnode import control, shown
 from realmgw.synnode.files import load
 from realmgw.synnode.kernel import NodeKernel
 from realmgw.synnode.settings import DEFAULT_CONFIG, NodeSettings, Operators
+from realmgw.system.output import guarded
 from realmgw.system.port import attempt, refusal
 from realmgw.system.tls import tls_options
 from realmgw.system.unix_http import PREFIX, TIMEOUT, asking
@@ -180,10 +181,22 @@ def _question(path: Path, what: str) -> Any:
     return value
 
 
-def main() -> None:
-    """Runs the command line of the process."""
-    command_line()
+def main() -> int:
+    """Runs the command line of the process; returns the exit status, see `guarded`."""
+    return guarded(lambda: _run(sys.argv[1:]), PROGRAM)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
+        with command_line.make_context(PROGRAM, list(arguments)) as context:
+            command_line.invoke(context)
+    except click.exceptions.Exit as done:  # after help, or the version
+        return done.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -37,11 +37,12 @@ from realmgw.control.command.capture import capture
 from realmgw.control.command.confirming import confirm, refuse_unseen
 from realmgw.control.command.init import init
 from realmgw.control.command.live import repeat
-from realmgw.control.command.output import complain, guarded, progress_bar
+from realmgw.control.command.progress import progress_bar
 from realmgw.control.command.proxies import proxies, web_proxy
 from realmgw.control.command.top import top
 from realmgw.control.commands import COMMANDS, CommandError, ExitStatus
 from realmgw.errors import RealmGatewayError
+from realmgw.system.output import complain, guarded
 
 __all__ = ("command_line", "main")
 
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status, see `ExitStatus` and `guarded`.
     """
-    return guarded(lambda: _run(sys.argv[1:] if arguments is None else arguments))
+    return guarded(lambda: _run(sys.argv[1:] if arguments is None else arguments), PROGRAM)
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -75,7 +76,7 @@ def _run(arguments: Sequence[str]) -> int:
         error.show()
         return error.exit_code
     except RealmGatewayError as error:
-        return complain(str(error), ExitStatus.of(error))
+        return complain(str(error), ExitStatus.of(error), PROGRAM)
 
 
 IPV6_MODES = ("pool", "pinhole", "off")

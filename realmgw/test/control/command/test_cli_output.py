@@ -1,4 +1,4 @@
-"""Tests for `realmgw.control.command.output`, and for what the process makes of its streams and signals."""
+"""Tests for `realmgw.system.output`, and for what the process makes of its streams and signals."""
 
 from __future__ import annotations
 
@@ -64,15 +64,33 @@ class OutputTests(CliTestCase):
 
     def test_lines_go_nowhere_where_the_output_is_closed(self) -> None:
         """Of commands that print theirs as they come, too."""
-        code = "from realmgw.control.command import live, output\nfrom realmgw.control.commands import *\n"
+        code = "from realmgw.control.command import live\nfrom realmgw.control.commands import *\n"
         code += (
             "def fetch(many=[]):\n many.append(1)\n if len(many) > 2: raise CommandError(ExitStatus.FAILED, 'over')\n"
         )
         code += "def watch(): live.repeat(fetch, lambda _: ['line'], 0.01, as_json=False)\n"
-        code += "try: output.guarded(watch)\nexcept CommandError as error: output.complain(str(error), 5)\n"
+        code += "from realmgw.system.output import *\ntry: guarded(watch, 'p')\n"
+        code += "except CommandError as error: complain(str(error), 5, 'p')\n"
         line = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-c", code]
         done = subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True, check=True)
-        self.assertEqual(done.stderr, "realmgw: over\n")
+        self.assertEqual(done.stderr, "p: over\n")
+
+    def test_the_node_is_not_another(self) -> None:
+        """`realmgw-synproxy` ends as `realmgw` does, with a full disk and a reader that has gone."""
+        node = [sys.executable, "-m", "realmgw.synnode.command"]
+        for line, status, said in (
+            (
+                'exec "$@" --help > /dev/full',
+                5,
+                "realmgw-synproxy: the output can not be written: No space left on device\n",
+            ),
+            ('{ "$@" --help; echo $? >&2; } | true', 0, "141\n"),
+            ('exec "$@" --help >&-', 0, ""),
+            ('exec "$@" --nonsense 2>&-', 2, ""),
+        ):
+            argv = ["sh", "-c", line, "sh", *node]
+            done = subprocess.run(argv, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+            self.assertEqual((done.returncode, done.stderr), (status, said), line)
 
     def test_a_main_file_that_can_not_be_looked_for_is_told(self) -> None:
         """By its name: it is not the output that fails, whatever command it is."""

@@ -8,28 +8,27 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import click
-
-from realmgw.control.commands import ExitStatus
 
 READER_GONE = 141
 """The exit status when whoever read our output has gone: what a shell says of a program that SIGPIPE has ended."""
 INTERRUPTED = 130
 """The exit status after Ctrl-C, likewise."""
+FAILED = 5
+"""The exit status of our commands when the machine has refused."""
 
 
-def guarded(command: Callable[[], int]) -> int:
+def guarded(command: Callable[[], int], program: str) -> int:
     """Do a command; its output is written when this returns.
 
     Args:
         command: Returns the exit status.
+        program: What it is called.
 
     Returns:
-        That; or `READER_GONE` or `INTERRUPTED`, in silence; or FAILED, when the output can not be written, or a file
+        That; or `READER_GONE` or `INTERRUPTED`, in silence; or `FAILED`, when the output can not be written, or a file
         that nobody has looked after refuses.
     """
     _open_missing()
@@ -46,17 +45,18 @@ def guarded(command: Callable[[], int]) -> int:
         return INTERRUPTED
     except OSError as error:  # what files and sockets refuse has a name, or an error of its own: else it is the output
         if error.filename is not None:
-            return complain(f"{error.filename}: {error.strerror}", ExitStatus.FAILED)
+            return complain(f"{error.filename}: {error.strerror}", FAILED, program)
         _close(sys.stdout)
         with contextlib.suppress(OSError):
-            return complain(f"the output can not be written: {error.strerror}", ExitStatus.FAILED)
+            return complain(f"the output can not be written: {error.strerror}", FAILED, program)
         _close(sys.stderr)
-        return ExitStatus.FAILED
+        return FAILED
 
 
-def complain(text: str, status: ExitStatus) -> int:
+def complain(text: str, status: int, program: str) -> int:
     """Say why a command ends with that status, which is returned."""
-    print(f"realmgw: {text}", file=sys.stderr, flush=True)
+    sys.stderr.write(f"{program}: {text}\n")
+    sys.stderr.flush()
     return status
 
 
@@ -78,15 +78,3 @@ def _close(stream: Any) -> None:
     if stream is not None:
         with contextlib.suppress(OSError):
             stream.close()
-
-
-@contextlib.contextmanager
-def progress_bar() -> Iterator[Callable[[int, int], None]]:
-    """A progress bar, if somebody looks; what is yielded is called with how many are done, of how many."""
-    with click.progressbar(length=1, show_pos=True, file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
-
-        def progress(done: int, count: int) -> None:
-            bar.length = count
-            bar.update(done - bar.pos)
-
-        yield progress
