@@ -19,7 +19,7 @@ from realmgw.allocation.claims.senders import SOURCES_ANY, make_room
 from realmgw.allocation.claims.used import keep_used
 from realmgw.allocation.decisionlog import CLAIM, RESUMED, RETURN, SPARE
 from realmgw.allocation.flow import Flow
-from realmgw.allocation.homes import Homes
+from realmgw.allocation.homes import SURER, Homes
 from realmgw.allocation.latecomers import Latecomers
 from realmgw.allocation.state import Address, Claim, Reservation
 from realmgw.allocation.trace import Trace, dotted
@@ -374,7 +374,7 @@ class Arrivals:
     ) -> None:
         """Somebody came where a group is told nothing for a moment, to see whether its clients come all the same.
 
-        Where it is known whose client he is, another group's says nothing; and its own was told before, also if he
+        Where it is sure whose client he is, another group's says nothing; and its own was told before, also if he
         found a claim of another group there.
 
         Args:
@@ -384,7 +384,7 @@ class Arrivals:
             now: The present.
             known: He was there before.
         """
-        trial, home, claimed = reservation.trial, self._homes.of(flow[0]), -math.inf
+        trial, home, claimed = reservation.trial, self._homes.of(flow[0], SURER), -math.inf
         if trial is None or (home is not None and home.habits is not trial):
             return
         if claim is not None and (home is None or claim.group is home):

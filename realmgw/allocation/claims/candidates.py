@@ -285,7 +285,8 @@ def _learn(reservation: Reservation, candidate: Candidate) -> None:
 
     Where an answer was waited for lately, somebody asked meanwhile: it is he, or he took the claim of the one who comes
     now. That is no habit of their resolver's. How long he took tells as much as what the first one took: who is first
-    of several is quick, and if those alone told, nobody would wait for the others.
+    of several is quick, and if those alone told, nobody would wait for the others. Unless answers are kept: then others
+    were told later.
     """
     used, came = reservation.used or (), candidate.came
     claim = next((each for each in reversed(used) if _may_have_told(each, came)), None)
@@ -295,7 +296,8 @@ def _learn(reservation: Reservation, candidate: Candidate) -> None:
     if age > group.delay_p999 or came - reservation.waited_at > reservation.service.terms.timeout:
         group.habits.came_again(candidate.flow[0], age, group.delay_p999, came)
     if age <= group.delay_p999:
-        if came >= group.learns_at and (age <= group.slowest or not may_be_others(claim, came)):
+        is_told_now = not group.habits.keeps_answers and came >= group.learns_at
+        if is_told_now and (age <= group.slowest or not may_be_others(claim, came)):
             learned(group, age, came)
         first = next((each for each in reversed(used) if each.waited and _may_have_told(each, came)), claim)
         if first.user is not None:

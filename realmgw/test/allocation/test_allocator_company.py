@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.allocation.claims import outcomes
 from realmgw.allocation.claims.used import KEPT
 from realmgw.allocation.reputation.group import OBSERVATIONS
-from realmgw.allocation.reputation.habits import COMPANIONS, LONERS, LOOK_AGAIN, TOGETHER
+from realmgw.allocation.reputation.habits import COMPANIONS, LATECOMERS, LONERS, LOOK_AGAIN, TOGETHER
 from realmgw.allocation.state import State
 from realmgw.test.allocation.scene import (
     CLIENT,
@@ -196,6 +196,20 @@ class CompanyTests(SynchronousTestCase):
                 self.assertEqual(scene.come(address, source, now=number + after), TWO.host.index)
             scene.allocator.expire(now=number + 0.9)
         self.assertGreater(scene.allocator.groups.of(OTHER).delay_p999, 0.25)
+
+    def test_where_answers_are_kept_they_do_not(self) -> None:
+        """They may have been told much later than the first one."""
+        scene = Scene(1, answered=lambda _: True)
+        group = scene.allocator.groups.of(OTHER)
+        for number in range(LATECOMERS):
+            group.habits.came_again(bytes((203, 0, 113, number)), 0.5, group.delay_p999, 0.0)
+        for number in range(OBSERVATIONS):
+            address = scene.get(TWO, OTHER, number, now=number)
+            for source, after in ((CLIENT, 0.01), (NEIGHBOUR, 0.05), (STRAY, 0.3)):
+                self.assertEqual(scene.come(address, source, now=number + after), TWO.host.index)
+            scene.allocator.expire(now=number + 0.9)
+        self.assertTrue(group.habits.keeps_answers)
+        self.assertLess(group.delay_p999, 0.05)
 
     def test_how_close_together_they_come_is_seen(self) -> None:
         """Of those who were answered, from the first one on."""

@@ -76,15 +76,15 @@ class CompanionTests(SynchronousTestCase):
 
 
 class TrialTests(SynchronousTestCase):
-    """One resolver is told nothing for a moment, of three names one after the other; others' clients come there, too."""
+    """One resolver is told nothing for a moment, of three names; clients of another one come there, too."""
 
     def setUp(self) -> None:
         """Whose clients live where is known of both."""
-        self.scene = scene = Scene(40, share_load=0.0)
-        for number in range(12):
-            source, now = (CLIENT, NEIGHBOUR)[number % 2], 0.1 * number
+        self.scene = scene = Scene(100, share_load=0.0)
+        for number in range(36):
+            source, now = (CLIENT, NEIGHBOUR)[number % 2], 0.03 * number
             scene.visit(service(10 + number), source=source, now=now, after=0.01)
-            scene.visit(service(30 + number), OTHER, HERS[number % 3], now=now + 0.02, after=0.01)
+            scene.visit(service(50 + number), OTHER, HERS[number % 3], now=now + 0.02, after=0.01)
         for name in (ONE, TWO, FIVE):
             scene.visit(name, now=1.2, after=0.01)
 
