@@ -75,8 +75,8 @@ class History:
         except sqlite3.Error as error:
             if str(error) == "interrupted":
                 raise PlatformError(f"flow records: {PATIENCE:g} s were not enough: ask for less") from error
-            if not self.path.exists():
-                return []
+            if not self.path.exists() or "no such table" in str(error):
+                return []  # the recorder has not made it yet, or is about to
             raise PlatformError(f"flow records: {self.path} can not be read: {error}") from error
 
 

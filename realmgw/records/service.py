@@ -1,7 +1,8 @@
 """The recorder's part of the gateway: it runs, and is told of hosts and of the names that flows are opened by.
 
-What a flow costs here is that it is handed on, with many others at once, soon after it was let in. While the recorder
-does not listen, so many of these wait (`MOST_WAITING`); what becomes of hosts it is told all the same.
+What a flow costs here is that it is handed on, with many others at once, soon after it was let in: where many come they
+are written down within a hundredth of a second, since what is older has to be had from memory again, and told within a
+tenth. While the recorder does not listen, so many wait (`MOST_WAITING`); what becomes of hosts it is told all the same.
 
 Edge: the reactor, the clock.
 """
@@ -18,7 +19,6 @@ from typing import Any
 import attrs
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail, inlineCallbacks, succeed
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from realmgw.config.flow_records import Ipfix, Transport
@@ -39,8 +39,10 @@ from realmgw.subscribers.reach import Around
 from realmgw.subscribers.registry import Changes, Registry
 from realmgw.subscribers.review import addresses_of
 
-EVERY = 0.1  # seconds
-"""How often the recorder is told which flows were let in: so soon that they need not be had from memory again."""
+EVERY, SOON = 0.1, 0.01  # seconds
+"""How often the recorder is told which flows were let in; and how soon it is looked again where `MANY` were."""
+MANY = 20
+"""So many flows since it was looked last are worth to look soon again."""
 LOOK = 5.0  # seconds
 """How often it is looked whether conntrack tells of ends."""
 AT_ONCE = 256
@@ -117,14 +119,14 @@ class RecordsService(Service):
         self._again: Any = None
         self._wait = FIRST_WAIT
         self._hosts: Iterator[Host] = iter(())
-        self._opened = list[Entry]()
+        self._opened, self._written = list[Entry](), list[bytes]()
         self._counts: Mapping[str, int] = {}
         self._before = dict[str, int]()
         self._groups, self._groups_before = totals.Sums(), totals.Sums()
         self._error, self._lost_until, self._lost, self._dropped = "", 0.0, 0, 0
         self._is_deaf, self._looked = False, -LOOK
-        self._telling = LoopingCall(self._tell_more)
-        self._telling.clock = reactor
+        self._telling: Any = None
+        self._told = 0.0
         self.begun = self.untold = 0
 
     # Its beginning and end
@@ -140,7 +142,7 @@ class RecordsService(Service):
             self._channel = self._open(timeout=0.0, groups=(accounted.GROUP,), buffer=BUFFER)
             self._sources.watch(on=True)
             self._begin()
-            self._telling.start(EVERY, now=False)
+            self._telling = self._reactor.callLater(EVERY, self._tell_more)
 
     @inlineCallbacks
     def stopService(self) -> Generator[Deferred[Any], Any, None]:
@@ -148,9 +150,11 @@ class RecordsService(Service):
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted does not say
         if self._again is not None and self._again.active():
             self._again.cancel()
-        if self._telling.running:
+        if self._telling is not None:
+            self._write_opened()
             self._tell_opened()
-            self._telling.stop()
+            self._telling.cancel()
+            self._telling = None
             self._sources.watch(on=False)
         if self._child is not None:
             yield self._child.end()
@@ -212,21 +216,33 @@ class RecordsService(Service):
 
     def _tell_more(self) -> None:
         """What has happened since."""
-        self._tell_opened()
-        now = self._reactor.seconds()
+        count, now = self._write_opened(), self._reactor.seconds()
+        self._telling = self._reactor.callLater(SOON if count >= MANY else EVERY, self._tell_more)
+        if count < MANY or now - self._told >= EVERY:
+            self._told = now
+            self._tell_opened()
         if now - self._looked >= LOOK:
             self._looked, self._is_deaf = now, not self._sources.tells()
             self._look()
 
-    def _tell_opened(self) -> None:
+    def _write_opened(self) -> int:
+        """Write down what was let in since, or keep it for a recorder that listens; returns how many those are."""
+        waiting = len(self._opened)
         self._opened += self._sources.opened()
+        count = len(self._opened) - waiting
         if self._opened and self._child is not None and self._child.has_room:
-            self._say(OPENED, self._sources.nameless, self._opened)
+            self._written.append(frame(OPENED, self._sources.nameless, self._opened))
             self._opened = []
         beyond = len(self._opened) - MOST_WAITING
         if beyond > 0:
             del self._opened[:beyond]
             self.untold += beyond
+        return count
+
+    def _tell_opened(self) -> None:
+        if self._written and self._child is not None:
+            self._child.tell(b"".join(self._written))
+            self._written.clear()
 
     def _all_hosts(self) -> None:
         self._hosts = iter(tuple(self._sources.registry.directory.hosts.values()))

@@ -26,7 +26,7 @@ from realmgw.records import service as module
 from realmgw.records.exporting import Collector
 from realmgw.records.frames import HOSTS, OPENED
 from realmgw.records.known import Entry, Flow
-from realmgw.records.service import EVERY, FIRST_WAIT, LOOK, RecordsService, Sources
+from realmgw.records.service import EVERY, FIRST_WAIT, LOOK, MANY, SOON, RecordsService, Sources
 from realmgw.subscribers.model import Host, Profile
 from realmgw.subscribers.reach import NOWHERE
 from realmgw.subscribers.registry import Changes, Registry
@@ -179,6 +179,22 @@ class RecordsServiceTests(SynchronousTestCase):
         self.advance(EVERY)
         rows = [(ONE.address, "one.example.org.", ("gold",))]
         self.assertEqual(self.child.news, [(HOSTS, 0.0, rows), (OPENED, 4, [OPENED_ONE])])
+
+    def test_where_many_come_they_are_written_down_soon_and_told_together(self) -> None:
+        """In their order, each once; and as seldom as ever when no more do."""
+        flows = [(7.0, number, "two.example.org.", (*FLOW[:3], 40113, number), 1) for number in range(4 * MANY)]
+        self.opened += flows[:MANY]
+        self.advance(EVERY)
+        before = len(self.child.news)
+        for at in range(1, 4):
+            self.opened += flows[at * MANY : (at + 1) * MANY]
+            self.reactor.advance(SOON)
+            self.assertEqual((self.opened, len(self.child.news)), ([], before))
+        self.advance(EVERY)
+        told = [flow for kind, _, some in self.child.news if kind == OPENED for flow in some]
+        self.assertEqual(told, flows)
+        [waiting] = [call.getTime() - self.reactor.seconds() for call in self.reactor.getDelayedCalls()]
+        self.assertGreater(waiting, SOON)
 
     def test_it_is_told_of_the_collector(self) -> None:
         """As the fields of `Collector`; else of none."""

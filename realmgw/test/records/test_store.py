@@ -58,6 +58,17 @@ class StoreTests(SynchronousTestCase):
         told = self.history.flows({}, 3)
         self.assertEqual(([each["protocol"] for each in told["flows"]], told["more"]), (["2", "1", "0"], True))
 
+    def test_nothing_was_kept_before_its_tables_are_made(self) -> None:
+        """There may be a file by then, and nothing in it; what is no database is told."""
+        self.keep(ENDED)
+        new = History(self.path.with_name("new.sqlite"))
+        for made in (False, True):
+            if made:
+                new.path.touch()
+            self.assertEqual(new.flows({}, 9), {"flows": [], "more": False})
+        new.path.write_bytes(b"none of ours" * 100)
+        self.assertRaises(PlatformError, new.flows, {}, 9)
+
     def test_each_condition_leaves_out_what_is_different(self) -> None:
         """All that may be said of a flow."""
         self.keep(
