@@ -287,7 +287,9 @@ class RecordsService(Service):
 
     def _ask(self, call: Callable[[], dict[str, Any]]) -> Deferred[dict[str, Any]]:
         if not self._is_kept:
-            return fail(PlatformError("flows are not recorded, or not in a database: flow_records: {enabled: true}"))
+            return fail(
+                PlatformError("flows are not recorded, or not in a database: write flow_records: {enabled: true}")
+            )
         return self._elsewhere(Blocking(str(self._history.path), call))
 
     # How it is
