@@ -72,9 +72,14 @@ class Served:
         """What comes in to the gateway itself, and is of no service; what nothing is said of passes."""
         if self._jumps(said) or (said.target in ("ACCEPT", "RETURN") and said.is_about_all):
             return
-        if said.target not in ("DROP", *REFUSED) or said.matches or said.goes not in (None, OWN):
+        if said.target in ("DROP", *REFUSED) and not said.matches and said.goes in (None, OWN):
+            self._side_is_dropped(said)
+        elif said.target == "ACCEPT" and self._is_closed(said):
+            self._lacks(said.place, "a service that it is about, too, is closed by then: write it before that one")
+        else:
             self._words.own(said, "services")
-            return
+
+    def _side_is_dropped(self, said: Said) -> None:
         if said.came in self._dropped:
             self._lacks(said.place, "no packet comes here: an earlier rule decides about all of that side")
             return
@@ -88,10 +93,26 @@ class Served:
         if is_followed:
             why = "they are asked nevertheless: write it before all services, or behind all rules"
             self._lacks(said.place, why, " for what rules behind it accept")
-        for word in said.sides:
-            self._words.say(word, self._policing(said), "services", "others")
+        said_by_now = [word for word in SERVICES.values() if self._decided(word)]
+        for side in said.sides:
+            for word in (*said_by_now, "others"):  # what a service says nothing of is none that it accepts
+                self._words.say(side, self._policing(said), "services", word)
         for by in self._words.sides.get(TUNNEL, ()) if said.came in (None, TUNNEL) else ():
             self._words.own_by(said, by, "services")
+
+    def _decided(self, word: str) -> dict[str, str]:
+        """What is said of a service, by side."""
+        found = self._words.section("services").get(word, {})
+        return {side: text(verdict) for side, verdict in found.items()}
+
+    def _is_closed(self, said: Said) -> bool:
+        """Whether a rule is about a service, too, that was closed on one of its sides before."""
+        asked = recognition.destinations(said)
+        return any(
+            any(self._decided(word).get(side, "accept") != "accept" for side in said.sides)
+            for word in SERVICES.values()
+            if not asked or asked & PORTS[word]
+        )
 
     def _is_followed(self, said: Said) -> bool:
         """Whether rules that packets meet later accept something of that side, which they do not come to."""
@@ -113,11 +134,14 @@ class Served:
         word = SERVICES[said.chain]
         if self._jumps(said):
             return
-        led = {name for lead in self._leads[said.chain] for name in lead.sides}
+        led = set[str]()
+        for lead in self._leads[said.chain]:
+            ports = recognition.destinations(lead)
+            led.update(lead.sides if ports == set() or (ports and ports & PORTS[word]) else ())
         sides = [name for name in said.sides if name in led]
         asked = recognition.destinations(said, _CLIENT)
         is_other = asked and not asked & PORTS[word]
-        decided = [name for name in sides if name in self._words.section("services", word) and not is_other]
+        decided = [name for name in sides if name in self._decided(word) and not is_other]
         accepts = recognition.accepts_all(said, word)
         drops = said.target in ("DROP", *REFUSED) and not said.matches
         is_whole = said.goes in (None, OWN) and (accepts or drops)

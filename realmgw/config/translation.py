@@ -83,7 +83,8 @@ class _Translation:
         self._groups: dict[str, dict[tuple[str, str], None]] = {}
         self._chain_of: dict[tuple[str, str], str] = {}
         for each in known:
-            self._leads.setdefault(each.leads_to, []).append(each)
+            if id(each) in self._reached:
+                self._leads.setdefault(each.leads_to, []).append(each)
             for bound in self._bound(each):
                 if self._chain_of.setdefault(bound, each.target) == each.target:
                     self._groups.setdefault(each.target, {})[bound] = None
@@ -91,6 +92,7 @@ class _Translation:
         self.words = Wording(problems, iptables.interfaces(known), iptables.sets(roots), hosts)
         self.lacks = self.words.lacks
         self._looked: list[tuple[Said, Check]] = []
+        self._late: set[int] = set()
         self._served = Served(self.words, self._leads, self._leads_on, self._jumps)
         stages = {"mREJECT", "ADMIN_PREEMPTIVE", GROUPS, "ADMIN_POLICY", "GUEST_SERVICES", *LATER, *SERVICES}
         self._stages = stages | {chain for chain in self._chains if chain.startswith("POLICY_DNS")} | {*self._groups}
@@ -116,7 +118,21 @@ class _Translation:
                 turn.append(said)
                 if said.leads_to in by_chain:
                     left.append(iter(by_chain.pop(said.leads_to)))
+        self._late = {id(each) for chain in SERVICES for each in self._led_late(chain, turn)}
+        for chain in SERVICES:
+            self._leads[chain] = [each for each in self._leads.get(chain, ()) if id(each) not in self._late]
         return [*rest, *turn]
+
+    def _led_late(self, chain: str, turn: Iterable[Said]) -> Iterator[Said]:
+        """What leads to a service again, after rules that are of something else."""
+        is_led = is_past = False
+        for each in turn:
+            if each.leads_to == chain and id(each) in self._reached:
+                if is_past:
+                    yield each
+                is_led = True
+            elif is_led and each.chain != chain and not self._leads_on(each):
+                is_past = True
 
     def _is_for_itself(self, chain: str) -> bool:
         return chain in {"INPUT", "ADMIN_POLICY", *SERVICES} or chain.startswith("POLICY_DNS")
@@ -128,6 +144,8 @@ class _Translation:
             self.lacks(said.place, "no packet comes here: an earlier rule decides about all, or nothing leads there")
         elif said.target == "MARK":
             self._mark(said)
+        elif id(said) in self._late:
+            self.lacks(said.place, f"what leads to {said.target!r} stands in two places: write it beside the first one")
         elif said.target == GOTO:
             self.lacks(said.place, "a chain is always come back from: write its name as the target")
         elif said.came != POOL and (said.table, said.target) not in _BUILT_IN:

@@ -230,6 +230,33 @@ class ExactTests(TranslationTestCase):
         self.assertEqual((found.others.wan, len(self.told)), (Policing.DROP, 1))
         self.assertIn("not in force for what rules behind it accept", self.told[0])
 
+    def test_a_side_that_is_dropped_closes_what_services_do_not_accept(self) -> None:
+        """Of a service that accepts one side only; and who comes after one that is closed does not open it."""
+        found = self.read(
+            ("POLICY_HTTP", WAN + HTTP + "target: ACCEPT"), ("ADMIN_POLICY", LAN + "target: DROP")
+        ).services
+        accept, drop = Policing.ACCEPT, Policing.DROP
+        self.assertEqual((found.http.wan, found.http.lan, found.others.lan), (accept, drop, drop))
+        later = "src: 192.0.2.1, protocol: tcp, tcp: {dport: 80}, target: ACCEPT"
+        found = self.read(("POLICY_HTTP", "target: DROP"), ("INPUT", later)).services
+        self.assertEqual(found.http.wan, drop)
+        self.assertIn("is closed by then", self.told[-1])
+        self.assertNotIn("192.0.2.1", str([each.rule.src for each in found.rules]))
+
+    def test_a_service_is_open_or_closed_as_far_as_it_is_led_to(self) -> None:
+        """Not by what no packet comes to, nor at ports that do not lead there."""
+        led = "protocol: tcp, multiport: {dports: '8080'}, target: POLICY_HTTP"
+        rules = [("INPUT", led), ("ADMIN_POLICY", HTTP + "target: POLICY_HTTP"), ("POLICY_HTTP", "target: DROP")]
+        line = "      - {table: filter, chain: %s, rule: {%s}}\n"
+        more = "".join(line % each for each in rules)
+        found = self.read(more=more).services
+        self.assertEqual((found.http.wan, found.http.lan), (Policing.ACCEPT, Policing.ACCEPT))
+        self.assertEqual([self.ports(plain(each.rule)) for each in found.rules], ["8080"])
+        rules[1:2] = [("INPUT", "src: 192.0.2.1, target: DROP"), ("INPUT", HTTP + "target: POLICY_HTTP")]
+        found = self.read(more="".join(line % each for each in rules)).services
+        self.assertEqual((found.http.wan, len(found.rules)), (Policing.ACCEPT, 2))
+        self.assertIn("stands in two places", self.told[0])
+
     def test_what_is_dropped_for_others_too_is_told(self) -> None:
         """ADMIN_POLICY is led to by FORWARD, too; ours is about the gateway itself."""
         forward = "      - {table: filter, chain: FORWARD, rule: {target: ADMIN_POLICY}}\n" + SETS
