@@ -24,7 +24,10 @@ EVERYTHING = f"""{PORTAL}
 repository: {{url: 'http://192.0.2.9', cache: false}}
 synproxy: {{proxies: [192.0.2.7, 192.0.2.8]}}
 """
-FORWARD = "dns: {wan: {listen: [192.0.2.1]}, forward: {resolvers: [203.0.113.53, '2001:db8::53'], process: own}}"
+FORWARD = (
+    "dns: {wan: {listen: [192.0.2.1]}, lan: {listen: [192.168.0.1]},"
+    " forward: {resolvers: [203.0.113.53, '2001:db8::53'], process: own}}"
+)
 KERNEL: dict[str, Any] = {
     "kernel": {"presented": attrs.asdict(Count(3, 180)), "forbidden": attrs.asdict(Count(4, 240))},
     "queue": {each.name: 1 for each in attrs.fields(QueueFigures) if each.name != "owner"},
