@@ -317,23 +317,24 @@ def hints(demo: Demo, dashboard: str) -> str:
     udp = f"{public} {program('python')} -m testbed.realm.client udp"
     return "\n".join(
         (
-            "The testbed and the gateway are left running; clients come for an hour. For a browser on this machine:",
+            "The testbed and the gateway are left running, and clients go on coming for an hour.",
+            "The page for operators, for a browser on this machine:",
             f"  {dashboard}",
             "In the checkout, as root:",
             f"  {public} dig {TEST}",
             f"  {public} curl http://h105.gwa.demo/",
             f"  {udp} $({public} dig +short h107.gwa.demo) 2000 --burst 3",
             f"  {' '.join(inside('test_gwa'))} dig {TEST}",
-            "What the gateway says of itself, by its control socket:",
+            "Ask the gateway about itself:",
             *(f"  {operator(demo.gateway, *words)}" for words in OPERATORS),
-            "What there is in the kernel, and in the log:",
+            "Look into the kernel, and into the log:",
             f"  {gateway} nft list table inet realmgw",
             f"  {gateway} conntrack -L",
             f"  tail -f {demo.gateway.log}",
-            "Kill it, and start it again:",
+            "Kill the gateway, and start it again:",
             f"  kill -9 {demo.gateway.pid}",
             f"  {gateway_command(demo.gateway)}",
-            "It all goes by:  ./testbed/demo --down",
+            "Remove it all again:  ./testbed/demo --down",
         )
     )
 
