@@ -19,7 +19,7 @@ from realmgw.allocation.claims.senders import SOURCES_ANY, make_room
 from realmgw.allocation.claims.used import keep_used
 from realmgw.allocation.decisionlog import CLAIM, RESUMED, RETURN, SPARE
 from realmgw.allocation.flow import Flow
-from realmgw.allocation.homes import SURER, Homes
+from realmgw.allocation.homes import Homes
 from realmgw.allocation.latecomers import Latecomers
 from realmgw.allocation.state import Address, Claim, Reservation
 from realmgw.allocation.trace import Trace, dotted
@@ -236,7 +236,7 @@ class Arrivals:
             self._note(now, 0, reservation.service.name, flow, RETURN)
             lessons.came_back(reservation, src, now)
             if reservation.trial is not None:
-                self._came_while_tried(reservation, None, flow, now, known=True)
+                reservation.trial.came(flow, -math.inf, now, known=True)
             self._let_in(reservation, flow[0], (self._renewed(*admitted, now), flow), now)
             return None
         spare = claim or (self._spare(reservation, src, now) if reservation.used else None)
@@ -283,7 +283,7 @@ class Arrivals:
         self._counters.by_spare += 1
         self._note(now, spare.number, reservation.service.name, flow, SPARE)
         if reservation.trial is not None:
-            self._came_while_tried(reservation, None, flow, now, known=False)
+            reservation.trial.came(flow, -math.inf, now, known=False)
         self._let_in(reservation, flow[0], (now, flow), now)
         if spare.is_hold:
             spare.user = now, flow
@@ -348,7 +348,7 @@ class Arrivals:
         self._came(now - claim.created, claim.number, now)
         self._note(now, claim.number, reservation.service.name, flow, CLAIM)
         if reservation.trial is not None:
-            self._came_while_tried(reservation, claim, flow, now, known=src in reservation.sources)
+            reservation.trial.came(flow, claim.created, now, known=src in reservation.sources)
         self._let_in(reservation, src, came, now)
         if not habits.caution.serves_several:
             habits.caution.served(src)
@@ -368,28 +368,6 @@ class Arrivals:
             holds.wait_for_others(ledger, claim, now, others_wait=others_wait)
         if others_wait:
             self._serve(now)
-
-    def _came_while_tried(
-        self, reservation: Reservation, claim: Claim | None, flow: Flow, now: float, *, known: bool
-    ) -> None:
-        """Somebody came where a group is told nothing for a moment, to see whether its clients come all the same.
-
-        Where it is sure whose client he is, another group's says nothing; and its own was told before, also if he
-        found a claim of another group there.
-
-        Args:
-            reservation: Where.
-            claim: What he uses, if he uses one.
-            flow: His.
-            now: The present.
-            known: He was there before.
-        """
-        trial, home, claimed = reservation.trial, self._homes.of(flow[0], SURER), -math.inf
-        if trial is None or (home is not None and home.habits is not trial):
-            return
-        if claim is not None and (home is None or claim.group is home):
-            claimed = claim.created
-        trial.came(flow, claimed, now, known=known)
 
     def _turn(self, now: float) -> None:
         self._gone, self._old = self._old, self._young if now < self._turn_at + MEMORY else {}

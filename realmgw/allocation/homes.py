@@ -28,8 +28,6 @@ NETWORK = 3  # octets
 SURE = 0.75
 """Whose clients have used at least this part of the claims lately that those of a network used, he is believed to be
 asked by all of them."""
-SURER = 0.85
-"""Eight in a row are so many, where it must be sure."""
 FIRST = 0.76
 """So large that part is taken to be when the first one came."""
 WEIGHT = 1 / 16
@@ -84,12 +82,7 @@ class Homes:
         """For whose claim somebody came last, by his packed address; None: that is not known any more."""
         return self._clients.peek(src)
 
-    def of(self, src: bytes, sure: float = SURE) -> Group | None:
-        """Whose clients those of a network are, by a packed address in it; None: that is not known.
-
-        Args:
-            src: The address.
-            sure: At least this part of the claims used there lately must have been that group's.
-        """
+    def of(self, src: bytes) -> Group | None:
+        """Whose clients those of a network are, by a packed address in it; None: that is not known."""
         known = self._networks.peek(src[:NETWORK])
-        return None if known is None or known.part < sure else known.group
+        return None if known is None or known.part < SURE else known.group

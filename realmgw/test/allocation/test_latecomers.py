@@ -75,56 +75,6 @@ class CompanionTests(SynchronousTestCase):
         self.assertEqual(scene.come(address, HERS[6], now=1.22 + HALF), THREE.host.index)
 
 
-class TrialTests(SynchronousTestCase):
-    """One resolver is told nothing for a moment, of three names; clients of another one come there, too."""
-
-    def setUp(self) -> None:
-        """Whose clients live where is known of both."""
-        self.scene = scene = Scene(100, share_load=0.0)
-        for number in range(36):
-            source, now = (CLIENT, NEIGHBOUR)[number % 2], 0.03 * number
-            scene.visit(service(10 + number), source=source, now=now, after=0.01)
-            scene.visit(service(50 + number), OTHER, HERS[number % 3], now=now + 0.02, after=0.01)
-        for name in (ONE, TWO, FIVE):
-            scene.visit(name, now=1.2, after=0.01)
-
-    def come(self, source: bytes, *, asked: float) -> bool:
-        """Somebody uses claims of the other one, a tenth of a second after the first one was told nothing.
-
-        Args:
-            source: Where he comes from.
-            asked: When the other one asks, so long after that, in seconds.
-
-        Returns:
-            Whether the first one is found to keep answers.
-        """
-        scene = self.scene
-        for number, name in enumerate((ONE, TWO, FIVE)):
-            tried = 2.0 + number
-            address = scene.get(name, OTHER, now=tried + asked) if asked < 0 else b""
-            told = scene.ask(name, now=tried)
-            self.assertTrue(told is Reason.EXHAUSTED or number == 2)  # it may be believed by then
-            address = address or scene.get(name, OTHER, now=tried + asked)
-            self.assertEqual(scene.come(address, source, now=tried + 0.1), name.host.index)
-        return scene.allocator.groups.of(RESOLVER).habits.keeps_answers
-
-    def test_those_of_the_other_one_say_nothing(self) -> None:
-        """They have claims, though these were made before."""
-        self.assertFalse(self.come(HERS[5], asked=-0.7))
-
-    def test_his_own_do(self) -> None:
-        """The claims that they use are not theirs."""
-        self.assertTrue(self.come(STRAY, asked=-0.7))
-
-    def test_so_they_do_if_somebody_asked_meanwhile(self) -> None:
-        """But not the clients who are expected then."""
-        self.assertTrue(self.come(STRAY, asked=0.05))
-
-    def test_those_who_are_expected_say_nothing(self) -> None:
-        """The other one has asked for them meanwhile."""
-        self.assertFalse(self.come(HERS[5], asked=0.05))
-
-
 class ServingTests(SynchronousTestCase):
     """What comes free, for queries of both."""
 
