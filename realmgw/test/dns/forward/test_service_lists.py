@@ -29,7 +29,7 @@ from realmgw.test.dns.test_service import LOOPBACK, OTHER, PATIENCE, ServiceTest
 CHILD = Host(7, "child.example.org.", LOOPBACK.packed, Profile(groups=("school",)), address6=ip_address("::1").packed)
 
 
-class ListsTests(ServiceTestCase):
+class ListsTestCase(ServiceTestCase):
     """A resolver that knows every name, a host with a list of its own, and another one."""
 
     def setUp(self) -> None:
@@ -85,6 +85,22 @@ class ListsTests(ServiceTestCase):
         """What was counted by now."""
         return service.counts()
 
+
+class AloneTests(ListsTestCase):
+    """Lists where there are no resolvers."""
+
+    async def test_names_do_not_exist_where_no_resolver_is_asked_for_others(self) -> None:
+        """A list has an effect then: `realmgw.config.consistency.unused` lets it stand without resolvers."""
+        forward = attrs.evolve(self.settings.dns.forward, resolvers=())
+        self.settings = attrs.evolve(self.settings, dns=attrs.evolve(self.settings.dns, forward=forward))
+        self.start()
+        self.assertEqual(await self.tell("ads.example.net."), dns.rcode.NXDOMAIN)
+        self.assertEqual(await self.tell("www.example.net."), dns.rcode.REFUSED)
+
+
+class ListsTests(ListsTestCase):
+    """Lists, and a resolver for all other names."""
+
     async def test_everybody_is_told_what_is_for_him(self) -> None:
         """However often, in whichever order, and with the same octets: what one gets is not given to another."""
         service = self.start()
@@ -97,14 +113,6 @@ class ListsTests(ServiceTestCase):
         counts: Any = await self.counted(service)
         self.assertEqual(counts["list ads"], {"names": 1, "decided": 3})
         self.assertEqual(counts["list school"], {"names": 1, "decided": 3})
-
-    async def test_names_do_not_exist_where_no_resolver_is_asked_for_others(self) -> None:
-        """A list has an effect then: `realmgw.config.consistency.unused` lets it stand without resolvers."""
-        forward = attrs.evolve(self.settings.dns.forward, resolvers=())
-        self.settings = attrs.evolve(self.settings, dns=attrs.evolve(self.settings.dns, forward=forward))
-        self.start()
-        self.assertEqual(await self.tell("ads.example.net."), dns.rcode.NXDOMAIN)
-        self.assertEqual(await self.tell("www.example.net."), dns.rcode.REFUSED)
 
     async def test_says_what_a_name_comes_to(self) -> None:
         """By lists, and by what is done with names that they say nothing of; nothing is asked, and nothing counted."""
