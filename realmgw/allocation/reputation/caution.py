@@ -51,8 +51,8 @@ TIMES = 2
 """That has to happen so often before it is believed: packets get lost, and are sent again."""
 WITHHELD, WITHHELD_LEAST = 0.5, 0.15  # seconds
 """For so long he is told nothing, and so soon after he was told, a client is taken for his; less if all of his clients
-came soon, at least `SEEN` of them."""
-SEEN, SLOWER = 8, 4
+came soon, at least `SEEN` of them: of fewer the slow ones may not have been seen, and would come when it is over."""
+SEEN, SLOWER = 50, 4
 """The next one is hardly slower than so many times the slowest one."""
 STRANGERS = 6
 """If so many came, and none of them was answered, strangers come everywhere, and nothing can be tried."""

@@ -23,7 +23,10 @@ from realmgw.allocation.reputation.caution import (
     TRUST,
     WITHHELD,
     Caution,
+    spread,
 )
+from realmgw.allocation.reputation.delays import Delays
+from realmgw.allocation.reputation.group import OBSERVATIONS
 from realmgw.allocation.state import State
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
@@ -155,6 +158,15 @@ class TrialTests(SynchronousTestCase):
     def caution(self, scene: Scene) -> Caution:
         """What is thought of it."""
         return scene.allocator.groups.of(RESOLVER).habits.caution
+
+    def test_it_is_tried_for_less_only_if_many_came_sooner(self) -> None:
+        """Of few, the slow ones may not have been seen."""
+        delays = Delays()
+        for _ in range(OBSERVATIONS - 1):
+            delays.add(0.01)
+        self.assertEqual(spread(delays), WITHHELD)
+        delays.add(0.01)
+        self.assertLess(spread(delays), WITHHELD)
 
     def test_one_that_waits(self) -> None:
         """It is told nothing for a while, nobody comes meanwhile, and then it is told as ever."""
