@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 from realmgw.allocation import vacancies
 from realmgw.allocation.claims import holds
 from realmgw.allocation.claims.ledger import Ledger
+from realmgw.allocation.state import KEY
 from realmgw.errors import Reason
 
 if TYPE_CHECKING:
     from realmgw.allocation.reputation.askers import Askers
     from realmgw.allocation.state import Address, Place, Reservation
     from realmgw.allocation.waiting import May, Waiter, WaitingQueue
+    from realmgw.subscribers.model import Service
 
 LEAST_WAIT = 1e-6  # seconds
 """What waited at all, waited for so long."""
@@ -56,12 +58,19 @@ class Serving:
                 return False
             return not holds.holds_its_share(self._ledger, waiter.group, now)
 
-        is_any = True
+        is_any, is_behind = True, False
         for first in self._queue.heads(may, now=now):
-            if self._serves(first, may, is_any, now):
+            if not (is_behind and self._leaves_soon(first.service, now)) and self._serves(first, may, is_any, now):
                 return True
+            is_behind = True
             is_any = is_any and not first.group.habits.is_plain  # what others may still come to, may be had by him
         return False
+
+    def _leaves_soon(self, service: Service, now: float) -> bool:
+        """Whether a service stands where nobody is expected, and clients may come for a moment only; see `DUE`."""
+        last = self._ledger.last.get(service.target)
+        own = None if last is None else last.reservations.get(service.target & KEY)
+        return own is not None and not own.claims and now < own.expects_until < now + vacancies.DUE
 
     def _has_come(self, waiter: Waiter) -> bool:
         """Whether the client of a query has come by IPv6."""

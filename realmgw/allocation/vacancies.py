@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 AGAIN = 0.25  # seconds
 """An address where clients of those who keep answers may still come is looked at again after so long."""
+DUE = 0.8  # seconds
+"""Where clients of those who keep answers may come for no longer than this, the address is left to who waits longest:
+whoever keeps answers and asks again for what stands there would keep it for as long again, and again."""
 _FREE = State.FREE  # members of an enum are slow to get at by name
 SHORT = 1.0  # seconds
 """For so long after an address was looked for in vain, it is followed which one dies next."""

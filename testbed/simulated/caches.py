@@ -55,6 +55,10 @@ class Resolver:
     """It asks for the name above a service first."""
     predicts: bool = False
     """What it keeps it tells at once, and asks again each time."""
+    patience: float = math.inf
+    """After so many seconds without an answer it gives up."""
+    sulks: float = 0.0
+    """Then it does not ask for that name for so many seconds."""
 
 
 PLAIN = Resolver("keeps nothing")
@@ -97,6 +101,8 @@ CASES = (
     Case(16, 20, 40, 0.3),
     Case(3, 10, 30, 0.04),
 )
+IMPATIENT = Resolver("keeps 1 s, and gives up soon (PowerDNS)", keeps=1.0, by_clock=True, patience=1.5, sulks=60.0)
+"""A query that waits for longer costs it the name for a minute."""
 QUEUED = Case(10, 20, 40, 0.1, (0.002, 0.1, 0.3))
 """Most queries wait, and those who ask meanwhile are told together, but come one after the other: for the resolvers
 that keep nothing."""
@@ -163,6 +169,7 @@ class Cache:
         self._site = site
         self._known: dict[int, tuple[bytes, float]] = {}
         self._asking: dict[int, list[Callable[[bytes | Reason], None]]] = {}
+        self._silent: dict[int, float] = {}
         self._questions = 0
 
     def visit(self, host: int | None = None) -> None:
@@ -177,6 +184,9 @@ class Cache:
             if not self._kind.predicts:
                 return
             deliver = _nobody
+        if site.line.now < self._silent.get(host, 0.0):
+            deliver(Reason.GONE)
+            return
         waiting = self._asking.setdefault(host, [])
         waiting.append(deliver)
         if len(waiting) == 1:
@@ -191,7 +201,9 @@ class Cache:
             self._ask(service, child)
 
     def _told(self, host: int, retries: int, outcome: bytes | Reason) -> None:
-        if isinstance(outcome, Reason) and retries:
+        if outcome is Reason.GONE:
+            self._silent[host] = self._site.line.now + self._kind.sulks
+        elif isinstance(outcome, Reason) and retries:
             self._later(RETRY, lambda: self._resolve(host, retries - 1))
             return
         if isinstance(outcome, bytes):
@@ -208,8 +220,11 @@ class Cache:
         question = (self._number, self._questions)
         outcome = allocator.ask(service, self.address, question, now=now)
         if outcome is Reason.EXHAUSTED:
-            refused = allocator.wait(service, self.address, question, deliver, tcp=False, now=now)
+            is_impatient = self._kind.patience < math.inf
+            refused = allocator.wait(service, self.address, question, deliver, tcp=is_impatient, now=now)
             if refused is None:
+                if is_impatient:  # it hangs up
+                    self._later(self._kind.patience, lambda: allocator.hang_up(service, question, deliver))
                 return
             outcome = refused
         deliver(outcome)
