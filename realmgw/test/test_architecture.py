@@ -52,7 +52,7 @@ MAY_IMPORT = {
 """The rooms, and the other rooms that each may import. `tap` may import all of them; nothing imports `tap`."""
 INSIDE = {
     "allocation": ("reputation", "pool", "claims", "ipv6"),
-    "config": ("consistency",),
+    "config": ("consistency", "translation"),
     "control": ("command",),
     "datapath": ("netlink", "iptables", "policy", "pipeline", "machine", "watch", "neighbours", "tracing", "capture"),
     "dns": ("codec", "mitigation", "fastpath", "forward", "update"),

@@ -10,9 +10,9 @@ They stand below the keys IPTABLES and IPSET, in the words of python-iptables::
         rules:
             - {name: BLACK, type: ip, items: [192.0.2.1]}
 
-What a rule is, as the gateway knows it, says `realmgw.config.recognition`; what becomes of it is decided in
-`realmgw.config.translation`. Sides are told by the marks of such files: of 0xff..., the last four bits say by which
-side a packet came in, and the four before by which it goes out; the others follow from these.
+What a rule is, as the gateway knows it, says `realmgw.config.translation.recognition`; what becomes of it is decided in
+`realmgw.config.translation.stages`. Sides are told by the marks of such files: of 0xff..., the last four bits say by
+which side a packet came in, and the four before by which it goes out; the others follow from these.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from typing import Any
 
 from realmgw.config.pipeline import Pipeline, Policing
 from realmgw.config.rules import Target, plain
-from realmgw.test.config.test_translation import (
+from realmgw.test.config.translation.test_stages import (
     HTTP,
     LAN,
     MARKS,

@@ -1,4 +1,4 @@
-"""Tests for `realmgw.config.translation` and `realmgw.config.iptables`."""
+"""Tests for `realmgw.config.translation` and `realmgw.config.translation.iptables`."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from realmgw.config.pipeline import Check, Pipeline, Policing, Preemptive
 from realmgw.config.rules import StageRule, Target, plain
 from realmgw.config.values import Network
-from realmgw.test.config.test_translation import TranslationTestCase
+from realmgw.test.config.translation.test_stages import TranslationTestCase
 
 SIDES = {"lan0": 2, "wan0": 3, "tun0": 4}
 SETS = {"A": ("192.0.2.1", "192.0.2.2"), "B": ("192.0.2.2", "192.0.2.3"), "C": ("192.0.2.3",), "NONE": ()}

@@ -9,12 +9,13 @@ from collections.abc import Container, Iterable
 from collections.abc import Mapping as AbstractMapping
 from typing import Any
 
-from realmgw.config import identifiers, iptables
+from realmgw.config import identifiers
 from realmgw.config.addresses import network
 from realmgw.config.document import Mapping, Node, Problems, Scalar
-from realmgw.config.iptables import LAN, OWN, REFUSED, WAN, Said, made, text
 from realmgw.config.pipeline import MOST_RULES, MOST_WRITTEN, Check
 from realmgw.config.rules import KNOWN, MAX_TEXT, NEVER, read_rule
+from realmgw.config.translation import iptables
+from realmgw.config.translation.iptables import LAN, OWN, REFUSED, WAN, Said, made, text
 
 _MATCHES = {*KNOWN, "protocol", "src", "dst"}
 _EVERYWHERE = ["0.0.0.0/0", "::/0"]

@@ -12,9 +12,11 @@ from typing import Any
 
 import attrs
 
-from realmgw.config import iptables, recognition
 from realmgw.config.document import Mapping, Node, Problems
-from realmgw.config.iptables import (
+from realmgw.config.pipeline import LARGEST_SEGMENT, LEAST_SEGMENT, Check
+from realmgw.config.steps import Steps
+from realmgw.config.translation import iptables, recognition
+from realmgw.config.translation.iptables import (
     ENDS,
     EVERYWHERE,
     GOTO,
@@ -28,11 +30,9 @@ from realmgw.config.iptables import (
     Said,
     text,
 )
-from realmgw.config.pipeline import LARGEST_SEGMENT, LEAST_SEGMENT, Check
-from realmgw.config.recognition import PORTED, PORTS, SERVICES, STATE
-from realmgw.config.served import Served
-from realmgw.config.steps import Steps
-from realmgw.config.wording import Wording
+from realmgw.config.translation.recognition import PORTED, PORTS, SERVICES, STATE
+from realmgw.config.translation.served import Served
+from realmgw.config.translation.wording import Wording
 
 _BUILT_IN = {("mangle", "NFQUEUE"), ("nat", "MARKDNAT")}
 _WAYS = {(None, LAN): ["INGRESS"], (LAN, None): ["EGRESS"], (None, None): ["INGRESS", "EGRESS"]}

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from realmgw.config.document import Node
-from realmgw.config.iptables import REFUSED, Said, node_of, text
 from realmgw.config.meaning import MOST_BURST, MOST_RATE, USUAL_BURST
 from realmgw.config.pipeline import Check
 from realmgw.config.protocols import NAMES
+from realmgw.config.translation.iptables import REFUSED, Said, node_of, text
 
 REFUSALS = {
     "tcp": ("tcp", "tcp-reset"), "udp": ("udp", "icmp-port-unreachable"), "icmp": ("icmp", "icmp-admin-prohibited"),

@@ -7,10 +7,10 @@ from itertools import islice
 
 import attrs
 
-from realmgw.config import iptables, recognition
-from realmgw.config.iptables import OWN, REFUSED, TUNNEL, Said, text
-from realmgw.config.recognition import PORTED, PORTS, SERVICES, STATE
-from realmgw.config.wording import Wording
+from realmgw.config.translation import iptables, recognition
+from realmgw.config.translation.iptables import OWN, REFUSED, TUNNEL, Said, text
+from realmgw.config.translation.recognition import PORTED, PORTS, SERVICES, STATE
+from realmgw.config.translation.wording import Wording
 
 _CLIENT = "68"  # from which DHCP clients ask
 _RATES = {
