@@ -67,7 +67,12 @@ class Serving:
         return False
 
     def _leaves_soon(self, service: Service, now: float) -> bool:
-        """Whether a service stands where nobody is expected, and clients may come for a moment only; see `DUE`."""
+        """Whether a service stands where nobody is expected, and clients may come for a moment only; see `DUE`.
+
+        Where hosts wait for half of all addresses or more, none is left alone: there is no time to lose.
+        """
+        if 2 * self._queue.hosts > self._ledger.pool.size:
+            return False
         last = self._ledger.last.get(service.target)
         own = None if last is None else last.reservations.get(service.target & KEY)
         return own is not None and not own.claims and now < own.expects_until < now + vacancies.DUE

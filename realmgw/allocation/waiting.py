@@ -231,6 +231,11 @@ class WaitingQueue:
         """From now on so many queries may wait; those that wait already go on waiting."""
         self._limit = limit
 
+    @property
+    def hosts(self) -> int:
+        """For how many services of hosts queries wait."""
+        return len(self._targets)
+
     def waits_for(self, target: int) -> bool:
         """Whether any query waits for a target."""
         return target in self._targets

@@ -99,6 +99,11 @@ class SimulationTests(SynchronousTestCase):
         self.assertEqual(sum(outcome.astray for [outcome] in runs), 0)
         self.assertGreater(mean(outcome.share for [outcome] in runs), 0.965)
 
+    def test_no_address_stands_unused_where_most_hosts_wait(self) -> None:
+        """It is not left alone there until clients of its host come no more."""
+        ours = simulation.simulate(simulation.CASES[0], simulation.RULES[simulation.OURS], 3000, seed=2)
+        self.assertGreater(ours.success, 0.98)
+
 
 class DualStackTests(SynchronousTestCase):
     """Clients of whom most come by IPv6, on three addresses of IPv4."""
