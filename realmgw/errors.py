@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import enum
 
+MACHINE_REFUSED = 5
+"""The exit status of our programs when the machine has refused: a file can not be written, or the kernel said no."""
+
 
 class RealmGatewayError(Exception):
     """The base class of every error that this package raises on purpose."""

@@ -71,7 +71,7 @@ class Serving:
 
         Where hosts wait for half of all addresses or more, none is left alone: there is no time to lose.
         """
-        if 2 * self._queue.hosts > self._ledger.pool.size:
+        if 2 * self._queue.targets > self._ledger.pool.size:
             return False
         last = self._ledger.last.get(service.target)
         own = None if last is None else last.reservations.get(service.target & KEY)

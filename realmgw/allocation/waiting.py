@@ -232,8 +232,8 @@ class WaitingQueue:
         self._limit = limit
 
     @property
-    def hosts(self) -> int:
-        """For how many services of hosts queries wait."""
+    def targets(self) -> int:
+        """For how many targets queries wait."""
         return len(self._targets)
 
     def waits_for(self, target: int) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from realmgw.errors import ConfigurationError, MalformedError, RealmGatewayError
+from realmgw.errors import MACHINE_REFUSED, ConfigurationError, MalformedError, RealmGatewayError
 
 Value = Any
 """What JSON has."""
@@ -42,7 +42,7 @@ class ExitStatus(enum.IntEnum):
     USAGE = 2, "The command line was wrong."
     NO_GATEWAY = 3, "No gateway answers at the control socket, or we may not speak to it."
     NOT_FOUND = 4, "There is no such thing, a subscriber for example."
-    FAILED = 5, "The machine refused: a file can not be written, or the kernel said no."
+    FAILED = MACHINE_REFUSED, "The machine refused: a file can not be written, or the kernel said no."
     DIFFERENT = 6, "With --exit-code: something is different."
 
     @classmethod

@@ -12,12 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from realmgw.errors import MACHINE_REFUSED
+
 READER_GONE = 141
 """The exit status when whoever read our output has gone: what a shell says of a program that SIGPIPE has ended."""
 INTERRUPTED = 130
 """The exit status after Ctrl-C, likewise."""
-FAILED = 5
-"""The exit status of our commands when the machine has refused."""
 
 
 def guarded(command: Callable[[], int], program: str) -> int:
@@ -28,8 +28,8 @@ def guarded(command: Callable[[], int], program: str) -> int:
         program: What it is called.
 
     Returns:
-        That; or `READER_GONE` or `INTERRUPTED`, in silence; or `FAILED`, when the output can not be written, or a file
-        that nobody has looked after refuses.
+        That; or `READER_GONE` or `INTERRUPTED`, in silence; or `MACHINE_REFUSED`, when the output can not be written,
+        or a file that nobody has looked after refuses.
     """
     _open_missing()
     try:
@@ -45,12 +45,12 @@ def guarded(command: Callable[[], int], program: str) -> int:
         return INTERRUPTED
     except OSError as error:  # what files and sockets refuse has a name, or an error of its own: else it is the output
         if error.filename is not None:
-            return complain(f"{error.filename}: {error.strerror}", FAILED, program)
+            return complain(f"{error.filename}: {error.strerror}", MACHINE_REFUSED, program)
         _close(sys.stdout)
         with contextlib.suppress(OSError):
-            return complain(f"the output can not be written: {error.strerror}", FAILED, program)
+            return complain(f"the output can not be written: {error.strerror}", MACHINE_REFUSED, program)
         _close(sys.stderr)
-        return FAILED
+        return MACHINE_REFUSED
 
 
 def complain(text: str, status: int, program: str) -> int:

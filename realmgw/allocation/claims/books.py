@@ -38,9 +38,10 @@ LATE = 10.0  # seconds
 """For so long after a service left an address, a packet for it counts as one that came late."""
 LOOKED_AT = 64
 """Of more claims at an address it is not looked for the one that holds it longest."""
-_NOTHING: dict[Any, Any] = {}  # stands at what has gone, and stays empty
 SENDERS = 1 << 17
 """So many senders at most are remembered for long, of all reservations together."""
+NOTHING: dict[Any, Any] = {}
+"""Claims, and who expects somebody, of a reservation that has gone; it stays empty."""
 
 
 class Books:
@@ -155,7 +156,7 @@ class Books:
             self.candidates.ask(reservation, now, at_once=True)
         self.remembered -= len(reservation.sources)
         reservation.used = None  # each would keep the other alive until the collector came
-        reservation.claims = reservation.expected = reservation.expecting = _NOTHING  # who was told of it has it still
+        reservation.claims = reservation.expected = reservation.expecting = NOTHING  # who was told of it has it still
         self.expected.leave(target)
         self.places.leave(index)
         if self.last.get(target) is address:

@@ -24,7 +24,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from realmgw.allocation.claims.crowd import Candidate, Crowd, Doubt
-from realmgw.allocation.claims.outcomes import learned, may_be_others
+from realmgw.allocation.claims.outcomes import learned, may_teach
 from realmgw.allocation.strangers import Strangers
 
 if TYPE_CHECKING:
@@ -296,8 +296,7 @@ def _learn(reservation: Reservation, candidate: Candidate) -> None:
     if age > group.delay_p999 or came - reservation.waited_at > reservation.service.terms.timeout:
         group.habits.came_again(candidate.flow[0], age, group.delay_p999, came)
     if age <= group.delay_p999:
-        is_told_now = not group.habits.keeps_answers and came >= group.learns_at
-        if is_told_now and (age <= group.slowest or not may_be_others(claim, came)):
+        if not group.habits.keeps_answers and came >= group.learns_at and may_teach(claim, age, came):
             learned(group, age, came)
         first = next((each for each in reversed(used) if each.waited and _may_have_told(each, came)), claim)
         if first.user is not None:

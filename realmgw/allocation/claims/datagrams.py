@@ -227,6 +227,7 @@ class Datagrams:
             self._look_at(self._next.popitem(last=False)[0], now)
         if self._tokens < 1:  # until then nothing needs to be gathered either
             self.look_from = now + (1 - self._tokens) / RATE
+            return False
         return bool(self.passing)
 
     def _gather(self, address: Address) -> list[Flow]:

@@ -41,13 +41,12 @@ def learn(claim: Claim, now: float) -> None:
 
     Which of several a packet was meant for nobody can tell; a group that has little experience learns the age of the
     youngest then: too little at times, but never the age of a claim that nobody will come for, from which the claim
-    timeout would grow without end. Where several clients come for one answer, the first one after it tells that alone.
-    Where others than the group's clients may come without a claim, nobody teaches that these take longer than was seen
-    before. One that has much learns no more than once in `LESSON`: a thousand a second tell enough.
+    timeout would grow without end. Where answers are kept, the first client after each tells that alone. One that has
+    much learns no more than once in `LESSON`: a thousand a second tell enough.
     """
     group, claims = claim.group, claim.reservation.claims
     latest = next(reversed(claims.values()))
-    if not is_first(latest) or (now - latest.created > group.slowest and may_be_others(claim, now)):
+    if not is_first(latest) or not may_teach(claim, now - latest.created, now):
         return
     if len(claims) == 1:
         group.arrived(now - claim.created)
@@ -67,6 +66,14 @@ def learned(group: Group, age: float, now: float) -> None:
     group.arrived(age)
     if not group.inexperienced:
         group.learns_at = now + LESSON
+
+
+def may_teach(claim: Claim, age: float, now: float) -> bool:
+    """Whether a group may learn from who came for a claim so many seconds after it was told.
+
+    Where others than the group's clients may come without a claim, nobody teaches that these take longer than was seen.
+    """
+    return age <= claim.group.slowest or not may_be_others(claim, now)
 
 
 def is_first(claim: Claim) -> bool:

@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.allocator import PATIENT, Allocator
+from realmgw.allocation.claims.books import NOTHING
 from realmgw.allocation.reputation.requestors import Requestor
 from realmgw.allocation.state import State
 from realmgw.config.policy import Policy
@@ -349,6 +350,7 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
         assert real == known, (real, known)
         listed = set(ledger.deadlines)
         assert sum(claim.pending for claim in listed) == known.total(), "claims without an end"
+        assert not NOTHING, "something stands at what has gone"
 
     @invariant()
     def no_more_claims_stand_than_may(self) -> None:

@@ -132,6 +132,21 @@ class PassingOnTests(EndedTestCase):
         self.assertEqual(scene.get(service(4), now=20.001), address)
         self.assertTrue(idle.ended)
 
+    def test_the_address_that_passed_on_last_comes_first_when_it_is_looked_again(self) -> None:
+        """Of several that passed on when no more flows could be looked at: its new client is the next to come."""
+        self.addresses = 3
+        scene = self.scene()
+        crowded, *addresses = (scene.get(service(number), now=0.0) for number in (1, 2, 3))
+        for number in range(LOOKS):
+            self.udp(scene, crowded, sport=1 + number, now=0.0)
+        for address in addresses:
+            self.udp(scene, address, now=0.0)
+        told = [scene.get(service(number), now=20.0) for number in (4, 5, 6)]
+        self.assertEqual((told, len(self.entries.asked)), ([crowded, *addresses], LOOKS))
+        for number, now in enumerate((20.0015, 20.003), 1):
+            self.assertFalse(scene.allocator.datagrams.look(now=now))
+            self.assertEqual(self.entries.asked[LOOKS:], [self.flow(each) for each in addresses[::-1][:number]])
+
     def test_who_is_told_looks_himself_and_a_timer_does_where_a_flow_goes_on(self) -> None:
         """It may be another host's address by then, and nobody is told of it."""
         scene, called = self.scene(linger=1.0), list[str]()
