@@ -11,8 +11,9 @@ import enum
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Hashable
-from itertools import islice, repeat
-from operator import itemgetter
+from functools import partial
+from itertools import islice, repeat, takewhile
+from operator import is_not, itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -212,22 +213,15 @@ class DecisionLog:
     def admitted_after(self, last: Any, most: int | None = None) -> list[Any]:
         """What was let in after an entry, which this gave: the fields of `Admitted`, the oldest first; all for None.
 
+        It is gone through from the latest on, until the entry comes: O(told), and what is older is not touched.
+
         Args:
-            last: The entry.
+            last: The entry; where it is not kept any more, all came after it.
             most: Of so many at most it is looked whether they came after it, the latest; None: of all.
         """
-        log = self._admitted
-        if log and log[-1] is last:
-            return []
-        count = len(log) if last is None else _count(log, last[0])
-        found = _latest(log, count if most is None else min(count, most))
-        if last is None:
-            return found
-        for place, each in enumerate(found, 1):  # those of the same moment may have been told
-            if each is last:
-                return found[place:]
-            if each[0] > last[0]:
-                break
+        newest = reversed(self._admitted) if most is None else islice(reversed(self._admitted), most)
+        found = list(takewhile(partial(is_not, last), newest))
+        found.reverse()
         return found
 
     def answer(self, now: float, service: Service, group: Group, client: Requestor | None, address: bytes) -> int:

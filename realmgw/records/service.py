@@ -1,8 +1,8 @@
 """The recorder's part of the gateway: it runs, and is told of hosts and of the names that flows are opened by.
 
-What a flow costs here is that it is handed on, with many others at once, soon after it was let in: where many come they
-are written down within a hundredth of a second, since what is older has to be had from memory again, and told within a
-tenth. While the recorder does not listen, so many wait (`MOST_WAITING`); what becomes of hosts it is told all the same.
+What a flow costs here is that it is handed on, with many others at once, soon after it was let in: where many come some
+hundred of them are written down together, since what is older has to be had from memory again, and told within a tenth
+of a second. While the recorder does not listen, so many wait (`MOST_WAITING`); what becomes of hosts it is told all the same.
 
 Edge: the reactor, the clock.
 """
@@ -40,9 +40,9 @@ from realmgw.subscribers.registry import Changes, Registry
 from realmgw.subscribers.review import addresses_of
 
 EVERY, SOON = 0.1, 0.01  # seconds
-"""How often the recorder is told which flows were let in; and how soon it is looked again where `MANY` were."""
-MANY = 20
-"""So many flows since it was looked last are worth to look soon again."""
+"""How often the recorder is told which flows were let in; and how soon it is looked again at least."""
+TOGETHER = 256
+"""So many flows, about, are written down at once where they come sooner: to look costs as much as a few dozen of them."""
 LOOK = 5.0  # seconds
 """How often it is looked whether conntrack tells of ends."""
 AT_ONCE = 256
@@ -126,7 +126,7 @@ class RecordsService(Service):
         self._error, self._lost_until, self._lost, self._dropped = "", 0.0, 0, 0
         self._is_deaf, self._looked = False, -LOOK
         self._telling: Any = None
-        self._told = 0.0
+        self._told, self._pause = 0.0, EVERY
         self.begun = self.untold = 0
 
     # Its beginning and end
@@ -217,8 +217,9 @@ class RecordsService(Service):
     def _tell_more(self) -> None:
         """What has happened since."""
         count, now = self._write_opened(), self._reactor.seconds()
-        self._telling = self._reactor.callLater(SOON if count >= MANY else EVERY, self._tell_more)
-        if count < MANY or now - self._told >= EVERY:
+        self._pause = min(EVERY, max(SOON, self._pause * TOGETHER / max(count, 1)))
+        self._telling = self._reactor.callLater(self._pause, self._tell_more)
+        if self._pause == EVERY or now - self._told >= EVERY:
             self._told = now
             self._tell_opened()
         if now - self._looked >= LOOK:

@@ -88,7 +88,7 @@ class OpenedTests(SynchronousTestCase):
             with each.counting():
                 found = self.opened.take()
             self.assertEqual(len(found), many)
-        self.assertLess(counts[1].steps, counts[0].steps + 200)  # the log is searched by halves
+        self.assertLess(counts[1].steps, counts[0].steps + 20)
 
     def test_the_name_of_what_goes_on_is_not_known(self) -> None:
         """The log has its host's."""

@@ -26,7 +26,7 @@ from realmgw.records import service as module
 from realmgw.records.exporting import Collector
 from realmgw.records.frames import HOSTS, OPENED
 from realmgw.records.known import Entry, Flow
-from realmgw.records.service import EVERY, FIRST_WAIT, LOOK, MANY, SOON, RecordsService, Sources
+from realmgw.records.service import EVERY, FIRST_WAIT, LOOK, SOON, TOGETHER, RecordsService, Sources
 from realmgw.subscribers.model import Host, Profile
 from realmgw.subscribers.reach import NOWHERE
 from realmgw.subscribers.registry import Changes, Registry
@@ -180,21 +180,39 @@ class RecordsServiceTests(SynchronousTestCase):
         rows = [(ONE.address, "one.example.org.", ("gold",))]
         self.assertEqual(self.child.news, [(HOSTS, 0.0, rows), (OPENED, 4, [OPENED_ONE])])
 
-    def test_where_many_come_they_are_written_down_soon_and_told_together(self) -> None:
-        """In their order, each once; and as seldom as ever when no more do."""
-        flows = [(7.0, number, "two.example.org.", (*FLOW[:3], 40113, number), 1) for number in range(4 * MANY)]
-        self.opened += flows[:MANY]
-        self.advance(EVERY)
-        before = len(self.child.news)
-        for at in range(1, 4):
-            self.opened += flows[at * MANY : (at + 1) * MANY]
-            self.reactor.advance(SOON)
-            self.assertEqual((self.opened, len(self.child.news)), ([], before))
+    def test_where_many_come_so_many_are_written_down_at_once(self) -> None:
+        """Sooner, and told together, in their order, each once; and as seldom as ever when no more do."""
+        flows = [(7.0, number, "two.example.org.", (*FLOW[:3], 40113, number), 1) for number in range(8 * TOGETHER)]
+        self.advance(4 * EVERY)  # the hosts are told
+        self.opened += flows[: 2 * TOGETHER]
+        self.reactor.advance(self.looks_in)
+        self.assertAlmostEqual(self.looks_in, EVERY / 2)
+        counts = [len(self.child.news)]
+        for begin in range(2 * TOGETHER, len(flows), TOGETHER):
+            self.opened += flows[begin : begin + TOGETHER]
+            self.reactor.advance(self.looks_in)
+            self.assertEqual(self.opened, [])
+            self.assertAlmostEqual(self.looks_in, EVERY / 2)
+            counts.append(len(self.child.news))
+        self.assertLess(len(set(counts)), len(counts))  # it is not told each time
         self.advance(EVERY)
         told = [flow for kind, _, some in self.child.news if kind == OPENED for flow in some]
         self.assertEqual(told, flows)
+        self.assertAlmostEqual(self.looks_in, EVERY)
+
+    def test_it_looks_no_more_often_than_so(self) -> None:
+        """However many come."""
+        self.advance(4 * EVERY)  # the hosts are told
+        for _ in range(4):
+            self.opened += [OPENED_ONE] * 100 * TOGETHER
+            self.reactor.advance(self.looks_in)
+        self.assertAlmostEqual(self.looks_in, SOON)
+
+    @property
+    def looks_in(self) -> float:
+        """In how many seconds it is looked again what was let in."""
         [waiting] = [call.getTime() - self.reactor.seconds() for call in self.reactor.getDelayedCalls()]
-        self.assertGreater(waiting, SOON)
+        return waiting
 
     def test_it_is_told_of_the_collector(self) -> None:
         """As the fields of `Collector`; else of none."""
