@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from typing import Any
 
 _LENGTH = struct.Struct("=I")
+_VERSION = 2
+"""Of how `marshal` writes: later ones look for what was written before, which is dearer than to write it again."""
 
 
 def frame(*news: Any) -> bytes:
     """News: tuples, lists, mappings, texts, octets, numbers, None."""
-    body = marshal.dumps(news)
+    body = marshal.dumps(news, _VERSION)
     return _LENGTH.pack(len(body)) + body
 
 

@@ -2,7 +2,8 @@
 
 What a flow costs here is that it is handed on, with many others at once, soon after it was let in: where many come some
 hundred of them are written down together, since what is older has to be had from memory again, and told within a tenth
-of a second. While the recorder does not listen, so many wait (`MOST_WAITING`); what becomes of hosts it is told all the same.
+of a second. While the recorder does not listen, so many wait (`MOST_WAITING`); what becomes of hosts it is told all
+the same.
 
 Edge: the reactor, the clock.
 """
@@ -42,7 +43,7 @@ from realmgw.subscribers.review import addresses_of
 EVERY, SOON = 0.1, 0.01  # seconds
 """How often the recorder is told which flows were let in; and how soon it is looked again at least."""
 TOGETHER = 256
-"""So many flows, about, are written down at once where they come sooner: to look costs as much as a few dozen of them."""
+"""So many flows, about, are written down at once where they come sooner; to look costs as much as a dozen of them."""
 LOOK = 5.0  # seconds
 """How often it is looked whether conntrack tells of ends."""
 AT_ONCE = 256
