@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from realmgw.admission.client import KernelPacketQueue, PacketQueue
 from realmgw.admission.conntrack import Conntrack
 from realmgw.admission.gate import Gate
 from realmgw.admission.port import EndedFlows, QueuePort
+from realmgw.admission.twice import Twice
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.claims.ended import UNNOTED
 from realmgw.config import settings
@@ -129,7 +131,7 @@ class AdmissionService(Service):
         monotonic: The clock, in seconds.
         queue: The queue; by default the kernel's.
         hearing: What conntrack says of flows; none: it is neither asked nor listened to.
-        behind: Told for how many seconds packets wait in the queue, and when some were lost there last.
+        twice: Is told for how many seconds packets wait in the queue, and when some were lost there last; none: nobody.
 
     Attributes:
         port: What reads the queue.
@@ -145,19 +147,20 @@ class AdmissionService(Service):
         monotonic: Callable[[], float],
         queue: PacketQueue | None = None,
         hearing: Hearing | None = None,
-        behind: Callable[[float, float], object] = max,
+        twice: Twice | None = None,
     ) -> None:
         self._admission = admission
         self._gate = gate
-        self._hearing = hearing
+        self._hearing, self._twice = hearing, twice
         self._queue: PacketQueue = KernelPacketQueue() if queue is None else queue
-        self.port = QueuePort(gate, self._queue, reactor, monotonic, behind)
+        self.port = QueuePort(gate, self._queue, reactor, monotonic, max if twice is None else twice.behind)
 
     def counts(self) -> dict[str, object]:
         """What was counted since the start, at the queue and by the gate."""
         port = self.port
+        others = (each.counts() for each in (self._hearing, self._twice) if each is not None)
         own = {"overruns": self._queue.overruns, "hangups": port.hangups, "seconds": port.times.counts()}
-        return {**self._gate.counts(), **own, **({} if self._hearing is None else self._hearing.counts())}
+        return dict(ChainMap(own, self._gate.counts(), *others))
 
     def startService(self) -> None:
         """Bind the queue and read it.
@@ -168,6 +171,8 @@ class AdmissionService(Service):
         self.port.start(self._admission)
         if self._hearing is not None:
             self._hearing.start()
+        if self._twice is not None:
+            self._twice.start(lambda: self.port.taken)
         self._gate.start()
         super().startService()  # type: ignore[no-untyped-call]  # Twisted does not say
 
@@ -178,3 +183,5 @@ class AdmissionService(Service):
         self.port.stop()
         if self._hearing is not None:
             self._hearing.stop()
+        if self._twice is not None:
+            self._twice.stop()

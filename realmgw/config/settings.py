@@ -278,6 +278,8 @@ class Admission:
     """How long the kernel keeps such a sender to `stray_rate`."""
     stray_rate: int = key(integer(1, 1_000_000), 50)
     """New flows per second that such a sender may still present to user space."""
+    ask_twice: bool = key(boolean, True)
+    """Whether a SYN has to come twice while more first packets come than can be looked at."""
 
 
 class Verdict(enum.Enum):

@@ -14,6 +14,8 @@ from realmgw.subscribers.model import Directory
 
 PREFIXES = 8
 """So many prefixes of the pool are named, the others counted."""
+_CAME_ONCE = ("syn_first", "syn_soon", "syn_unnoted")
+"""What the kernel drops while SYNs have to come twice."""
 
 
 def started(settings: Settings, directory: Directory, found: Capabilities, seconds: float) -> str:
@@ -67,7 +69,7 @@ def summary(period: Period, load: float) -> str | None:
         load: Of the pool, 0 to 1.
     """
     packets, queries = period.below("admission", "refused"), period.below("allocation", "refused")
-    kernel = period.more("kernel", "stray_limited", "packets") + period.more("kernel", "not_admitted", "packets")
+    kernel = sum(period.more("kernel", name, "packets") for name in ("stray_limited", "not_admitted", *_CAME_ONCE))
     strays = period.more("datapath", "strays_told")
     asked, lent, admitted = (period.total(name) for name in ("queries", "lent", "admitted"))
     if not any((asked, admitted, packets, kernel, strays)):

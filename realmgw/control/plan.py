@@ -41,6 +41,7 @@ CHANGEABLE = (
     "admission.stray_threshold",
     "admission.stray_timeout",
     "admission.stray_rate",
+    "admission.ask_twice",
     "datapath.reject_rate",
     "datapath.log",
     "datapath.forward",

@@ -260,6 +260,10 @@ class Kernel:
         """
         client.add_senders(self._own.filling, bans.elements(left, ipv6=self._ruleset(self._settings).ipv6))
 
+    def ask_twice(self, *, asked: bool) -> None:
+        """See `Own.ask_twice`."""
+        self._own.ask_twice(asked=asked)
+
     def purge(self) -> tuple[str, ...]:
         """Remove everything of ours, and put kernel settings back; see `own`.
 
@@ -388,7 +392,7 @@ class Kernel:
         found, lent = self._found, self._lent if self._found.hashes else None
         carried = offload.carrying(settings, client.is_interface, works=found.flowtables)
         return self._rules.of(settings, native_queue=native, dnat=dnat, pinholes=pinholes, lent=lent, logs=found.logs,
-                              carrying=carried)  # fmt: skip
+                              carrying=carried, asks_twice=self._own.asks_twice)  # fmt: skip
 
     def place_routes(self, channel: IPRoute) -> Iterator[Callable[[], str]]:
         """What places the pool's routes, one by one: each says what it has changed, and may be refused by itself."""

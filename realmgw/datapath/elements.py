@@ -32,7 +32,26 @@ STRAYS = ("strays", "strays6")
 STRAYS_KEPT = 65536
 """How many stray senders the kernel remembers at once; further ones are presented to user space as before."""
 
+
 _Pairs = list[tuple[Word, Word | None]]
+
+
+def stray_sets(rate: int, timeout: float, *, ipv6: bool) -> Iterator[str]:
+    """The sets of stray senders, as they are declared in a table.
+
+    Each element has a limit of its own, so the lookup matches only what is over that sender's rate.
+
+    Args:
+        rate: First packets a second that a stray sender may present.
+        timeout: Seconds for which he is remembered.
+        ipv6: Whether there is one for IPv6.
+    """
+    kept = (
+        f"size {STRAYS_KEPT}; flags dynamic, timeout; timeout {max(1, round(timeout * 1000))}ms;"
+        f" limit rate over {rate}/second burst {rate} packets;"
+    )
+    for name, kind in zip(STRAYS, ("ipv4_addr", "ipv6_addr")[: 1 + ipv6], strict=False):
+        yield f"set {name} {{ type {kind}; {kept} }}"
 
 
 def is_pinhole(host: Host, modes: Ipv6) -> bool:

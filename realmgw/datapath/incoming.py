@@ -17,7 +17,7 @@ import attrs
 
 from realmgw.config.pipeline import Refused
 from realmgw.config.settings import Dnat
-from realmgw.datapath import marks
+from realmgw.datapath import marks, twice
 from realmgw.datapath.policy.classes import OUT
 
 Chains = dict[str, list[str]]
@@ -80,6 +80,7 @@ def before_routing(
             *(_arrivals6(wan) if ipv6 else ()),
         ],
         "first_packet": _first_packet(lan, ipv6=ipv6, lent=lent),
+        twice.CHAIN: twice.chain(ipv6=ipv6),
         SETTLE: [
             "type filter hook prerouting priority mangle + 10; policy accept;",
             f"iifname {wan} {PASSES}",
@@ -152,6 +153,7 @@ def _first_packet(lan: str, *, ipv6: bool, lent: Lent | None) -> list[str]:
         f"fib saddr type != unicast {drop('spoofed_source')}",
         f"fib saddr oifname {lan} {drop('spoofed_source')}",
         *((f'{guessed} counter name "guessed" goto refuse',) if ipv6 and guessed else ()),
+        twice.ASKED,
         *(('meta nfproto ipv6 counter name "presented6"',) if ipv6 else ()),
         f'meta mark set {marks.QUEUED:#x} counter name "presented"',
     ]

@@ -55,16 +55,18 @@ class Rulesets:
         self._of: tuple[object, ...] = ()
         self._made: Ruleset
 
-    def of(self, settings: Settings, **how: Any) -> Ruleset:
+    def of(self, settings: Settings, *, asks_twice: bool = False, **how: Any) -> Ruleset:
         """See `Ruleset.of`, also for what it raises.
 
         Args:
             settings: The gateway's settings.
+            asks_twice: Whether TCP is to come twice.
             how: Its other arguments.
         """
-        of = settings, how
+        of = settings, asks_twice, how
         if of != self._of:
-            self._made = Ruleset.of(settings, **how)
+            made = Ruleset.of(settings, **how)
+            self._made = attrs.evolve(made, asks_twice=True) if asks_twice else made
             self._of = of
         return self._made
 

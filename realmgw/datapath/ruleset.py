@@ -19,9 +19,8 @@ from realmgw.config import identifiers
 from realmgw.config.ipv6 import Ipv6
 from realmgw.config.pipeline import Refused
 from realmgw.config.settings import Address, Dnat, Forward, Network, Nflog, Settings
-from realmgw.datapath import bans, elements, forwarding, incoming, marks, outbound6, proxied, translation
+from realmgw.datapath import bans, elements, forwarding, incoming, marks, outbound6, proxied, translation, twice
 from realmgw.datapath.batches import Elements, InSteps
-from realmgw.datapath.elements import STRAYS_KEPT
 from realmgw.datapath.guests import Guests
 from realmgw.datapath.hosts import HostChange
 from realmgw.datapath.incoming import Lent as Lent
@@ -99,6 +98,8 @@ class Ruleset:
     """Which group the target LOG tells; None: the kernel can not tell any."""
     carrying: Carrying | None = None
     """What a flowtable takes; None: there is none."""
+    asks_twice: bool = False
+    """Whether TCP is to come twice."""
 
     def __attrs_post_init__(self) -> None:
         """Refuse names that nft's grammar would read as something else."""
@@ -351,17 +352,13 @@ def _objects(ruleset: Ruleset) -> Iterator[str]:
     carried = () if ruleset.carrying is None else (ruleset.carrying.declared(),)
     every = (*ruleset.pool_sets, *known, *ruleset.guests.objects(), *noting, *ruleset.stages.declared(), *carried)
     yield from (f"\t{each}" for each in every)
-    # Each element has a limit of its own, so the lookup matches only what is over that sender's rate.
-    kept = (
-        f"size {STRAYS_KEPT}; flags dynamic, timeout; timeout {max(1, round(ruleset.stray_timeout * 1000))}ms;"
-        f" limit rate over {ruleset.stray_rate}/second burst {ruleset.stray_rate} packets;"
-    )
-    yield f"\tset strays {{ type ipv4_addr; {kept} }}"
+    strays = elements.stray_sets(ruleset.stray_rate, ruleset.stray_timeout, ipv6=ruleset.ipv6)
+    noted_syns = twice.declared(ipv6=ruleset.ipv6, asked=ruleset.asks_twice)
+    yield from (f"\t{each}" for each in (*strays, *noted_syns))
     yield from (f"\t{each}" for each in (bans.declared(ipv6=ruleset.ipv6) if ruleset.bans else ()))
     yield f"\tmap hosts {{ type mark : {'ipv4_addr' if ruleset.dnat is Dnat.MAP else 'mark'}; }}"
     yield from (f"\t{each}" for each in classes.OBJECTS)
     if ruleset.ipv6:
-        yield f"\tset strays6 {{ type ipv6_addr; {kept} }}"
         yield "\tmap hosts6 { type mark : ipv6_addr; }\n\tset pinholes { type ipv6_addr; }"
 
 

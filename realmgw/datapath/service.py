@@ -54,6 +54,7 @@ class KernelSide(Protocol):
     def end_flows(self, gone: Iterable[bytes], came: Iterable[bytes], is_awaited: Callable[[], bool]) -> int: ...
     def add_strays(self, sources: Iterable[bytes]) -> None: ...
     def ban(self, left: Mapping[bytes, float]) -> None: ...
+    def ask_twice(self, *, asked: bool) -> None: ...
     def purge(self) -> tuple[str, ...]: ...
     def close(self) -> None: ...
     def look(self, noticed: Noticed, hosts: Callable[[], Iterable[Host]]) -> Findings: ...
@@ -227,6 +228,20 @@ class DatapathService(service.Service):
         """
         if self.running and not self._purged:
             yield self._worker.call(self._kernel.ban, left)
+
+    @inlineCallbacks
+    def ask_twice(self, *, asked: bool) -> Generator[Deferred[Any], Any, None]:
+        """Have TCP come twice, or not.
+
+        Returns:
+            A Deferred that fires when the kernel does so; it fails with `RealmGatewayError` if it refused.
+        """
+        if self.running and not self._purged:
+            yield self._worker.call(self._kernel.ask_twice, asked=asked)
+
+    def counted(self) -> Deferred[Mapping[str, Count]]:
+        """What the kernel has counted, by name; fails with `RealmGatewayError` where it does not tell."""
+        return self._worker.call(lambda: self._kernel.figures()[0])
 
     @inlineCallbacks
     def purge(self) -> Generator[Deferred[Any], Any, tuple[str, ...]]:

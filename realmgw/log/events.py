@@ -15,6 +15,9 @@ LOST = "log-lost"
 
 EVENTS: Mapping[str, Mapping[str, str]] = {
     "alerts.service": {"alerts: not banned: {why}": "ban-failed"},
+    "admission.twice": {
+        "admission: whether a SYN has to come twice can not be changed now: {error}": "twice-failed",
+    },
     "allocation.service": {
         "reputations: {count} of {all} could not be used": "reputations-unusable",
         "reputations: all begin anew: {why}": "reputations-unread",

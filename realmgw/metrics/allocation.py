@@ -157,6 +157,12 @@ ALLOCATION = (
         at("admission.overruns"),
     ),
     counter("admission_hangups", "Times that the reactor took the queue for lost.", at("admission.hangups")),
+    counter(
+        "admission_overloads",
+        "Times that TCP had to come twice since more came than could be looked at, of these in vain, and failures.",
+        *by("event", "admission", begun="overloads", futile="overloads_futile", failed="overloads_failed"),
+    ),
+    gauge("admission_asks_twice", "Whether TCP has to come twice now.", at("admission.asks_twice")),
     counter("conntrack_unasked", "Questions that could not be put to conntrack.", at("admission.unasked")),
     counter(
         "conntrack_answers",

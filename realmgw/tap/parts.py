@@ -11,6 +11,7 @@ from realmgw.admission.conntrack import Conntrack
 from realmgw.admission.faults import Faults
 from realmgw.admission.gate import Gate
 from realmgw.admission.service import AdmissionService, Hearing, log_fault
+from realmgw.admission.twice import Twice
 from realmgw.admission.unsolicited import Unsolicited
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.ipv6.lendable import SHARE, Lendable
@@ -97,12 +98,14 @@ class Packets:
         )
         self.hearing = Hearing(conntrack, allocator, ground.health.tell, reactor, monotonic)
         self.follow = Tracer(self.kernel, ground.kernel_thread, reactor).follow
+        tell = ground.telling("admission")
+        self._twice = Twice(settings, self.datapath, allocator.behind, tell, reactor, monotonic)
         self._ground, self._allocator = ground, allocator
 
     def admission(self) -> AdmissionService:
         """The queue."""
-        how, clock, behind = self._ground.settings.admission, self._ground.reactor, self._allocator.behind
-        return AdmissionService(how, self.gate, clock, monotonic, hearing=self.hearing, behind=behind)
+        how, clock = self._ground.settings.admission, self._ground.reactor
+        return AdmissionService(how, self.gate, clock, monotonic, hearing=self.hearing, twice=self._twice)
 
     def figures(self) -> dict[str, object]:
         """What the kernel has counted, by name, and how full conntrack is. It blocks, in any thread."""
@@ -112,6 +115,7 @@ class Packets:
         """From now on, these settings; the kernel is told of them by who reloads."""
         self._unsolicited.configure(settings.admission)
         self.gate.configure(settings.datapath.reject_rate)
+        self._twice.configure(settings)
 
     def purging(self, reloader: Reloader, proxy: Proxy) -> Purging:
         """What ends lending and admission, and the web proxy, without a stop."""

@@ -148,6 +148,8 @@ class Load:
     """Source ports of the resolver."""
     retries: int = 0
     """How often a query is repeated, each time after a second."""
+    reply_timeout: float = 1.0
+    """For how many seconds a client waits for its host's word."""
     delay: str | None = None
     """The client's delay in ms before its first packet, log-normal: `MEDIAN,P99.9`."""
     order: str = "cycle"
@@ -182,6 +184,7 @@ class Load:
             "warm-flows": self.warm_flows,
             "ports": self.ports,
             "retries": self.retries,
+            "reply-timeout": round(self.reply_timeout * 1000),
             "order": self.order,
         }
         if self.rate is not None:

@@ -39,6 +39,8 @@ CLIENTS = "100.64.3.40+180"
 """Where honest clients connect from."""
 FORGED = f"{SOURCES.partition('/')[0]}+60000"
 """Where forged SYNs seem to come from."""
+PATIENCE = 10.0  # seconds
+"""For so long a client waits for its host's word: TCP sends four SYNs meanwhile."""
 SETTLING = 2.0  # seconds
 """Of the flood, before the measurement."""
 LOOK = 0.1  # seconds
@@ -183,7 +185,7 @@ def run(case: Case, seconds: float, rate: float = RATE, prefix: str = "syn-") ->
         pool = [{"addresses": POOL, "attachment": "routed"}]
         load = Load(
             names=names, via="tcp", rate=HONEST_RATE, clients=CLIENTS, ports=8, retries=2, seconds=seconds,
-            warm_seconds=SETTLING,
+            warm_seconds=SETTLING, reply_timeout=PATIENCE,
         )  # fmt: skip
         forged = Strays(case.targets, FORGED, rate=rate, seconds=SETTLING + seconds, port=case.port)
         with (

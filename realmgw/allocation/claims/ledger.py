@@ -15,6 +15,7 @@ from realmgw.allocation.claims.crowd import Doubt
 from realmgw.allocation.claims.keepers import keeps_long
 from realmgw.allocation.claims.siblings import has_come
 from realmgw.allocation.decisionlog import End
+from realmgw.allocation.pool.reclaim import LOSSES
 from realmgw.allocation.state import NEVER, Claim, Reservation
 
 if TYPE_CHECKING:
@@ -127,6 +128,8 @@ class Ledger(Books):
             alone = len(claim.reservation.claims) == 1 and outcomes.is_first(claim)
             doubt = Doubt(alone, outcomes.merit(claim), outcomes.fault(claim), outcomes.may_be_others(claim, now))
             self.candidates.doubt(claim, doubt, now)
+        elif now < self.dead.lost_at + LOSSES:  # he may have come before
+            self.used(claim, self.credit_most, now, learns=False)
         else:
             self.used(claim, self.credit_most, now)
         claim.reservation.address.came_at = now

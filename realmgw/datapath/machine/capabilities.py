@@ -59,6 +59,13 @@ FEATURES = (
         "use kernel 5.7 or later and nft 1.0 or later",
     ),
     Feature(
+        "sets of addresses with ports, which rules add to",
+        "set syns { type ipv4_addr . inet_service; size 9; flags dynamic, timeout; timeout 1s; }\n"
+        f"chain c {{\n{_PREROUTING}\nip saddr . tcp sport @syns accept\n"
+        "add @syns { ip saddr . tcp sport } drop\n}\n",
+        "use kernel 5.7 or later and nft 1.0 or later",
+    ),
+    Feature(
         "conntrack state, status and original address",
         f"chain c {{\n{_PREROUTING}\nct state new ct status ! dnat ct original ip daddr 192.0.2.1 accept\n}}\n",
         "use a kernel with CONFIG_NFT_CT (modprobe nft_ct)",

@@ -17,7 +17,7 @@ import attrs
 from pyroute2 import IPRoute
 
 from realmgw.config.settings import Interfaces
-from realmgw.datapath import client, includes, ruleset
+from realmgw.datapath import client, includes, ruleset, twice
 from realmgw.datapath.client import Run
 from realmgw.datapath.ending import end_flows_to
 from realmgw.datapath.filling import Filling
@@ -67,6 +67,7 @@ class Own:
         chains: Ours in the tables of iptables.
         chains6: The same of ip6tables.
         filling: Access to the table's elements.
+        asks_twice: Whether TCP is to come twice: what is placed from now on says so, too.
         is_halfway: A change in steps came to no end: what is in the table is not known until all of it is placed anew.
     """
 
@@ -82,7 +83,7 @@ class Own:
         self._nft = nft
         self._former, self.filling = FormerValues(state, table), Filling(table)
         self.chains, self.chains6 = Chains(run, nft, ours), Chains(run, nft, ours, ipv6=True)
-        self.is_halfway = False
+        self.is_halfway = self.asks_twice = False
 
     def is_installed(self) -> bool:
         """Whether the table stands; nothing of its name may be somebody else's.
@@ -126,6 +127,15 @@ class Own:
         self.filling.lead(steps, self.run)
         self.is_halfway = False
         return not (steps.before or steps.after)
+
+    def ask_twice(self, *, asked: bool) -> None:
+        """Have TCP come twice, or not; see `realmgw.datapath.twice`.
+
+        Raises:
+            RealmGatewayError: It was refused, and all is as it was.
+        """
+        self.filling.run(twice.switched(asked=asked))
+        self.asks_twice = asked
 
     def remember(self, interfaces: Interfaces, needs6: Needs, *, standing: bool) -> tuple[str, ...]:
         """Remember what kernel settings are, before they are changed.

@@ -80,6 +80,10 @@ class RecordingKernel:
         """See `Kernel.ban`."""
         self._note("ban", left)
 
+    def ask_twice(self, *, asked: bool) -> None:
+        """See `Kernel.ask_twice`."""
+        self._note("ask_twice", asked)
+
     def purge(self) -> tuple[str, ...]:
         """Has something to tell."""
         self._note("purge")

@@ -276,6 +276,27 @@ class WatchTests(DatapathServiceTestCase):
         placed = {"what": "interface", "name": "wan0", "should_be": UP, "is": DOWN}
         self.assertEqual(list(service.placed()), [placed])
 
+    def test_tcp_is_asked_to_come_twice_in_the_thread(self) -> None:
+        """The reactor does not wait for the kernel; what that refuses is told to who has asked."""
+        self.start()
+        asked = self.service.ask_twice(asked=True)
+        self.assertNoResult(asked)
+        self.worker.work()
+        self.successResultOf(asked)
+        self.kernel.refusal = PlatformError("no")
+        refused = self.service.ask_twice(asked=False)
+        self.worker.work()
+        self.failureResultOf(refused, PlatformError)
+        self.assertEqual([call for call in self.kernel.calls if call[0] == "ask_twice"], [("ask_twice", True)])
+
+    def test_nothing_is_asked_of_a_table_that_was_purged(self) -> None:
+        """There is no rule that could ask."""
+        self.start()
+        self.service.purge()
+        self.worker.work()
+        self.successResultOf(self.service.ask_twice(asked=True))
+        self.assertNotIn("ask_twice", [call[0] for call in self.kernel.calls])
+
     def test_restore_looks_at_once(self) -> None:
         """And says what was put back."""
         self.start()

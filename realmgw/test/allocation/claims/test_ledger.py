@@ -292,6 +292,19 @@ class LearningTests(SynchronousTestCase):
         group = scene.allocator.groups.of(RESOLVER)
         self.assertTrue(0.04 <= group.delay_p999 <= 0.08, group.delay_p999)
 
+    def test_it_learns_nothing_while_packets_are_lost(self) -> None:
+        """Whoever comes then may have come before, a second ago, and again."""
+        scene = Scene()
+        now = scene.learn(ONE, visits=100, now=0.0, after=0.04)
+        group = scene.allocator.groups.of(RESOLVER)
+        assert group.delays is not None
+        before = group.delays.total
+        scene.allocator.behind(0.0, lost_at=now)
+        scene.visit(ONE, now=now, after=1.02)
+        self.assertEqual(group.delays.total, before)
+        scene.visit(ONE, now=now + 1.3, after=0.04)
+        self.assertEqual(group.delays.total, before + 1)
+
     def test_it_learns_nothing_doubtful_once_it_is_experienced(self) -> None:
         """With several claims pending nobody knows whose client came: an experienced group learns nothing from him."""
         scene = Scene()
