@@ -27,7 +27,8 @@ def show(tell: Narration) -> None:
     )
     tell.remark(
         f"Each in a testbed of its own, beside {HONEST_RATE:.0f} honest connections a second and one from before.\n"
-        "The gateway tells the node what each host would answer; that answers forged SYNs, and they get no further."
+        "The gateway tells the node what each host would answer; that answers forged SYNs, and they get no further.\n"
+        "Without one, SYNs have to come twice while there is no room for all: forged ones do not, and clients are late."
     )
     generator.build()
     without, with_node = (run(case, SECONDS, RATE, prefix="demo-syn-") for case in (WITHOUT, WITH))

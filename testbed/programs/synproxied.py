@@ -4,7 +4,8 @@
 
 The whole gateway in its testbed: clients ask for names and connect by TCP, `HONEST_RATE` a second, while attackers send
 SYNs to every address of the pool; the node runs on the router, and the gateway tells it what hosts answer with. In
-turn: neither, the node alone, the flood alone, both.
+turn: neither, the node alone, the flood alone, both. Where there is no node, SYNs have to come twice while the queue
+has no room for all, or do not (`admission: ask_twice`).
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ LOOK = 0.1  # seconds
 """How often conntrack is looked at."""
 PROXIES = {"synproxy": {"proxies": [ROUTER_WAN]}}
 """Of the gateway's configuration, where there is a node."""
+UNASKED = {"admission": {"ask_twice": False}}
+"""Where SYNs do not have to come twice."""
 NOTHING = {"kernel": {"syn_received": 0}, "requests": {"mod": 0}}
 """What is counted where there is no node."""
 COUNT = Path("/proc/sys/net/netfilter/nf_conntrack_count")
@@ -62,6 +65,8 @@ class Case:
     """Whether there is a flood."""
     proxied: bool
     """Whether there is a node."""
+    asked: bool = True
+    """Whether SYNs have to come twice where that is of use."""
     targets: str = TARGETS
     """What is flooded."""
     port: int = generator.PORT
@@ -73,6 +78,7 @@ CASES = (
     Case("no flood, with the node", flooded=False, proxied=True),
     Case("flood at the gateway's DNS", flooded=True, proxied=False, targets=f"{GATEWAY}+1", port=53),
     Case("flood at a port where nobody listens", flooded=True, proxied=False, targets=f"{GATEWAY}+1"),
+    Case("flood, ask_twice: false", flooded=True, proxied=False, asked=False),
     Case("flood", flooded=True, proxied=False),
     Case("flood, with the node", flooded=True, proxied=True),
 )
@@ -187,10 +193,11 @@ def run(case: Case, seconds: float, rate: float = RATE, prefix: str = "syn-") ->
             names=names, via="tcp", rate=HONEST_RATE, clients=CLIENTS, ports=8, retries=2, seconds=seconds,
             warm_seconds=SETTLING, reply_timeout=PATIENCE,
         )  # fmt: skip
+        settings = (PROXIES if case.proxied else {}) | ({} if case.asked else UNASKED)
         forged = Strays(case.targets, FORGED, rate=rate, seconds=SETTLING + seconds, port=case.port)
         with (
             proxied(testbed, case.proxied) as node,
-            Gateway(testbed, subscribers, circular=pool, settings=PROXIES if case.proxied else None) as gateway,
+            Gateway(testbed, subscribers, circular=pool, settings=settings) as gateway,
             Entries(testbed) as entries,
             cpu_noise.Watch((gateway.pid, answering.pid)) as watch,
         ):
@@ -240,17 +247,18 @@ def row(case: Case, rounds: Sequence[Flood]) -> list[str]:
     ]
 
 
-def report(seconds: float, rounds: int) -> str:
+def report(seconds: float, rounds: int, cases: Sequence[Case] = CASES) -> str:
     """Runs everything, and tells it.
 
     Args:
         seconds: Of each round.
         rounds: Of each case.
+        cases: They.
     """
     generator.build()
-    found: dict[Case, list[Flood]] = {case: [] for case in CASES}
+    found: dict[Case, list[Flood]] = {case: [] for case in cases}
     for _ in range(rounds):
-        for case in CASES:
+        for case in cases:
             found[case].append(cpu_noise.quietest(partial(run, case, seconds)))
     table = figures.table(HEAD, [row(case, floods) for case, floods in found.items()])
     how = f"- {rounds} rounds of {seconds:.0f} s, {HONEST_RATE:.0f} honest flows a second\n"
@@ -262,10 +270,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--seconds", type=float, default=8.0, help="of one round")
     parser.add_argument("--rounds", type=int, default=3, help="of each case")
+    parser.add_argument("--only", metavar="TITLE", action="append", help="of these cases; may stand several times")
     parser.add_argument("--write", type=Path, help="put the table into this document")
     options = parser.parse_args()
+    cases = [case for case in CASES if not options.only or case.title in options.only]
+    if options.only and options.write:
+        parser.error("--write is of all cases")
+    if not cases:
+        parser.error(f"--only: there are {', '.join(repr(case.title) for case in CASES)}")
     return figures.publish(
-        "synproxied", lambda: (report(options.seconds, options.rounds), True), options.write, "synproxied"
+        "synproxied", lambda: (report(options.seconds, options.rounds, cases), True), options.write, "synproxied"
     )
 
 
