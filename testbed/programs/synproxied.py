@@ -40,8 +40,8 @@ CLIENTS = "100.64.3.40+180"
 """Where honest clients connect from."""
 FORGED = f"{SOURCES.partition('/')[0]}+60000"
 """Where forged SYNs seem to come from."""
-PATIENCE = 10.0  # seconds
-"""For so long a client waits for its host's word: TCP sends four SYNs meanwhile."""
+PATIENCE = 2.0  # seconds
+"""For so long a client waits for its host's word: TCP sends two SYNs meanwhile."""
 SETTLING = 2.0  # seconds
 """Of the flood, before the measurement."""
 LOOK = 0.1  # seconds

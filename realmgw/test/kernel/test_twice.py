@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.admission.twice import TOLD
+from realmgw.control.command.client import ask
 from realmgw.datapath import twice
 from realmgw.datapath.batches import Elements, Word
 from realmgw.datapath.filling import Filling
 from realmgw.datapath.watch.keeper import Noticed
-from realmgw.test.kernel.datapath_case import TO_FIRST, until
+from realmgw.test import programs
+from realmgw.test.kernel import requirements
+from realmgw.test.kernel.datapath_case import PATIENCE, PREFIX, TO_FIRST, until
 from realmgw.test.kernel.dualstack_case import OWN, TO_FIRST6, DualStackTestCase
+
+with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
+    from testbed.load import generator
+    from testbed.load.generator import Load, Strays
+    from testbed.programs import synproxied
+    from testbed.realm.gateway import ZONE, Gateway, Subscriber
+    from testbed.realm.topology import ATTACKER, SOURCES, Testbed
 
 PORT = 2000
 """Where SYNs come from."""
@@ -163,3 +177,57 @@ class TwiceTests(DualStackTestCase):
         self.come(0, 0, 0, 1, 0)
         self.syn(TO_FIRST6)
         self.come(1, 0, 0, 1, 0)
+
+
+class GatewayTests(SynchronousTestCase):
+    """The whole gateway, with a queue that has room for one packet, and a flood that any machine sends."""
+
+    skip = requirements.missing_for_gateway() or programs.missing("cc", "make")
+    rate = 3000
+
+    def setUp(self) -> None:
+        """It runs."""
+        generator.build()
+        self.testbed = Testbed(PREFIX, hosts=2, routed=[synproxied.POOL], sources=[SOURCES], attackers=True)
+        self.testbed.__enter__()
+        self.addCleanup(self.testbed.close)
+        generator.start_hosts(self.testbed)
+        hosts = {f"host{number}.{ZONE}": address for number, address in enumerate(self.testbed.hosts)}
+        self.names = generator.write_names(self.testbed.folder / "names", hosts)
+        self.gateway = Gateway(
+            self.testbed,
+            [Subscriber(name, address) for name, address in hosts.items()],
+            circular=[{"addresses": synproxied.POOL, "attachment": "routed"}],
+            settings={"admission": {"queue_length": 1, "per_turn": 1}},
+        )
+        self.gateway.start()
+        self.addCleanup(self.gateway.stop)
+
+    def asks(self, *, asked: bool) -> bool:
+        """Comes to ask, or not."""
+        return until(lambda: self.counted("asks_twice") == asked)
+
+    def counted(self, name: str) -> int:
+        """What the admission has counted."""
+        found: int = ask(self.gateway.control, "status")["counts"]["admission"][name]
+        return found
+
+    def test_it_begins_with_a_flood_and_ends_with_it(self) -> None:
+        """Meanwhile clients come through, none of a flood's packets is looked at, and it is told."""
+        self.assertEqual(self.counted("asks_twice"), 0)
+        forged = Strays(synproxied.TARGETS, synproxied.FORGED, rate=self.rate, seconds=4 * PATIENCE)
+        flood = generator.start_strays(self.testbed, forged, ATTACKER)
+        self.addCleanup(flood.communicate)
+        self.addCleanup(flood.kill)
+        self.assertTrue(self.asks(asked=True))
+        before = self.counted("admitted")
+        load = Load(names=self.names, via="tcp", rate=20.0, seconds=2.0, retries=5, reply_timeout=PATIENCE)
+        outcome = generator.run_flows(self.testbed, load)
+        self.assertGreater(outcome.started, 0)
+        self.assertEqual(outcome.ok, outcome.started, outcome.lost)
+        self.assertLess(self.counted("admitted") - before, 2 * outcome.started)
+        self.assertIn(TOLD, self.gateway.log.read_text())
+        self.assertIsNone(flood.poll())
+        flood.kill()
+        self.assertTrue(self.asks(asked=False))
+        self.assertEqual((self.counted("overloads"), self.counted("overloads_futile")), (1, 0))
