@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import statistics
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from ipaddress import IPv4Address, ip_network
@@ -312,7 +313,8 @@ def measure(
         for title, found in streams.items():
             for each in going_on:
                 each.offload(title == "as large as can be")
-            for _ in range(rounds):
+            for number in range(rounds):
+                print(f"    {title}: round {number + 1} of {rounds}", file=sys.stderr)
                 for each in going_on:
                     found.setdefault(each.case.title, []).append(each.stream(seconds))
         for _ in range(0 if streams_only else rounds):
@@ -325,10 +327,11 @@ def judge(measured: Measured) -> list[Verdict]:
     """Whether the targets are met."""
     verdicts = []
     for title, found in measured.streams.items():
-        plain, *_, ours = found
+        plain, *_, last = found
+        ours = CARRIED.title if CARRIED.title in found else last  # by chains alone nothing that translates has as much
         share = statistics.median(ratios(found, ours, plain))
-        verdicts.append(Verdict(f"TCP that goes on, packets {title}: at least {STREAM_TARGET:.0%} of forwarding only",
-                                f"{share:.1%}", share >= STREAM_TARGET))  # fmt: skip
+        target = f"TCP that goes on, packets {title}: at least {STREAM_TARGET:.0%} of forwarding only, by {ours}"
+        verdicts.append(Verdict(target, f"{share:.1%}", share >= STREAM_TARGET))
     first = CLASSES[0].title
     for case in CLASSES[1:]:
         if case.title in measured.flows:

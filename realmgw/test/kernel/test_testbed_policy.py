@@ -13,7 +13,7 @@ from realmgw.test.kernel import requirements
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
     from testbed.programs import comings, tariffs
     from testbed.programs.comings import Pace
-    from testbed.programs.tariffs import CLASSES, PLAIN, TRANSLATING, USUAL, Case, Measured
+    from testbed.programs.tariffs import CARRIED, CLASSES, PLAIN, TRANSLATING, USUAL, Case, Measured
 
 PREFIX = f"p{os.getpid()}-"
 
@@ -49,6 +49,9 @@ class TariffsTests(SynchronousTestCase):
         verdicts = tariffs.judge(Measured({"large": stream}, flows, 0.0))
         self.assertEqual([each.met for each in verdicts], [True, True, False])
         self.assertEqual([each.figure for each in verdicts], ["97.0%", "98.0%", "80.0%"])
+        carried = {PLAIN.title: [10.0], CARRIED.title: [9.8], "chains": [7.0]}  # where the kernel has flowtables
+        [verdict] = tariffs.judge(Measured({"large": carried}, {}, 0.0))
+        self.assertEqual((verdict.met, verdict.figure), (True, "98.0%"))
 
 
 class ComingsTests(SynchronousTestCase):
