@@ -36,7 +36,8 @@ KMOD_PACKAGES=(
 TEST_PACKAGES=(
     haproxy
     fish zsh mandoc systemd radvd iputils-ping knot-dnsutils
-    busybox-static isc-dhcp-client isc-dhcp-server kea-dhcp4-server kea-dhcp-ddns-server tshark nfdump ulogd2
+    busybox-static isc-dhcp-client isc-dhcp-server kea-dhcp4-server kea-dhcp6-server kea-dhcp-ddns-server
+    tshark nfdump ulogd2
 )
 
 # The resolvers of testbed/matrix, testbed/traffic and the kernel tests. What Debian does not have is left out, by name.
@@ -45,8 +46,8 @@ RESOLVER_PACKAGES=(unbound bind9 knot-resolver pdns-recursor dnsmasq-base libsys
 
 # What Debian starts of all these as soon as it is installed, and at each boot: not here.
 UNITS=(
-    unbound named kresd@1 pdns-recursor radvd isc-dhcp-server kea-dhcp4-server kea-dhcp-ddns-server haproxy nfdump ulogd2
-    suricata
+    unbound named kresd@1 pdns-recursor radvd isc-dhcp-server kea-dhcp4-server kea-dhcp6-server kea-dhcp-ddns-server
+    haproxy nfdump ulogd2 suricata
 )
 
 # What a Debian that has no Suricata of its own gives of its backports: that, and the library of that version that it wants.

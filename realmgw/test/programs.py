@@ -25,6 +25,7 @@ PACKAGES = {
     "journalctl": "systemd",
     "kea-dhcp-ddns": "kea-dhcp-ddns-server",
     "kea-dhcp4": "kea-dhcp4-server",
+    "kea-dhcp6": "kea-dhcp6-server",
     "knsupdate": "knot-dnsutils",
     "make": "build-essential",
     "mandoc": "mandoc",

@@ -31,6 +31,9 @@ def run(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+KEA = ("kea-dhcp4-server", "kea-dhcp6-server", "kea-dhcp-ddns-server")
+
+
 class ArgumentTests(SynchronousTestCase):
     """`--bare [SUITE]` among other arguments."""
 
@@ -129,10 +132,10 @@ need_apt unbound radvd; cat /usr/sbin/said; ls /usr/sbin"""
         """Neither by what is there now, nor at the next boot; one that was enabled before stays so."""
         done = run('bare_caged bash -c "$A" "$0"', A=SOURCED + self.script)
         self.assertEqual(done.stderr, "101: unbound radvd\n")
-        resolvers, dhcp = ("unbound", "kresd@1", "pdns-recursor"), ("isc-dhcp-server", "kea-dhcp4-server")
+        resolvers, dhcp = ("unbound", "kresd@1", "pdns-recursor"), ("isc-dhcp-server", *KEA)
         disabled = [
             f"disable --quiet {unit}"
-            for unit in (*resolvers, "radvd", *dhcp, "kea-dhcp-ddns-server", "haproxy", "nfdump", "ulogd2", "suricata")
+            for unit in (*resolvers, "radvd", *dhcp, "haproxy", "nfdump", "ulogd2", "suricata")
         ]
         self.assertEqual(done.stdout.splitlines()[1:], [*disabled, "said"])
 
