@@ -77,7 +77,7 @@ class MemoryEars:
 
 
 class MemoryWorker:
-    """A worker (`realmgw.datapath.worker.Worker`) that makes its calls when it is told to, in this thread.
+    """A worker (`realmgw.system.worker.Worker`) that makes its calls when it is told to, in this thread.
 
     Attributes:
         waiting: The calls that were handed over and not made yet.

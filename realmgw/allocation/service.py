@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import islice
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredLock, inlineCallbacks
@@ -21,6 +21,7 @@ from realmgw.allocation.pool.reclaim import TOLERANCE
 from realmgw.allocation.reputation.disk import AgedRow, ReputationFile, Row
 from realmgw.config.steps import portions
 from realmgw.errors import PlatformError
+from realmgw.system.worker import Worker
 
 TICK = 0.05  # seconds
 """How late a claim may end while nobody waits for its address."""
@@ -33,7 +34,6 @@ BATCH = 200
 TURN = 25
 """So many groups are looked at before queries and packets have their turn."""
 
-T = TypeVar("T")
 _log = Logger()
 
 
@@ -123,14 +123,6 @@ class Book(Protocol):
 
     def gone(self) -> set[str]:
         """The keys of what was forgotten on purpose since it was last asked for."""
-
-
-class Worker(Protocol):
-    """A thread for the disk, see `realmgw.datapath.worker.Worker`."""
-
-    def start(self) -> None: ...
-    def call(self, function: Callable[..., T], *args: Any) -> Deferred[T]: ...
-    def stop(self) -> None: ...
 
 
 class ReputationService(Service):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import queue
-import threading
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotInTimeError
 from typing import Any
@@ -13,39 +12,10 @@ from twisted.internet.defer import Deferred
 
 from realmgw.config.steps import Blocking
 from realmgw.errors import PlatformError
+from realmgw.system.worker import DaemonThread
 
 DEADLINE = 10.0  # seconds
 """How long a file system may take over one file or folder."""
-
-
-NO_THREAD = (
-    "no thread can be started: memory is short, or there may be no more processes (ulimit -v and -u, MemoryMax and"
-    " TasksMax of systemd)"
-)
-"""What is said where the operating system refuses one."""
-
-
-class Helper(threading.Thread):
-    """A thread that does not hold up the process's end."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs, daemon=True)
-
-    def start(self) -> None:
-        """Begin.
-
-        Raises:
-            PlatformError: There is no room for one more; the text says what is lacking.
-        """
-        try:
-            super().start()
-        except RuntimeError:
-            raise PlatformError(NO_THREAD) from None
-
-    def join(self, timeout: float | None = None) -> None:
-        """Wait for its end, if it ever began."""
-        if self.ident is not None:
-            super().join(timeout)
 
 
 class Readers:
@@ -114,7 +84,7 @@ class Readers:
         if where not in self._queues:
             calls: queue.SimpleQueue[tuple[Blocking, Future[Any]]] = queue.SimpleQueue()
             try:
-                Helper(target=_work, args=(calls,), name="realmgw-files").start()
+                DaemonThread(target=_work, args=(calls,), name="realmgw-files").start()
             except PlatformError as error:
                 raise OSError(errno.EAGAIN, f"{where} can not be waited for: {error}") from None
             self._queues[where] = calls

@@ -29,10 +29,10 @@ from twisted.python.failure import Failure
 from twisted.python.usage import Options
 from zope.interface import implementer
 
-from realmgw.config.readers import Helper
 from realmgw.daemon.manager import Look, Manager
 from realmgw.errors import RealmGatewayError
 from realmgw.system.disk import read
+from realmgw.system.worker import DaemonThread
 
 RESERVE = 1 << 20  # octets
 """Given back when there is no memory left, so that it can be said."""
@@ -165,7 +165,7 @@ class ProcessService(Service):
         self._waiting = getattr(self._options, "parent", {}).pop("statusPipe", None)
         self._reserve = bytearray(RESERVE)
         pool = self._reactor.getThreadPool()
-        pool.threadFactory = Helper  # see `_end`
+        pool.threadFactory = DaemonThread  # see `_end`
         pool.adjustPoolsize(1, pool.max)  # one is had while there is memory for it
         self._reactor.callWhenRunning(self._take_signals)
         self._reactor.addSystemEventTrigger("before", "shutdown", self._manager.stops)

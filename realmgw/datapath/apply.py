@@ -1,6 +1,6 @@
 """What the pure modules of this room say is done to the kernel here, in the order that keeps it closed.
 
-Everything blocks, and all calls of one `Kernel` come from one thread (`realmgw.datapath.worker` has one), but
+Everything blocks, and all calls of one `Kernel` come from one thread (`realmgw.system.worker` has one), but
 for `figures` and `end_flows`, which any thread may call. Edge: a routing socket.
 """
 

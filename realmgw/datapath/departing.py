@@ -16,10 +16,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from realmgw.datapath.gathering import Gathering
-from realmgw.datapath.worker import Worker
 from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.model import Host
 from realmgw.subscribers.review import addresses_of
+from realmgw.system.worker import Worker
 
 T = TypeVar("T")
 

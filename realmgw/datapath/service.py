@@ -30,9 +30,9 @@ from realmgw.datapath.policy.rules import is_of_rule
 from realmgw.datapath.watch.including import Includes
 from realmgw.datapath.watch.keeper import Findings, Noticed
 from realmgw.datapath.watch.port import Ears, Watch
-from realmgw.datapath.worker import Worker
 from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.model import Host
+from realmgw.system.worker import Worker
 
 STRAY_INTERVAL = 0.1  # seconds
 """How long stray senders are collected before the kernel is told of them, all in one transaction."""

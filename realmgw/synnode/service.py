@@ -12,7 +12,6 @@ from twisted.logger import Logger
 
 from realmgw.datapath.watch.keeper import Findings, Noticed
 from realmgw.datapath.watch.port import Ears, Watch
-from realmgw.datapath.worker import Worker
 from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.synnode.entries import Entries, Target
 from realmgw.synnode.kernel import Placed
@@ -20,6 +19,7 @@ from realmgw.synnode.server import ControlServer
 from realmgw.synproxy.codec import TcpOptions
 from realmgw.system.endpoints import Endpoint
 from realmgw.system.port import Sockets
+from realmgw.system.worker import Worker
 
 _log = Logger()
 

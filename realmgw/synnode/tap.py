@@ -16,7 +16,6 @@ from twisted.python.usage import Options as UsageOptions
 from realmgw.daemon.ordered import OrderedService
 from realmgw.daemon.service import EarlySignals, ProcessService, refusing, take_pid_file, the_reactor
 from realmgw.datapath.watch.port import KernelEars
-from realmgw.datapath.worker import WorkerThread
 from realmgw.errors import RealmGatewayError
 from realmgw.log.port import Log
 from realmgw.log.service import LogService
@@ -32,6 +31,7 @@ from realmgw.synnode.service import PortsService, TableService
 from realmgw.synnode.settings import DEFAULT_CONFIG, NodeSettings
 from realmgw.system.port import Sockets
 from realmgw.system.tls import tls_options
+from realmgw.system.worker import WorkerThread
 
 
 class Options(UsageOptions):

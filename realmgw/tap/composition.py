@@ -39,9 +39,9 @@ from realmgw.daemon.ordered import OrderedService
 from realmgw.daemon.service import ProcessService, the_reactor
 from realmgw.datapath import selecting
 from realmgw.datapath.hearing import FlowEvents
-from realmgw.datapath.worker import WorkerThread
 from realmgw.log.port import Log
 from realmgw.log.service import LogService
+from realmgw.system.worker import WorkerThread
 from realmgw.tap import kept
 from realmgw.tap.companions import Companions
 from realmgw.tap.ground import Ground

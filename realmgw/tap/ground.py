@@ -15,7 +15,7 @@ from realmgw.config.settings import Settings
 from realmgw.config.steps import Blocking
 from realmgw.control.health import Health, tell_kept, tell_written
 from realmgw.control.running import Running
-from realmgw.datapath.worker import WorkerThread
+from realmgw.system.worker import WorkerThread
 
 
 @attrs.frozen(eq=False)

@@ -22,13 +22,13 @@ from realmgw.config.steps import Blocking
 from realmgw.control.apply import Reloader
 from realmgw.control.running import Running
 from realmgw.control.service import RepositoryService
-from realmgw.datapath.worker import WorkerThread
 from realmgw.subscribers.files.disk import LastGood
 from realmgw.subscribers.leases.journal import Journal
 from realmgw.subscribers.leases.service import LeaseService
 from realmgw.subscribers.remote.client import rest_repository
 from realmgw.subscribers.service import KEEP_TIME, LastGoodService
 from realmgw.system.disk import Hold
+from realmgw.system.worker import WorkerThread
 from realmgw.tap.ground import Ground
 
 ROWS = 2

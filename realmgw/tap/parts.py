@@ -31,9 +31,9 @@ from realmgw.datapath.service import DatapathService
 from realmgw.datapath.tracing.port import Tracer
 from realmgw.datapath.watch.including import Includes
 from realmgw.datapath.watch.port import KernelEars
-from realmgw.datapath.worker import WorkerThread
 from realmgw.dns.guests import Guests
 from realmgw.dns.service import DnsService
+from realmgw.system.worker import WorkerThread
 from realmgw.tap.ground import Ground
 
 

@@ -20,8 +20,8 @@ from realmgw.datapath.neighbours import announcing, established, messages
 from realmgw.datapath.neighbours.announcing import Announcements
 from realmgw.datapath.neighbours.answering import Answers
 from realmgw.datapath.neighbours.port import NeighbourPort
-from realmgw.datapath.worker import Worker
 from realmgw.errors import PlatformError, RealmGatewayError
+from realmgw.system.worker import Worker
 
 LOOK = 1.0  # seconds
 """How often it is looked what became of the interface."""

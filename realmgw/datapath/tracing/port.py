@@ -25,8 +25,8 @@ from realmgw.datapath.ruleset import Texts
 from realmgw.datapath.tracing import packets
 from realmgw.datapath.tracing.match import Match, commands, trace_table
 from realmgw.datapath.tracing.packets import Listed, Met, Packet, Packets
-from realmgw.datapath.worker import Worker
 from realmgw.errors import RealmGatewayError
+from realmgw.system.worker import Worker
 
 LOOK = 0.1  # seconds
 """How often it is looked which packets have come to their ends."""

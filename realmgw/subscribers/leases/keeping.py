@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from realmgw.subscribers.leases.book import Lease
 from realmgw.subscribers.leases.journal import Journal
-from realmgw.subscribers.leases.waiting import Worker
+from realmgw.system.worker import Worker
 
 _log = Logger()
 

@@ -30,8 +30,9 @@ from realmgw.subscribers.leases.journal import Journal
 from realmgw.subscribers.leases.keeping import Keeping
 from realmgw.subscribers.leases.records import ContradictionError, Record, Transaction
 from realmgw.subscribers.leases.turns import Turns
-from realmgw.subscribers.leases.waiting import InForce, Running, Waiting, Worker
+from realmgw.subscribers.leases.waiting import InForce, Running, Waiting
 from realmgw.subscribers.registry import Changes
+from realmgw.system.worker import Worker
 
 AGAIN = 10.0  # seconds
 """After so long what has expired and could not be removed is tried again."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -16,14 +16,6 @@ from realmgw.subscribers.leases.records import Transaction
 from realmgw.subscribers.registry import Changes, Registry
 
 T = TypeVar("T")
-
-
-class Worker(Protocol):
-    """A thread for the disk, see `realmgw.datapath.worker.Worker`."""
-
-    def start(self) -> None: ...
-    def call(self, function: Callable[..., T], *args: Any) -> Deferred[T]: ...
-    def stop(self) -> None: ...
 
 
 class Running(Protocol):

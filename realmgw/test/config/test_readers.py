@@ -11,8 +11,9 @@ from twisted.internet import reactor
 from twisted.internet.defer import inlineCallbacks
 from twisted.trial.unittest import TestCase
 
-from realmgw.config.readers import NO_THREAD, Helper, Readers
+from realmgw.config.readers import Readers
 from realmgw.config.steps import Blocking
+from realmgw.system.worker import NO_THREAD, DaemonThread
 
 
 class ReadersTests(TestCase):
@@ -70,7 +71,7 @@ class ReadersTests(TestCase):
 
     def test_a_thread_that_never_began_is_not_waited_for(self) -> None:
         """A pool that could not start one waits for all of its threads when it stops."""
-        Helper(target=lambda: None).join()
+        DaemonThread(target=lambda: None).join()
 
     def test_the_threads_end_with_the_process(self) -> None:
         """Whatever they wait for."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import ParamSpec, TypeVar
 
 from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
@@ -17,6 +17,7 @@ from realmgw.subscribers.leases.service import LeaseService
 from realmgw.subscribers.reach import Around
 from realmgw.test.control.parts import TestGateway
 
+P = ParamSpec("P")
 T = TypeVar("T")
 NAMES = ["a.example.org.", "b.example.org."]
 
@@ -39,14 +40,14 @@ class Inline:
 
     stop = start
 
-    def call(self, function: Callable[..., T], *args: Any) -> Deferred[T]:
+    def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         """Makes a call at once, unless the disk refuses."""
         if self.refusal is not None:
             return fail(self.refusal)
         done: Deferred[T] = Deferred()
 
         def call(_: object) -> None:
-            maybeDeferred(function, *args).chainDeferred(done)
+            maybeDeferred(function, *args, **kwargs).chainDeferred(done)
 
         (succeed(None) if self.held is None else self.held).addCallbacks(call, done.errback)
         return done

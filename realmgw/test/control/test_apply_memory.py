@@ -10,10 +10,10 @@ from typing import Any
 from twisted.internet.defer import Deferred, fail, maybeDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.readers import NO_THREAD
 from realmgw.config.steps import Blocking
 from realmgw.control.apply import Status
 from realmgw.subscribers.registry import Changes
+from realmgw.system.worker import NO_THREAD
 from realmgw.test.control.parts import TestGateway, only
 
 CALLS = 7

@@ -13,8 +13,9 @@ import time
 from pathlib import Path
 from unittest import skipIf
 
-from realmgw.config.readers import DEADLINE, NO_THREAD
+from realmgw.config.readers import DEADLINE
 from realmgw.control.commands import CommandError
+from realmgw.system.worker import NO_THREAD
 from realmgw.test.kernel.starting_case import LAN, PATIENCE, SETTINGS, WAN, StartingTestCase
 
 

@@ -1,19 +1,49 @@
-"""One thread for what blocks on the kernel, or on a disk. Edge: threads."""
+"""Threads that end with the process, and one of them for what blocks on the kernel, or on a disk. Edge: threads."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 
-from realmgw.config.readers import Helper
+from realmgw.errors import PlatformError
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+
+NO_THREAD = (
+    "no thread can be started: memory is short, or there may be no more processes (ulimit -v and -u, MemoryMax and"
+    " TasksMax of systemd)"
+)
+"""What is said where the operating system refuses one."""
+
+
+class DaemonThread(threading.Thread):
+    """A thread that does not hold up the process's end."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs, daemon=True)
+
+    def start(self) -> None:
+        """Begin.
+
+        Raises:
+            PlatformError: There is no room for one more; the text says what is lacking.
+        """
+        try:
+            super().start()
+        except RuntimeError:
+            raise PlatformError(NO_THREAD) from None
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait for its end, if it ever began."""
+        if self.ident is not None:
+            super().join(timeout)
 
 
 class Worker(Protocol):
@@ -45,7 +75,7 @@ class WorkerThread(Worker):
         self._reactor = reactor
         self._pool = ThreadPool(minthreads=1, maxthreads=1, name=name)
         # The process must come to its end, whatever the kernel or the disk does.
-        self._pool.threadFactory = Helper
+        self._pool.threadFactory = DaemonThread
 
     def start(self) -> None:
         self._pool.start()

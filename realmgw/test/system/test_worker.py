@@ -1,4 +1,4 @@
-"""Tests for `realmgw.datapath.worker`."""
+"""Tests for `realmgw.system.worker`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.trial.unittest import TestCase
 
-from realmgw.datapath.worker import WorkerThread
+from realmgw.system.worker import WorkerThread
 
 
 class WorkerThreadTests(TestCase):
