@@ -39,8 +39,8 @@ class RecordingAllocator:
         return self.hosts.get((dst, protocol, dport), -self.refusal)
 
 
-class MemoryEars:
-    """Ears that hear what a test says.
+class MemoryListener:
+    """A listener that hears what a test says.
 
     Attributes:
         heard: Told what is heard; None while closed.
@@ -54,20 +54,20 @@ class MemoryEars:
         self.waiting: list[Noticed] = []
 
     def open(self, heard: Heard) -> None:
-        """See `realmgw.datapath.watch.port.Ears`."""
+        """See `realmgw.datapath.watch.port.Listener`."""
         self.heard = heard
 
     def ignore(self, ports: frozenset[int]) -> None:
-        """See `realmgw.datapath.watch.port.Ears`."""
+        """See `realmgw.datapath.watch.port.Listener`."""
         self.ignored |= ports
 
     def listen(self) -> None:
-        """See `realmgw.datapath.watch.port.Ears`."""
+        """See `realmgw.datapath.watch.port.Listener`."""
         while self.waiting:
             self.say(self.waiting.pop(0))
 
     def close(self) -> None:
-        """See `realmgw.datapath.watch.port.Ears`."""
+        """See `realmgw.datapath.watch.port.Listener`."""
         self.heard = None
 
     def say(self, noticed: Noticed) -> None:

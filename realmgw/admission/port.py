@@ -28,7 +28,7 @@ from realmgw.config.distribution import EACH, SPENT_BOUNDS, Distribution
 from realmgw.datapath import marks
 from realmgw.datapath.netlink import destroyed
 from realmgw.datapath.netlink.client import open_socket
-from realmgw.datapath.netlink.port import Ear
+from realmgw.datapath.netlink.port import NetlinkListener
 from realmgw.errors import PlatformError, RealmGatewayError
 
 FLOOD = 20_000  # per second
@@ -295,7 +295,7 @@ class EndedFlows:
     def __init__(self, reactor: Any, unwanted: Collection[int]) -> None:
         self._reactor = reactor
         self._program = destroyed.program(unwanted)
-        self._ear: Ear | None = None
+        self._listener: NetlinkListener | None = None
         self.heard = self.lost = 0
 
     def open(self, told: Callable[[destroyed.Flow, bytes], object]) -> None:
@@ -320,23 +320,23 @@ class EndedFlows:
             raise PlatformError(f"conntrack does not tell of flows that have ended ({error})") from error
         self._poll = select.poll()
         self._poll.register(channel, select.POLLIN)
-        self._ear = Ear(channel, take, self._lose, self._reactor, _EVENT_SIZE)
+        self._listener = NetlinkListener(channel, take, self._lose, self._reactor, _EVENT_SIZE)
 
     def listen(self) -> None:
         """Hear what has been told so far: a flow is known to have ended before its next packet is looked at."""
-        if self._ear is not None and self._poll.poll(0) and self.is_open:
-            self._ear.read(_LISTENED)
+        if self._listener is not None and self._poll.poll(0) and self.is_open:
+            self._listener.read(_LISTENED)
 
     @property
     def is_open(self) -> bool:
         """Whether it is listened."""
-        return self._ear is not None and self._ear.fileno() >= 0
+        return self._listener is not None and self._listener.fileno() >= 0
 
     def close(self) -> None:
         """End."""
-        ear, self._ear = self._ear, None
-        if ear is not None:
-            ear.close()
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.close()
 
     def _lose(self) -> None:
         self.lost += 1

@@ -21,7 +21,7 @@ from realmgw.control.running import Running
 from realmgw.datapath import bans
 from realmgw.datapath.netlink import codec, nflog
 from realmgw.datapath.netlink.client import TIMEOUT, open_socket
-from realmgw.datapath.netlink.port import Ear
+from realmgw.datapath.netlink.port import NetlinkListener
 from realmgw.datapath.netlink.traces import Headers
 from realmgw.datapath.pipeline import parts
 from realmgw.datapath.pipeline.stages import stages
@@ -87,7 +87,7 @@ class RefusalsService(Service):
     ) -> None:
         self._running, self._decisions, self._monotonic, self._banned = running, decisions, monotonic, banned
         self._reactor, self._tell, self._open = reactor, tell, open_channel
-        self._ear: Ear | None = None
+        self._listener: NetlinkListener | None = None
         self._group = -1
         self._stages: dict[int, Ruled] = {}
         self._told = self._unknown = self._lost = 0
@@ -110,7 +110,7 @@ class RefusalsService(Service):
             return
         self._stages, how = dict(_of_stages(settings)), settings.datapath.log
         group = noted.group(how) if how.refused else -1
-        if group != self._group or self._ear is None:
+        if group != self._group or self._listener is None:
             self._close()
             self._tell(tuple(self._listen(group)) if group >= 0 else ())
 
@@ -128,12 +128,12 @@ class RefusalsService(Service):
             yield f"datapath.log.refused: nothing is told of, since group {group} is not to be had: {error}"
             return
         channel.settimeout(0.0)
-        self._ear, self._group = Ear(channel, self._hear, self._lose, self._reactor), group
+        self._listener, self._group = NetlinkListener(channel, self._hear, self._lose, self._reactor), group
 
     def _close(self) -> None:
-        ear, self._ear, self._group = self._ear, None, -1
-        if ear is not None:
-            ear.close()
+        listener, self._listener, self._group = self._listener, None, -1
+        if listener is not None:
+            listener.close()
 
     def _lose(self) -> None:
         self._lost += 1

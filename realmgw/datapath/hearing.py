@@ -16,7 +16,7 @@ from twisted.internet.task import LoopingCall
 
 from realmgw.datapath.netlink import codec, tracked
 from realmgw.datapath.netlink.client import open_socket
-from realmgw.datapath.netlink.port import Ear
+from realmgw.datapath.netlink.port import NetlinkListener
 from realmgw.datapath.netlink.tracked import Glance, Tracked
 from realmgw.errors import RealmGatewayError
 
@@ -79,7 +79,7 @@ class _Hearing:
 
     def __init__(self, events: FlowEvents, listener: Listener) -> None:
         self._events, self._listener = events, listener
-        self._ear: Ear | None = None
+        self._socket: NetlinkListener | None = None
         self._begin()
         self._listen()
         self._periods = LoopingCall(self._next)
@@ -98,12 +98,12 @@ class _Hearing:
 
     def _listen(self) -> None:
         channel = self._events.open_channel(timeout=0.0, groups=GROUPS, buffer=_BUFFER)
-        self._ear = Ear(channel, self._take, self._lack, self._events.reactor)
+        self._socket = NetlinkListener(channel, self._take, self._lack, self._events.reactor)
 
     def _rest(self) -> None:
-        ear, self._ear = self._ear, None
-        if ear is not None:
-            ear.close()
+        socket, self._socket = self._socket, None
+        if socket is not None:
+            socket.close()
 
     def _lack(self) -> None:
         self._is_lacking = True
@@ -127,7 +127,7 @@ class _Hearing:
         if self._room <= 0:
             self._rest()
             self._lack()
-        elif self._ear is None or self._ear.fileno() < 0:
+        elif self._socket is None or self._socket.fileno() < 0:
             try:
                 self._listen()
             except RealmGatewayError:  # for want of files, for example: perhaps the next time

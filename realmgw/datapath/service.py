@@ -29,7 +29,7 @@ from realmgw.datapath.policy.classes import Classes
 from realmgw.datapath.policy.rules import is_of_rule
 from realmgw.datapath.watch.including import Includes
 from realmgw.datapath.watch.keeper import Findings, Noticed
-from realmgw.datapath.watch.port import Ears, Watch
+from realmgw.datapath.watch.port import Listener, Watch
 from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.model import Host
 from realmgw.system.worker import Worker
@@ -70,7 +70,7 @@ class DatapathService(service.Service):
         clock: What batches of stray senders are timed by.
         worker: Where the calls that block are made. It is started and stopped here.
         lister: Where conntrack is listed, likewise: another thread, so that no change waits for that.
-        ears: What hears of changes in the kernel.
+        listener: What hears of changes in the kernel.
         includes: The operator's own rules; None: there are none.
         purging: Whether everything is removed from the kernel when the service stops.
         tell: Told of what each look at the kernel has found.
@@ -92,7 +92,7 @@ class DatapathService(service.Service):
         clock: IReactorTime,
         worker: Worker,
         lister: Worker,
-        ears: Ears,
+        listener: Listener,
         includes: Includes | None = None,
         purging: bool = False,
         tell: Callable[[Findings], object] = lambda _findings: None,
@@ -104,7 +104,7 @@ class DatapathService(service.Service):
         self._purging = purging
         self._strays: Gathering[bytes] = Gathering(self._tell_strays, clock, STRAY_INTERVAL)
         self._departures = Departures(kernel.end_flows, lister, clock)
-        self._watch = Watch(self._look, self._note, clock, ears)
+        self._watch = Watch(self._look, self._note, clock, listener)
         self._tell = tell
         self._refused = self._begun = self._purged = self._settled = self._began_bare = False
         self._log = Logger()

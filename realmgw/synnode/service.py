@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from realmgw.datapath.watch.keeper import Findings, Noticed
-from realmgw.datapath.watch.port import Ears, Watch
+from realmgw.datapath.watch.port import Listener, Watch
 from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.synnode.entries import Entries, Target
 from realmgw.synnode.kernel import Placed
@@ -47,7 +47,7 @@ class TableService(Service):
         entries: The table.
         clock: The reactor.
         worker: Where the calls that block are made. It is started and stopped here.
-        ears: What hears of changes in the kernel.
+        listener: What hears of changes in the kernel.
         purging: Whether everything is removed from the kernel when the service stops.
 
     Attributes:
@@ -65,14 +65,14 @@ class TableService(Service):
         *,
         clock: IReactorTime,
         worker: Worker,
-        ears: Ears,
+        listener: Listener,
         purging: bool = False,
     ) -> None:
         self._kernel = kernel
         self._entries = entries
         self._clock = clock
         self._worker = worker
-        self._watch = Watch(lambda noticed: worker.call(kernel.look, noticed), self._note, clock, ears)
+        self._watch = Watch(lambda noticed: worker.call(kernel.look, noticed), self._note, clock, listener)
         self._call: IDelayedCall | None = None
         self._pushing = self._begun = False
         self._purging = purging

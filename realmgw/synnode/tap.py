@@ -15,7 +15,7 @@ from twisted.python.usage import Options as UsageOptions
 
 from realmgw.daemon.ordered import OrderedService
 from realmgw.daemon.service import EarlySignals, ProcessService, refusing, take_pid_file, the_reactor
-from realmgw.datapath.watch.port import KernelEars
+from realmgw.datapath.watch.port import KernelListener
 from realmgw.errors import RealmGatewayError
 from realmgw.log.port import Log
 from realmgw.log.service import LogService
@@ -78,8 +78,10 @@ def compose(settings: NodeSettings, options: Options, tls: CertificateOptions | 
     """Put the node together: who listens starts last, and stops first."""
     reactor, entries = the_reactor(), Entries(settings.entries)
     kernel, process = NodeKernel(settings), ProcessService("the SYN proxy node", options, reactor)
-    thread, ears = WorkerThread(reactor, "realmgw-synproxy-kernel"), KernelEars(reactor)
-    table = TableService(kernel, entries, clock=reactor, worker=thread, ears=ears, purging=bool(options["purge"]))
+    thread, listener = WorkerThread(reactor, "realmgw-synproxy-kernel"), KernelListener(reactor)
+    table = TableService(
+        kernel, entries, clock=reactor, worker=thread, listener=listener, purging=bool(options["purge"])
+    )
     sockets = Sockets(reactor, "the control protocol", certificate=tls)
     server = ControlServer(entries, table.changed, settings.may_connect, settings.connections, reactor)
     insight = Insight(settings, entries, table, server, options.log.counts)

@@ -30,7 +30,7 @@ from realmgw.datapath.machine.seeing import conntrack_use
 from realmgw.datapath.service import DatapathService
 from realmgw.datapath.tracing.port import Tracer
 from realmgw.datapath.watch.including import Includes
-from realmgw.datapath.watch.port import KernelEars
+from realmgw.datapath.watch.port import KernelListener
 from realmgw.dns.guests import Guests
 from realmgw.dns.service import DnsService
 from realmgw.system.worker import WorkerThread
@@ -85,7 +85,7 @@ class Packets:
         self.kernel = Kernel(settings, lent=Lent(lendable.seed, SHARE))
         self.datapath = DatapathService(
             self.kernel, hosts.values(), clock=reactor, worker=ground.kernel_thread, purging=purging,
-            lister=WorkerThread(reactor, "realmgw-conntrack"), ears=KernelEars(reactor, (*STRAYS, *BANNED)),
+            lister=WorkerThread(reactor, "realmgw-conntrack"), listener=KernelListener(reactor, (*STRAYS, *BANNED)),
             tell=looked, includes=Includes(settings),
         )  # fmt: skip
         self._unsolicited = Unsolicited(settings.admission, self.datapath.push_stray)

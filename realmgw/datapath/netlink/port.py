@@ -22,7 +22,7 @@ _log = Logger()
 
 
 @implementer(IReadDescriptor)
-class Ear:
+class NetlinkListener:
     """A netlink socket in the reactor, which takes a bounded number of messages in a turn.
 
     Args:

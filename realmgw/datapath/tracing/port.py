@@ -18,7 +18,7 @@ from twisted.logger import Logger
 from realmgw.config.settings import Settings
 from realmgw.datapath.netlink import codec, traces
 from realmgw.datapath.netlink.client import open_socket
-from realmgw.datapath.netlink.port import Ear
+from realmgw.datapath.netlink.port import NetlinkListener
 from realmgw.datapath.netlink.traces import Headers
 from realmgw.datapath.nft import Libnftables, Nft
 from realmgw.datapath.ruleset import Texts
@@ -135,7 +135,7 @@ class _Following:
         self._packets = Packets(trace_table(table), most)
         self._tell = tell
         self._end = end
-        self._ear: Ear | None = None
+        self._listener: NetlinkListener | None = None
         self._nft: Nft | None = None
         self._loop = LoopingCall(self._look)
         self._loop.clock = tracer.reactor
@@ -147,7 +147,7 @@ class _Following:
     def listen(self) -> None:
         """Hear what the kernel tells."""
         channel = self._tracer.open_channel(timeout=0.0, groups=(traces.GROUP,), buffer=_BUFFER)
-        self._ear = Ear(channel, self._hear, self._lose, self._tracer.reactor)
+        self._listener = NetlinkListener(channel, self._hear, self._lose, self._tracer.reactor)
 
     def place(self, match: Match) -> None:
         """In the worker's thread: have the kernel tell."""
@@ -166,8 +166,8 @@ class _Following:
     @inlineCallbacks
     def leave(self) -> Generator[Deferred[Any], Any, None]:
         """Leave nothing behind: the table ends with the socket that owns it."""
-        if self._ear is not None:
-            self._ear.close()
+        if self._listener is not None:
+            self._listener.close()
         yield self._tracer.worker.call(self._remove)
         self._tracer.taken.discard(self._table)
 

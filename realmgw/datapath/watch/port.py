@@ -22,7 +22,7 @@ from twisted.logger import Logger
 from realmgw.datapath.netlink import events
 from realmgw.datapath.netlink.client import ROUTE, attach, open_socket
 from realmgw.datapath.netlink.events import Transactions
-from realmgw.datapath.netlink.port import Ear
+from realmgw.datapath.netlink.port import NetlinkListener
 from realmgw.datapath.watch.keeper import Findings, Noticed
 from realmgw.errors import PlatformError, RealmGatewayError
 
@@ -47,8 +47,8 @@ _BUFFER = 1 << 20  # octets
 Heard = Callable[[Noticed], object]
 
 
-class Ears(Protocol):
-    """What hears of changes; see `realmgw.datapath.watch.port.KernelEars`."""
+class Listener(Protocol):
+    """What hears of changes; see `realmgw.datapath.watch.port.KernelListener`."""
 
     def open(self, heard: Heard) -> None: ...
     def ignore(self, ports: frozenset[int]) -> None: ...
@@ -56,7 +56,7 @@ class Ears(Protocol):
     def close(self) -> None: ...
 
 
-class KernelEars:
+class KernelListener:
     """Hears what the kernel tells of nftables, links, addresses and routes of this thread's network namespace.
 
     Args:
@@ -67,7 +67,7 @@ class KernelEars:
     def __init__(self, reactor: Any, free: tuple[str, ...] = ()) -> None:
         self._reactor = reactor
         self._free = free
-        self._sockets: list[Ear] = []
+        self._sockets: list[NetlinkListener] = []
 
     def open(self, heard: Heard) -> None:
         """Begin to listen.
@@ -89,8 +89,8 @@ class KernelEars:
             heard(Noticed(lost=True))
 
         self._sockets = [
-            Ear(self._nftables, partial(self._of_nftables, heard), lost, self._reactor),
-            Ear(links, partial(_of_links, heard), lost, self._reactor),
+            NetlinkListener(self._nftables, partial(self._of_nftables, heard), lost, self._reactor),
+            NetlinkListener(links, partial(_of_links, heard), lost, self._reactor),
         ]
 
     def ignore(self, ports: frozenset[int]) -> None:
@@ -105,8 +105,8 @@ class KernelEars:
 
     def close(self) -> None:
         """End."""
-        ears, self._sockets = self._sockets, []
-        for each in ears:
+        sockets, self._sockets = self._sockets, []
+        for each in sockets:
             each.close()
 
     def _of_nftables(self, heard: Heard, received: bytes) -> None:
@@ -127,7 +127,7 @@ class Watch:
         look: Looks; told of what was heard. It does not fail but by our own fault.
         tell: Told of what each look has found.
         clock: The reactor.
-        ears: What hears.
+        listener: What hears.
 
     Attributes:
         repairs: How many looks have put something back.
@@ -138,12 +138,12 @@ class Watch:
         look: Callable[[Noticed], Deferred[Findings]],
         tell: Callable[[Findings], object],
         clock: IReactorTime,
-        ears: Ears,
+        listener: Listener,
     ) -> None:
         self._look = look
         self._tell = tell
         self._clock = clock
-        self._ears = ears
+        self._listener = listener
         self._log = Logger()
         self._running = self._looking = False
         self._noticed: list[Noticed] = []
@@ -162,8 +162,8 @@ class Watch:
         Raises:
             PlatformError: The kernel does not let us.
         """
-        self._ears.open(self._hear)
-        self._ears.ignore(own_ports)
+        self._listener.open(self._hear)
+        self._listener.ignore(own_ports)
 
     def start(self) -> Deferred[Findings]:
         """Begin to look; fires with what the first look has found."""
@@ -173,7 +173,7 @@ class Watch:
     def stop(self) -> None:
         """Neither hear nor look any more."""
         self._running = False
-        self._ears.close()
+        self._listener.close()
         self._noticed.clear()
         if self._call is not None and self._call.active():
             self._call.cancel()
@@ -243,7 +243,7 @@ class Watch:
         It has told by then: whoever has seen what a transaction did comes after it.
         """
         if findings.unexplained and self._running:
-            self._ears.listen()
+            self._listener.listen()
         return findings.explained(_together(self._noticed).transactions)
 
     def _note(self, findings: Findings) -> None:

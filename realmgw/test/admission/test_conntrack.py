@@ -20,7 +20,7 @@ from realmgw.allocation.claims.ended import HANDSHAKES
 from realmgw.config.settings import Allocation
 from realmgw.datapath.netlink import codec
 from realmgw.datapath.netlink.destroyed import Flow
-from realmgw.datapath.netlink.port import PER_TURN, Ear
+from realmgw.datapath.netlink.port import PER_TURN, NetlinkListener
 from realmgw.errors import PlatformError
 from realmgw.test.datapath.netlink.test_destroyed import ASSURED, FLOW, HOST, POOL, SEEN_REPLY, SOURCE, UDP, side
 
@@ -349,8 +349,8 @@ class BrokenChannel:
         self.number = -1
 
 
-class EarTests(SynchronousTestCase):
-    """`Ear`, which hears them."""
+class NetlinkListenerTests(SynchronousTestCase):
+    """`NetlinkListener`, which hears them."""
 
     def setUp(self) -> None:
         """Nothing was heard."""
@@ -358,38 +358,38 @@ class EarTests(SynchronousTestCase):
         self.taken: list[bytes] = []
         self.lost: list[None] = []
 
-    def ear(self, channel: BrokenChannel) -> Ear:
+    def listener(self, channel: BrokenChannel) -> NetlinkListener:
         """Hears what this channel gives."""
-        return Ear(channel, self.taken.append, lambda: self.lost.append(None), self.reactor)  # type: ignore[arg-type]
+        return NetlinkListener(channel, self.taken.append, lambda: self.lost.append(None), self.reactor)  # type: ignore[arg-type]
 
     def test_goes_on_after_an_overrun(self) -> None:
         """It is counted, and what comes behind is heard."""
-        self.ear(BrokenChannel(b"1", OSError(errno.ENOBUFS, ""), b"2")).doRead()
+        self.listener(BrokenChannel(b"1", OSError(errno.ENOBUFS, ""), b"2")).doRead()
         self.assertEqual((self.taken, len(self.lost)), ([b"1", b"2"], 1))
 
     def test_takes_a_bounded_number_in_a_turn(self) -> None:
         """Others have their turn, too."""
-        self.ear(BrokenChannel(*[b"x"] * 1000)).doRead()
+        self.listener(BrokenChannel(*[b"x"] * 1000)).doRead()
         self.assertEqual(len(self.taken), PER_TURN)
 
     def test_who_takes_may_close_it(self) -> None:
         """Nothing is read then, and nothing is wrong."""
         channel: Any = BrokenChannel(b"1", OSError(errno.EBADF, "Bad file descriptor"), b"2")
-        ear = Ear(channel, lambda _: ear.close(), lambda: self.lost.append(None), self.reactor)
+        listener = NetlinkListener(channel, lambda _: listener.close(), lambda: self.lost.append(None), self.reactor)
         with capturedLogs() as logged:
-            ear.doRead()
+            listener.doRead()
         self.assertEqual((channel.reads, self.lost, logged), ([b"2"], [], []))
 
     def test_a_socket_that_is_broken_is_given_back(self) -> None:
         """It is read no more; whoever has opened it may see that."""
-        ear = self.ear(BrokenChannel(OSError(errno.EBADF, "Bad file descriptor")))
-        ear.doRead()
-        self.assertEqual((ear.fileno(), self.reactor.getReaders()), (-1, []))
+        listener = self.listener(BrokenChannel(OSError(errno.EBADF, "Bad file descriptor")))
+        listener.doRead()
+        self.assertEqual((listener.fileno(), self.reactor.getReaders()), (-1, []))
 
     def test_a_socket_that_is_broken_is_told_of_once(self) -> None:
         """However often somebody would hear from it still."""
-        ear = self.ear(BrokenChannel(*[OSError(errno.EBADF, "Bad file descriptor")] * 2))
+        listener = self.listener(BrokenChannel(*[OSError(errno.EBADF, "Bad file descriptor")] * 2))
         with capturedLogs() as logged:
-            ear.doRead()
-            ear.read(1)
+            listener.doRead()
+            listener.read(1)
         self.assertEqual(len(logged), 1)

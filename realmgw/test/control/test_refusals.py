@@ -106,8 +106,8 @@ class RefusalsTests(SynchronousTestCase):
         self.assertEqual((self.said, self.reactor.readers), ([()], []))
         self.service.configure(self.settings(9))
         self.assertEqual(channel.sent, [nflog.binding(6, 1)])
-        [ear] = self.reactor.readers
-        ear.doRead()
+        [listener] = self.reactor.readers
+        listener.doRead()
         *_, forbidden, _ = self.log.logs()
         self.assertEqual([(each[1][3:], each[2].rule, each[2].verdict, each[2].host) for each in forbidden], [
             ((1025, 80), "admin, priority 3: shut", "dropped", "r.example.org."),
@@ -115,7 +115,7 @@ class RefusalsTests(SynchronousTestCase):
         ])  # fmt: skip
         self.assertEqual(self.service.counts(), {"told": 2, "unknown": 1, "lost": 2})
         self.service.configure(self.settings(10))
-        self.assertEqual(self.reactor.readers, [ear])
+        self.assertEqual(self.reactor.readers, [listener])
         self.service.stopService()
         self.assertEqual((self.reactor.readers, channel.is_closed), ([], True))
 

@@ -15,7 +15,7 @@ from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.model import Host
 from realmgw.test.datapath.kernel import RecordingKernel
 from realmgw.test.datapath.test_service import HOSTS, SETTINGS, DatapathServiceTestCase
-from realmgw.testing import MemoryEars, MemoryWorker
+from realmgw.testing import MemoryListener, MemoryWorker
 
 GONE, OTHER, CAME = (bytes([192, 0, 2, number]) for number in (7, 8, 9))
 NEW = attrs.evolve(HOSTS[0], index=7, name="new.example.", address=GONE)
@@ -27,7 +27,7 @@ class DeparturesTestCase(DatapathServiceTestCase):
     def setUp(self) -> None:
         self.clock, self.worker, self.lister, self.kernel = Clock(), MemoryWorker(), MemoryWorker(), RecordingKernel()
         self.service = DatapathService(
-            self.kernel, HOSTS, clock=self.clock, worker=self.worker, lister=self.lister, ears=MemoryEars()
+            self.kernel, HOSTS, clock=self.clock, worker=self.worker, lister=self.lister, listener=MemoryListener()
         )
         self.start()
 

@@ -99,9 +99,9 @@ class FlowEventsTests(SynchronousTestCase):
 
     def test_what_finds_no_room_in_the_kernel_is_told_once(self) -> None:
         """In a period."""
-        [ear] = self.reactor.readers
-        ear._lost()
-        ear._lost()
+        [listener] = self.reactor.readers
+        listener._lost()
+        listener._lost()
         self.reactor.pump([PERIOD] * 2)
         self.assertEqual(self.left_out, 1)
 

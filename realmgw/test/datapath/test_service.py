@@ -18,7 +18,7 @@ from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.subscribers.model import Host, Profile
 from realmgw.test.config.test_schema import MINIMAL, settings
 from realmgw.test.datapath.kernel import RecordingKernel
-from realmgw.testing import MemoryEars, MemoryWorker
+from realmgw.testing import MemoryListener, MemoryWorker
 
 SETTINGS = settings(MINIMAL)
 HOSTS = tuple(
@@ -37,8 +37,8 @@ class DatapathServiceTestCase(SynchronousTestCase):
 
     def of(self, kernel: RecordingKernel, worker: MemoryWorker, **how: Any) -> DatapathService:
         """A service; nothing is listed for it."""
-        lister, ears = MemoryWorker(), MemoryEars()
-        return DatapathService(kernel, HOSTS, clock=self.clock, worker=worker, lister=lister, ears=ears, **how)
+        lister, listener = MemoryWorker(), MemoryListener()
+        return DatapathService(kernel, HOSTS, clock=self.clock, worker=worker, lister=lister, listener=listener, **how)
 
     def start(self) -> None:
         """Starts it to the end."""

@@ -19,7 +19,7 @@ from realmgw.errors import ConfigurationError, PlatformError
 from realmgw.test.datapath.moves import change
 from realmgw.test.kernel import requirements, test_datapath_flows
 from realmgw.test.kernel.datapath_case import TO_FIRST, DatapathTestCase
-from realmgw.testing import MemoryEars, MemoryWorker
+from realmgw.testing import MemoryListener, MemoryWorker
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
     from testbed.realm.topology import CLIENT
@@ -167,7 +167,9 @@ class MarkdnatLastStepTests(DnatTestCase):
     def test_missing_last_step_is_closed_and_put_back(self) -> None:
         """The admitted are dropped and counted; the next look puts it back."""
         worker, clock = MemoryWorker(), Clock()
-        service = DatapathService(self.kernel, self.hosts, clock=clock, worker=worker, lister=worker, ears=MemoryEars())
+        service = DatapathService(
+            self.kernel, self.hosts, clock=clock, worker=worker, lister=worker, listener=MemoryListener()
+        )
         self.decide()
         with self.testbed.inside("gwa"):
             service.startService()

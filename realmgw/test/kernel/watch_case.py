@@ -17,7 +17,7 @@ PATIENCE = 30.0  # seconds
 """How long it may take at most that something is put back or told: on a machine that is busy with other tests, too.
 
 That it is looked at once when the kernel tells of something, is another test's: `datapath.watch.test_port`, with its
-own clock; what the kernel tells of, `kernel.test_datapath_ears`.
+own clock; what the kernel tells of, `kernel.test_datapath_listener`.
 """
 
 

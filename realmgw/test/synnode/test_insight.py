@@ -15,7 +15,7 @@ from realmgw.synnode.service import TableService
 from realmgw.test.synnode.keys import GATEWAY, HOST, HOST6, PLAIN, key, mod, packed
 from realmgw.test.synnode.test_service import RecordingKernel
 from realmgw.test.synnode.test_settings import SETTINGS
-from realmgw.testing import MemoryEars, MemoryWorker
+from realmgw.testing import MemoryListener, MemoryWorker
 
 
 class InsightTests(SynchronousTestCase):
@@ -27,7 +27,7 @@ class InsightTests(SynchronousTestCase):
         for where in (key(HOST, 80, 6), key(HOST6), key("192.0.2.1")):
             self.entries.apply(GATEWAY, mod(where, PLAIN))
         self.table = TableService(
-            RecordingKernel(), self.entries, clock=Clock(), worker=MemoryWorker(), ears=MemoryEars()
+            RecordingKernel(), self.entries, clock=Clock(), worker=MemoryWorker(), listener=MemoryListener()
         )
         self.server = ControlServer(self.entries, bool, bool, 1, Clock())
         self.insight = Insight(SETTINGS, self.entries, self.table, self.server, lambda: {"written": 1})

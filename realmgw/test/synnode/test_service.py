@@ -23,7 +23,7 @@ from realmgw.synproxy.codec import TcpOptions
 from realmgw.system.endpoints import Endpoint
 from realmgw.system.port import Sockets
 from realmgw.test.synnode.keys import FULL, GATEWAY, HOST, PLAIN, flush, key, mod, packed
-from realmgw.testing import MemoryEars, MemoryWorker
+from realmgw.testing import MemoryListener, MemoryWorker
 
 TARGET = (packed(HOST), 80)
 
@@ -90,13 +90,13 @@ class TableTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         """Nothing runs yet."""
         self.clock, self.worker, self.kernel = Clock(), MemoryWorker(), RecordingKernel()
-        self.entries, self.ears = Entries(1000), MemoryEars()
+        self.entries, self.listener = Entries(1000), MemoryListener()
         self.service = self.made()
 
     def made(self, *, purging: bool = False) -> TableService:
         """A service."""
         return TableService(
-            self.kernel, self.entries, clock=self.clock, worker=self.worker, ears=self.ears, purging=purging
+            self.kernel, self.entries, clock=self.clock, worker=self.worker, listener=self.listener, purging=purging
         )
 
     def start(self) -> None:
@@ -123,7 +123,7 @@ class StartTests(TableTestCase):
         with capturedLogs() as events:
             self.worker.work()
         self.successResultOf(started)
-        self.assertEqual((self.kernel.calls, self.ears.ignored), (["apply", "look"], {7}))
+        self.assertEqual((self.kernel.calls, self.listener.ignored), (["apply", "look"], {7}))
         self.assertEqual([formatEvent(event) for event in events], ["a setting"])
 
     def test_what_an_earlier_run_has_left_stands(self) -> None:
@@ -139,7 +139,7 @@ class StartTests(TableTestCase):
         started = self.service.startService()
         self.worker.work()
         self.failureResultOf(started, PlatformError)
-        self.assertEqual((self.worker.stopped, self.service.running, self.ears.heard), (True, 0, None))
+        self.assertEqual((self.worker.stopped, self.service.running, self.listener.heard), (True, 0, None))
 
     def test_stopping_leaves_everything_there(self) -> None:
         """SYNs are answered as before; what was not told yet is told by the gateways again."""

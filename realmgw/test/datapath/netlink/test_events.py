@@ -108,7 +108,7 @@ class ConcernsUsTests(SynchronousTestCase):
 
 
 class FilterTests(SynchronousTestCase):
-    """Programs for the kernel; `realmgw.test.kernel.test_datapath_ears` runs them there."""
+    """Programs for the kernel; `realmgw.test.kernel.test_datapath_listener` runs them there."""
 
     def run_program(self, program: bytes, message: bytes) -> bool:
         """Whether a message is let through, by the rules of classic BPF."""

@@ -99,9 +99,9 @@ class TracerTests(SynchronousTestCase):
 
     def say(self, *packets: int) -> None:
         """The kernel tells of these."""
-        [ear] = self.reactor.readers
+        [listener] = self.reactor.readers
         for packet in packets:
-            ear._take(of("realmgw_trace", "followed", packet, CONTINUE) + of("realmgw", "c", packet, ACCEPT))
+            listener._take(of("realmgw_trace", "followed", packet, CONTINUE) + of("realmgw", "c", packet, ACCEPT))
 
     def pass_time(self, seconds: float) -> None:
         """Time passes, and the worker works."""
@@ -157,8 +157,8 @@ class TracerTests(SynchronousTestCase):
     def test_what_was_lost_is_counted(self) -> None:
         """A message that can not be understood, too."""
         stop = self.begin()
-        [ear] = self.reactor.readers
-        ear._lost()
+        [listener] = self.reactor.readers
+        listener._lost()
         stop()
         self.pass_time(LOOK)
         self.assertEqual(self.ends, [End(0, 1)])

@@ -1,4 +1,4 @@
-"""The watch, with ears that a test speaks into, and the ears with a kernel's sockets as far as memory goes."""
+"""The watch, with a listener that a test speaks into; and the kernel's listener, as far as memory goes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from realmgw.datapath.netlink.nftables import INET
 from realmgw.datapath.watch.generations import Culprit
 from realmgw.datapath.watch.keeper import Findings, Noticed
 from realmgw.datapath.watch.port import FIGHTS, INTERVAL, PAUSE, TRUCE, Watch
-from realmgw.testing import MemoryEars
+from realmgw.testing import MemoryListener
 
 FOREIGN = Transaction(generation=7, port=99, process=99, program="nft", tables=frozenset())
 HEARD = Noticed((FOREIGN,), links=False)
@@ -23,15 +23,15 @@ class WatchTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """A watch that has taken its first look."""
-        self.clock, self.ears = Clock(), MemoryEars()
+        self.clock, self.listener = Clock(), MemoryListener()
         self.clock.advance(100.0)
         self.looks: list[Noticed] = []
         self.told: list[Findings] = []
         self.findings = Findings()
         self.answers: Deferred[Findings] | None = None
-        self.watch = Watch(self.look, self.told.append, self.clock, self.ears)
+        self.watch = Watch(self.look, self.told.append, self.clock, self.listener)
         self.watch.listen(frozenset((5,)))
-        self.assertEqual(self.ears.ignored, {5})
+        self.assertEqual(self.listener.ignored, {5})
         self.assertEqual(self.successResultOf(self.watch.start()), self.findings)
         self.looks.clear()
         self.told.clear()
@@ -51,7 +51,7 @@ class WatchTests(SynchronousTestCase):
         """A burst is one look, told of everything."""
         self.clock.advance(1.0)
         for noticed in (HEARD, Noticed(links=True), HEARD):
-            self.ears.say(noticed)
+            self.listener.say(noticed)
         self.assertEqual(self.looks, [])
         self.clock.advance(0.0)
         self.assertEqual(self.looks, [Noticed((FOREIGN, FOREIGN), links=True)])
@@ -61,10 +61,10 @@ class WatchTests(SynchronousTestCase):
     def test_what_is_heard_during_a_look_is_one_more(self) -> None:
         """A moment after it: the kernel's thread has other things to do as well."""
         self.answers = Deferred()
-        self.ears.say(HEARD)
+        self.listener.say(HEARD)
         self.clock.advance(PAUSE)
-        self.ears.say(Noticed(lost=True, links=False))
-        self.ears.say(HEARD)
+        self.listener.say(Noticed(lost=True, links=False))
+        self.listener.say(HEARD)
         self.clock.advance(1.0)
         self.assertEqual(len(self.looks), 1)
         answers, self.answers = self.answers, None
@@ -92,7 +92,7 @@ class WatchTests(SynchronousTestCase):
         line = "nftables table realmgw is gone"
         found = Findings(repaired=(line, "a route is gone"), unexplained={line: culprit})
         done = attrs.evolve(FOREIGN, tables=table), attrs.evolve(FOREIGN, tables=table, generation=8, program="late")
-        for tell in (self.ears.waiting.append, self.ears.say):
+        for tell in (self.listener.waiting.append, self.listener.say):
             self.answers = Deferred()
             asked = self.watch.look()
             tell(Noticed(done, links=False))
@@ -125,11 +125,11 @@ class WatchTests(SynchronousTestCase):
         """That is told for as long as it lasts; the first repairs are made at once."""
         self.findings = Findings(repaired=("the table is gone",))
         for _ in range(FIGHTS):
-            self.ears.say(HEARD)
+            self.listener.say(HEARD)
             self.clock.advance(PAUSE)
         self.assertEqual(self.watch.repairs, FIGHTS)
         self.assertIn("again and again", self.told[-1].doubtful[0])
-        self.ears.say(HEARD)
+        self.listener.say(HEARD)
         self.clock.advance(TRUCE - 0.1)
         self.assertEqual(self.watch.repairs, FIGHTS)
         self.clock.advance(0.1)
@@ -146,5 +146,5 @@ class WatchTests(SynchronousTestCase):
         self.watch.stop()
         self.assertEqual(self.successResultOf(asked), Findings())
         self.answers.callback(Findings(broken=("late",)))
-        self.assertEqual((self.told, self.clock.getDelayedCalls(), self.ears.heard), ([], [], None))
+        self.assertEqual((self.told, self.clock.getDelayedCalls(), self.listener.heard), ([], [], None))
         self.assertEqual(self.successResultOf(self.watch.look()), Findings())

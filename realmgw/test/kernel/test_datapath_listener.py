@@ -6,7 +6,7 @@ from typing import Any
 
 from realmgw.datapath.elements import STRAYS
 from realmgw.datapath.watch.keeper import Noticed
-from realmgw.datapath.watch.port import KernelEars
+from realmgw.datapath.watch.port import KernelListener
 from realmgw.test.kernel.datapath_case import REFUSED, TO_FIRST, DatapathTestCase
 
 
@@ -26,17 +26,17 @@ class RecordingReactor:
         self.readers.remove(reader)
 
 
-class EarsTests(DatapathTestCase):
-    """`KernelEars`, with the kernel's own events."""
+class KernelListenerTests(DatapathTestCase):
+    """`KernelListener`, with the kernel's own events."""
 
     def setUp(self) -> None:
-        """Ears that know of the datapath's own transactions."""
+        """A listener that knows of the datapath's own transactions."""
         super().setUp()
         self.reactor, self.heard = RecordingReactor(), list[Noticed]()
-        self.ears = KernelEars(self.reactor, free=STRAYS)
-        self.testbed.call("gwa", self.ears.open, self.heard.append)
-        self.addCleanup(self.ears.close)
-        self.ears.ignore(self.testbed.call("gwa", self.kernel.own_ports))
+        self.listener = KernelListener(self.reactor, free=STRAYS)
+        self.testbed.call("gwa", self.listener.open, self.heard.append)
+        self.addCleanup(self.listener.close)
+        self.listener.ignore(self.testbed.call("gwa", self.kernel.own_ports))
 
     def listen(self) -> list[Noticed]:
         """What was heard since the last time."""
