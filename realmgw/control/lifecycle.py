@@ -16,7 +16,7 @@ from realmgw.datapath.service import DatapathService
 _log = Logger()
 
 
-class Says:
+class LifecycleLog:
     """What the log is told of the gateway as a whole."""
 
     def __init__(self, insight: Insight, datapath: DatapathService, begun: float) -> None:

@@ -35,7 +35,7 @@ EVENTS: Mapping[str, Mapping[str, str]] = {
         "instance: {error}": "instance-file",
         "instance: {error}: nothing will be kept for the next start": "state-folder-unusable",
     },
-    "control.saying": {"{started}": "started", "{stopped}": "stopped", "{note}": "note"},
+    "control.lifecycle": {"{started}": "started", "{stopped}": "stopped", "{note}": "note"},
     "control.server": {
         "control: {command} for {who}": "command",
         "control: {command} is not begun: who asked for it is gone": "command-not-begun",

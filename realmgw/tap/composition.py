@@ -27,10 +27,10 @@ from realmgw.control.gateway import Gateway, Insight
 from realmgw.control.health import Health
 from realmgw.control.instance import InstanceLock
 from realmgw.control.leases import Leases
+from realmgw.control.lifecycle import LifecycleLog
 from realmgw.control.reputation import Reputations
 from realmgw.control.rules import Rules
 from realmgw.control.running import Running
-from realmgw.control.saying import Says
 from realmgw.control.server import ControlService
 from realmgw.control.service import ReloadService, beside, repeated, trouble_began, trouble_ended
 from realmgw.control.tracing import Tracing
@@ -78,12 +78,15 @@ def compose(running: Running, options: Options, secrets: config.Secrets = config
     companions.present.look_into(insight, lambda: packets.datapath.findings, drive)
     commands = Gateway(insight)
     companions.dashboard.look_into(commands.do)
-    says, process = Says(insight, packets.datapath, options.begun), ProcessService("realmgw", options, reactor)
-    gateway = OrderedService(partial(_report, ground, says, process), process.fail, says.stopped)
+    lifecycle, process = (
+        LifecycleLog(insight, packets.datapath, options.begun),
+        ProcessService("realmgw", options, reactor),
+    )
+    gateway = OrderedService(partial(_report, ground, lifecycle, process), process.fail, lifecycle.stopped)
     process.look, gateway.log = looking(ground, dns, admission), log
     _give(gateway, insight.counting, (
         process,
-        LogService(log, says.summary, reactor),
+        LogService(log, lifecycle.summary, reactor),
         InstanceLock(running.settings.datapath.table, kept.held(running)),
         ControlService(running.settings.control, commands, reactor, running.path),
         packets.datapath,
@@ -125,11 +128,11 @@ def _configure(
     companions.configure(new)
 
 
-def _report(ground: Ground, says: Says, process: ProcessService) -> None:
+def _report(ground: Ground, lifecycle: LifecycleLog, process: ProcessService) -> None:
     """All services run."""
     collecting.settle()
-    says.started()
-    says.datapath.settle()
+    lifecycle.started()
+    lifecycle.datapath.settle()
     kept.keep_first(ground)
     ground.tell_written(ground.running.problems)
     process.serves()
