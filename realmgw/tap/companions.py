@@ -1,6 +1,6 @@
 """The services beside allocation, admission and DNS. A new one is made here, in its place among those that start.
 
-Each hears of new settings (`configure`), may say what is wrong with it (`Ground.telling`), may count (`counts`, found
+Each hears of new settings (`configure`), may say what is wrong with it (`Context.telling`), may count (`counts`, found
 by `Counting.take`), and may have commands: these are named in `Companions.commands`.
 
 Edge: what is kept on disk, the clock.
@@ -40,7 +40,7 @@ from realmgw.subscribers.registry import Changes
 from realmgw.synproxy.service import SynproxyService
 from realmgw.system.port import group_number
 from realmgw.tap import kept
-from realmgw.tap.ground import Ground
+from realmgw.tap.context import Context
 from realmgw.webproxy.service import WebproxyService
 
 
@@ -48,7 +48,7 @@ class Companions:
     """All of them.
 
     Args:
-        ground: What they stand on.
+        context: What they stand on.
         allocator: The pool.
         conntrack: Which flows there are.
         datapath: What stands in the kernel.
@@ -65,26 +65,26 @@ class Companions:
     """
 
     def __init__(
-        self, ground: Ground, allocator: Allocator, conntrack: Conntrack, datapath: DatapathService, dns: DnsService
+        self, context: Context, allocator: Allocator, conntrack: Conntrack, datapath: DatapathService, dns: DnsService
     ) -> None:
-        self.portal = _portal(ground)
-        self.proxy = webproxy = _webproxy(ground)
-        records = _records(ground, allocator, conntrack)
-        past, self.ended = PastFlows(records, ground.running.registry, ground.wall), records.ended
-        ground.running.registry.told = partial(_in_turn, webproxy.noting, records.noting)
-        alerts = _alerts(ground, allocator, conntrack, datapath)
-        synproxy = _synproxy(ground, allocator)
-        self.present = Present(synproxy.show, ground.wall, built(ground.wall()))
-        metrics = MetricsService(ground.settings.metrics, GATEWAY, self.present.read, ground.reactor, ground.present)
-        self.dashboard = _dashboard(ground)
+        self.portal = _portal(context)
+        self.proxy = webproxy = _webproxy(context)
+        records = _records(context, allocator, conntrack)
+        past, self.ended = PastFlows(records, context.running.registry, context.wall), records.ended
+        context.running.registry.told = partial(_in_turn, webproxy.noting, records.noting)
+        alerts = _alerts(context, allocator, conntrack, datapath)
+        synproxy = _synproxy(context, allocator)
+        self.present = Present(synproxy.show, context.wall, built(context.wall()))
+        metrics = MetricsService(context.settings.metrics, GATEWAY, self.present.read, context.reactor, context.present)
+        self.dashboard = _dashboard(context)
         self.before_dns = (
             synproxy,
-            _neighbours(ground, allocator),
+            _neighbours(context, allocator),
             webproxy,
             records,
-            _refusals(ground, allocator, alerts),
+            _refusals(context, allocator, alerts),
         )
-        forwarder = ForwarderService(dns.shared, ground.reactor, ground.telling("forwarder"))
+        forwarder = ForwarderService(dns.shared, context.reactor, context.telling("forwarder"))
         self.after_dns = (forwarder, alerts, self.portal, metrics, self.dashboard)
         self.commands: Mapping[str, Callable[..., Any]] = {
             "synproxy/show": lambda: {"proxies": synproxy.show()},
@@ -101,32 +101,32 @@ class Companions:
             each.configure(settings)
 
 
-def _synproxy(ground: Ground, allocator: Allocator) -> SynproxyService:
+def _synproxy(context: Context, allocator: Allocator) -> SynproxyService:
     """Keeps SYN proxies in step."""
-    return SynproxyService(ground.settings, allocator, ground.reactor, ground.elsewhere, ground.telling("synproxy"))
+    return SynproxyService(context.settings, allocator, context.reactor, context.elsewhere, context.telling("synproxy"))
 
 
-def _webproxy(ground: Ground) -> WebproxyService:
+def _webproxy(context: Context) -> WebproxyService:
     """Runs the reverse proxy of the service pool, which hears of whatever becomes of subscribers."""
-    directory, path = ground.running.registry.directory, kept.web_proxy(ground.running)
+    directory, path = context.running.registry.directory, kept.web_proxy(context.running)
     return WebproxyService(
-        ground.settings, directory, path, ground.reactor, ground.elsewhere, ground.telling("webproxy")
+        context.settings, directory, path, context.reactor, context.elsewhere, context.telling("webproxy")
     )
 
 
-def _records(ground: Ground, allocator: Allocator, conntrack: Conntrack) -> RecordsService:
+def _records(context: Context, allocator: Allocator, conntrack: Conntrack) -> RecordsService:
     """Writes down what becomes of flows, and hears of whatever becomes of subscribers as well."""
-    running, opened = ground.running, Opened(allocator)
+    running, opened = context.running, Opened(allocator)
     registry, tells = running.registry, conntrack.tells_of_ends
     sources = Sources(registry, lambda: running.around, opened.take, NAMELESS, opened.watch, tells)
-    path, tell = kept.flow_records(running), ground.telling("records")
-    return RecordsService(ground.settings, path, sources, ground.reactor, ground.elsewhere, tell, ground.wall)
+    path, tell = kept.flow_records(running), context.telling("records")
+    return RecordsService(context.settings, path, sources, context.reactor, context.elsewhere, tell, context.wall)
 
 
-def _refusals(ground: Ground, allocator: Allocator, alerts: AlertsService) -> RefusalsService:
+def _refusals(context: Context, allocator: Allocator, alerts: AlertsService) -> RefusalsService:
     """Writes down what rules have dropped or refused, and what bans have."""
-    decisions, tell = allocator.ledger.decisions, ground.telling("refusals")
-    return RefusalsService(ground.running, decisions, ground.present, ground.reactor, tell, alerts.cause)
+    decisions, tell = allocator.ledger.decisions, context.telling("refusals")
+    return RefusalsService(context.running, decisions, context.present, context.reactor, tell, alerts.cause)
 
 
 def _in_turn(
@@ -137,27 +137,27 @@ def _in_turn(
     yield from other(of)
 
 
-def _neighbours(ground: Ground, allocator: Allocator) -> NeighboursService:
+def _neighbours(context: Context, allocator: Allocator) -> NeighboursService:
     """Tells neighbours where pool addresses are."""
-    answers = Answers(lambda address: allocator.fresh.is_live(address, now=ground.present()))
-    looked = partial(looked_at_neighbours, ground.health)
-    return NeighboursService(ground.settings, answers, ground.kernel_thread, looked, ground.reactor)
+    answers = Answers(lambda address: allocator.fresh.is_live(address, now=context.present()))
+    looked = partial(looked_at_neighbours, context.health)
+    return NeighboursService(context.settings, answers, context.kernel_thread, looked, context.reactor)
 
 
-def _alerts(ground: Ground, allocator: Allocator, conntrack: Conntrack, datapath: DatapathService) -> AlertsService:
+def _alerts(context: Context, allocator: Allocator, conntrack: Conntrack, datapath: DatapathService) -> AlertsService:
     """Takes alerts: conntrack knows whose flows they are of, and the allocation who has asked for their clients."""
-    openers, running, group_of = Openers(allocator), ground.running, partial(group_number, key="alerts.group")
+    openers, running, group_of = Openers(allocator), context.running, partial(group_number, key="alerts.group")
     host_at = running.registry.host_at
     known = Known(conntrack.find, conntrack.end, openers.of, openers.watch, host_at, lambda: running.around)
-    clocks, tell = Clocks(ground.reactor, ground.present, time), ground.telling("alerts")
-    return AlertsService(ground.settings, known, datapath, clocks, ground.elsewhere, tell, group_of)
+    clocks, tell = Clocks(context.reactor, context.present, time), context.telling("alerts")
+    return AlertsService(context.settings, known, datapath, clocks, context.elsewhere, tell, group_of)
 
 
-def _portal(ground: Ground) -> PortalService:
+def _portal(context: Context) -> PortalService:
     """Shows guests why they get no further."""
-    return PortalService(ground.settings, ground.running.registry.host_at, ground.reactor, ground.elsewhere)
+    return PortalService(context.settings, context.running.registry.host_at, context.reactor, context.elsewhere)
 
 
-def _dashboard(ground: Ground) -> DashboardService:
+def _dashboard(context: Context) -> DashboardService:
     """Shows operators what goes on."""
-    return DashboardService(ground.settings, ground.reactor, ground.elsewhere, ground.present, ground.wall)
+    return DashboardService(context.settings, context.reactor, context.elsewhere, context.present, context.wall)

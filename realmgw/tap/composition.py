@@ -44,7 +44,7 @@ from realmgw.log.service import LogService
 from realmgw.system.worker import WorkerThread
 from realmgw.tap import kept
 from realmgw.tap.companions import Companions
-from realmgw.tap.ground import Ground
+from realmgw.tap.context import Context
 from realmgw.tap.options import Options
 from realmgw.tap.parts import Packets, allocator_of, dns_of
 from realmgw.tap.probing import looking
@@ -55,14 +55,14 @@ def compose(running: Running, options: Options, secrets: config.Secrets = config
     reactor, log = the_reactor(), options.log
     allocator = allocator_of(running, conntrack := Conntrack(monotonic), lendable := Lendable(os.urandom))
     health = Health(monotonic, trouble_began, trouble_ended, allocator.outage.degrade)
-    ground = Ground(running, health, reactor, WorkerThread(reactor, "realmgw-kernel"))
-    leases, book = kept.leases(ground), Book(allocator.askers)  # first: hosts that are kept come to the kernel at once
-    packets = Packets(ground, allocator, conntrack, lendable, purging=bool(options["purge"]))
-    dns, reputations = dns_of(ground, allocator, secrets, leases.hosts.guests), kept.reputations(ground, book)
-    companions = Companions(ground, allocator, conntrack, packets.datapath, dns)
+    context = Context(running, health, reactor, WorkerThread(reactor, "realmgw-kernel"))
+    leases, book = kept.leases(context), Book(allocator.askers)  # first: hosts that are kept come to the kernel at once
+    packets = Packets(context, allocator, conntrack, lendable, purging=bool(options["purge"]))
+    dns, reputations = dns_of(context, allocator, secrets, leases.hosts.guests), kept.reputations(context, book)
+    companions = Companions(context, allocator, conntrack, packets.datapath, dns)
     parts = Parts(
         packets.datapath, allocator, dns, partial(_configure, log, packets, reputations, companions),
-        partial(kept.keep, ground), loading, ground.tell_written, ground.elsewhere, ground.tell_kept,
+        partial(kept.keep, context), loading, context.tell_written, context.elsewhere, context.tell_kept,
         companions.portal.dismiss)  # fmt: skip
     reloader = Reloader(running, parts, reactor, monotonic)
     leases.in_force, dns.updates.book, running.settled = Amending(reloader, parts, monotonic), leases, leases.settled
@@ -82,8 +82,8 @@ def compose(running: Running, options: Options, secrets: config.Secrets = config
         LifecycleLog(insight, packets.datapath, options.begun),
         ProcessService("realmgw", options, reactor),
     )
-    gateway = OrderedService(partial(_report, ground, lifecycle, process), process.fail, lifecycle.stopped)
-    process.look, gateway.log = looking(ground, dns, admission), log
+    gateway = OrderedService(partial(_report, context, lifecycle, process), process.fail, lifecycle.stopped)
+    process.look, gateway.log = looking(context, dns, admission), log
     _give(gateway, insight.counting, (
         process,
         LogService(log, lifecycle.summary, reactor),
@@ -98,8 +98,8 @@ def compose(running: Running, options: Options, secrets: config.Secrets = config
         dns,
         *companions.after_dns,
         ReloadService(purging.reload, reactor.callFromThread, lambda: options.signals.reload),
-        kept.subscribers(ground),
-        *kept.repositories(ground, reloader),
+        kept.subscribers(context),
+        *kept.repositories(context, reloader),
     ))  # fmt: skip
     _count(insight.counting, health=health, subscribers=running.folders, reloads=reloader)
     return gateway
@@ -128,11 +128,11 @@ def _configure(
     companions.configure(new)
 
 
-def _report(ground: Ground, lifecycle: LifecycleLog, process: ProcessService) -> None:
+def _report(context: Context, lifecycle: LifecycleLog, process: ProcessService) -> None:
     """All services run."""
     collecting.settle()
     lifecycle.started()
     lifecycle.datapath.settle()
-    kept.keep_first(ground)
-    ground.tell_written(ground.running.problems)
+    kept.keep_first(context)
+    context.tell_written(context.running.problems)
     process.serves()

@@ -29,7 +29,7 @@ from realmgw.subscribers.remote.client import rest_repository
 from realmgw.subscribers.service import KEEP_TIME, LastGoodService
 from realmgw.system.disk import Hold
 from realmgw.system.worker import WorkerThread
-from realmgw.tap.ground import Ground
+from realmgw.tap.context import Context
 
 ROWS = 2
 """So many times `allocation.max_groups` reputations are kept: groups, and the clients that they named."""
@@ -42,17 +42,17 @@ def last_good_of(path: Path, settings: Settings) -> LastGood:
     return LastGood(config.state_file(path, settings.state, "subscribers").with_suffix(".sqlite"))
 
 
-def subscribers(ground: Ground) -> LastGoodService:
+def subscribers(context: Context) -> LastGoodService:
     """Keeps what is in force of subscriber files for the next start."""
-    running, reader = ground.running, Readers(KEEP_TIME)
+    running, reader = context.running, Readers(KEEP_TIME)
     last_good = last_good_of(running.path, running.settings)
     return LastGoodService(
         lambda: running.registry.units,
         lambda force: reader.call(
-            Blocking(str(running.settings.state), partial(last_good.keep, force)), ground.reactor
+            Blocking(str(running.settings.state), partial(last_good.keep, force)), context.reactor
         ),
-        ground.telling("last good subscribers"),
-        ground.reactor,
+        context.telling("last good subscribers"),
+        context.reactor,
     )
 
 
@@ -72,10 +72,10 @@ def flow_records(running: Running) -> Path:
     return config.state_file(running.path, running.settings.state, "flows").with_suffix(".jsonl")
 
 
-def reputations(ground: Ground, book: Book) -> ReputationService:
+def reputations(context: Context, book: Book) -> ReputationService:
     """Keeps what the book has; the disk has a thread of its own, so that the kernel need not wait for it."""
-    settings, reactor = ground.settings, ground.reactor
-    path = config.state_file(ground.running.path, settings.state, "reputation").with_suffix(".sqlite")
+    settings, reactor = context.settings, context.reactor
+    path = config.state_file(context.running.path, settings.state, "reputation").with_suffix(".sqlite")
     file = ReputationFile(path, time.time, ROWS * settings.allocation.max_groups)
     return ReputationService(book, file, WorkerThread(reactor, "realmgw-disk"), reactor, monotonic)
 
@@ -85,38 +85,38 @@ def resize(service: ReputationService, settings: Settings) -> None:
     service.configure(ROWS * settings.allocation.max_groups)
 
 
-def leases(ground: Ground) -> LeaseService:
+def leases(context: Context) -> LeaseService:
     """What is registered by dynamic update; in force, as far as it is known, before anything starts."""
-    running, reactor = ground.running, ground.reactor
+    running, reactor = context.running, context.reactor
     path = config.state_file(running.path, running.settings.state, "leases").with_suffix(".sqlite")
     thread = WorkerThread(reactor, "realmgw-leases")
-    service = LeaseService(running, Journal(path, time.time), thread, reactor, time.time, ground.telling("leases"))
+    service = LeaseService(running, Journal(path, time.time), thread, reactor, time.time, context.telling("leases"))
     service.restore(Readers(KEEP_TIME).wait)
     return service
 
 
-def repositories(ground: Ground, reloader: Reloader) -> list[RepositoryService]:
+def repositories(context: Context, reloader: Reloader) -> list[RepositoryService]:
     """What listens to the policy database, if there is one."""
-    settings = ground.settings
+    settings = context.settings
     url = settings.repository.url
     if url is None:
         return []
     repository = rest_repository(
-        settings.repository, Path(settings.state), ground.reactor, random.random, ground.telling("repository")
+        settings.repository, Path(settings.state), context.reactor, random.random, context.telling("repository")
     )
-    ground.running.believe = repository.accept
+    context.running.believe = repository.accept
     return [RepositoryService(repository, partial(reloader.tell, url))]
 
 
-def keep(ground: Ground, settings: Settings) -> Deferred[None]:
+def keep(context: Context, settings: Settings) -> Deferred[None]:
     """Keep settings as the last good ones; the disk may take its time."""
-    return ground.kernel_thread.call(config.keep, ground.running.path, settings)
+    return context.kernel_thread.call(config.keep, context.running.path, settings)
 
 
-def keep_first(ground: Ground) -> None:
+def keep_first(context: Context) -> None:
     """Keep the settings that came to run, if they are the written ones: the next start may want them."""
-    if not ground.running.problems:
-        keep(ground, ground.settings).addErrback(_not_kept)
+    if not context.running.problems:
+        keep(context, context.settings).addErrback(_not_kept)
 
 
 def _not_kept(failure: Failure) -> None:

@@ -34,7 +34,7 @@ from realmgw.datapath.watch.port import KernelListener
 from realmgw.dns.guests import Guests
 from realmgw.dns.service import DnsService
 from realmgw.system.worker import WorkerThread
-from realmgw.tap.ground import Ground
+from realmgw.tap.context import Context
 
 
 def allocator_of(running: Running, its: Conntrack, lendable: Lendable) -> Allocator:
@@ -50,11 +50,11 @@ def allocator_of(running: Running, its: Conntrack, lendable: Lendable) -> Alloca
     return allocator
 
 
-def dns_of(ground: Ground, allocator: Allocator, secrets: config.Secrets, guests: Guests) -> DnsService:
+def dns_of(context: Context, allocator: Allocator, secrets: config.Secrets, guests: Guests) -> DnsService:
     """The DNS server, with the kernel, the subscribers and the book of registrations to ask who is on a LAN."""
-    registry, thread = ground.running.registry, ground.kernel_thread
+    registry, thread = context.running.registry, context.kernel_thread
     return DnsService(
-        ground.settings, registry.directory, allocator, ground.reactor, monotonic, secrets,
+        context.settings, registry.directory, allocator, context.reactor, monotonic, secrets,
         lambda n: thread.call(networks_of, n), registry.host_at, guests,
     )  # fmt: skip
 
@@ -63,7 +63,7 @@ class Packets:
     """What first packets meet: the kernel's rules, and the gate that they are led to.
 
     Args:
-        ground: What it stands on.
+        context: What it stands on.
         allocator: Says who waits.
         conntrack: Which flows there are.
         lendable: Which addresses of IPv6 prefixes may be lent.
@@ -78,13 +78,16 @@ class Packets:
     """
 
     def __init__(
-        self, ground: Ground, allocator: Allocator, conntrack: Conntrack, lendable: Lendable, *, purging: bool
+        self, context: Context, allocator: Allocator, conntrack: Conntrack, lendable: Lendable, *, purging: bool
     ) -> None:
-        settings, reactor = ground.settings, ground.reactor
-        hosts, looked = ground.running.registry.directory.hosts, partial(looked_at, ground.health, allocator, monotonic)
+        settings, reactor = context.settings, context.reactor
+        hosts, looked = (
+            context.running.registry.directory.hosts,
+            partial(looked_at, context.health, allocator, monotonic),
+        )
         self.kernel = Kernel(settings, lent=Lent(lendable.seed, SHARE))
         self.datapath = DatapathService(
-            self.kernel, hosts.values(), clock=reactor, worker=ground.kernel_thread, purging=purging,
+            self.kernel, hosts.values(), clock=reactor, worker=context.kernel_thread, purging=purging,
             lister=WorkerThread(reactor, "realmgw-conntrack"), listener=KernelListener(reactor, (*STRAYS, *BANNED)),
             tell=looked, includes=Includes(settings),
         )  # fmt: skip
@@ -96,15 +99,15 @@ class Packets:
             settings.datapath.reject_rate,
             allocator.ledger.decisions.refuse,
         )
-        self.hearing = Hearing(conntrack, allocator, ground.health.tell, reactor, monotonic)
-        self.follow = Tracer(self.kernel, ground.kernel_thread, reactor).follow
-        tell = ground.telling("admission")
+        self.hearing = Hearing(conntrack, allocator, context.health.tell, reactor, monotonic)
+        self.follow = Tracer(self.kernel, context.kernel_thread, reactor).follow
+        tell = context.telling("admission")
         self._twice = Twice(settings, self.datapath, allocator.behind, tell, reactor, monotonic)
-        self._ground, self._allocator = ground, allocator
+        self._context, self._allocator = context, allocator
 
     def admission(self) -> AdmissionService:
         """The queue."""
-        how, clock = self._ground.settings.admission, self._ground.reactor
+        how, clock = self._context.settings.admission, self._context.reactor
         return AdmissionService(how, self.gate, clock, monotonic, hearing=self.hearing, twice=self._twice)
 
     def figures(self) -> dict[str, object]:
@@ -119,9 +122,9 @@ class Packets:
 
     def purging(self, reloader: Reloader, proxy: Proxy) -> Purging:
         """What ends lending and admission, and the web proxy, without a stop."""
-        ground = self._ground
-        tell = partial(ground.health.tell, "purge", severity=Severity.DEGRADED)
+        context = self._context
+        tell = partial(context.health.tell, "purge", severity=Severity.DEGRADED)
         return Purging(
-            self.datapath, self._allocator, self.gate, proxy, reloader, lambda: ground.settings.pools.networks, tell,
+            self.datapath, self._allocator, self.gate, proxy, reloader, lambda: context.settings.pools.networks, tell,
             monotonic,
         )  # fmt: skip

@@ -12,20 +12,20 @@ from realmgw.control.health import State
 from realmgw.daemon.manager import Look
 from realmgw.dns.probing import QueryProbe
 from realmgw.dns.service import DnsService
-from realmgw.tap.ground import Ground
+from realmgw.tap.context import Context
 
 
-def looking(ground: Ground, dns: DnsService, admission: AdmissionService) -> Look:
+def looking(context: Context, dns: DnsService, admission: AdmissionService) -> Look:
     """Whether queries are answered, and packets come through the queue.
 
     While the gateway is degraded it is not looked: what is wrong is known and told, and a restart would not mend it.
     """
-    zone = lambda: ground.settings.zones[0].name  # noqa: E731 - asked each time
-    queries = QueryProbe((dns.wan, dns.lan, dns.local), zone, ground.reactor, os.urandom)
-    packet = QueueProbe(admission.port, ground.reactor, os.urandom)
+    zone = lambda: context.settings.zones[0].name  # noqa: E731 - asked each time
+    queries = QueryProbe((dns.wan, dns.lan, dns.local), zone, context.reactor, os.urandom)
+    packet = QueueProbe(admission.port, context.reactor, os.urandom)
 
     def look(patience: float) -> Deferred[list[str]]:
-        if ground.health.state is State.DEGRADED:
+        if context.health.state is State.DEGRADED:
             return succeed([])
         both = gatherResults([queries.look(patience), packet.look(patience)])
         return both.addCallback(lambda found: [*found[0], *found[1]])

@@ -17,9 +17,9 @@ class LookingTests(SynchronousTestCase):
     def test_what_is_known_to_be_wrong_is_not_looked_at(self) -> None:
         """A gateway that is degraded is not restarted for it; a purged one is degraded, too."""
         health = SimpleNamespace(state=State.DEGRADED)
-        ground: Any = SimpleNamespace(health=health, reactor=None)
+        context: Any = SimpleNamespace(health=health, reactor=None)
         dns: Any = SimpleNamespace(wan=None, lan=None, local=None)
-        look = looking(ground, dns, SimpleNamespace(port=None))  # type: ignore[arg-type]  # it is not asked
+        look = looking(context, dns, SimpleNamespace(port=None))  # type: ignore[arg-type]  # it is not asked
         self.assertEqual(self.successResultOf(look(1.0)), [])
         health.state = State.HEALTHY
         self.assertRaises(AttributeError, look, 1.0)  # it would ask now

@@ -19,7 +19,7 @@ from realmgw.system.worker import WorkerThread
 
 
 @attrs.frozen(eq=False)
-class Ground:
+class Context:
     """What every part may be made with, and what it tells."""
 
     running: Running
