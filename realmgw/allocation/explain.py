@@ -72,7 +72,7 @@ def explain_ask(
     elif found is Reason.EXHAUSTED:
         found = _waits(allocator, group, client, now, trace)
     if isinstance(found, Reason):
-        return Explanation((*trace.steps, f"refused: {found.name}"), reason=found)
+        return Explanation((*trace.steps, f"refused: {found.name.lower()}"), reason=found)
     if not found:
         return Explanation((*trace.steps, f"given: an address of IPv6, {trace.how}"))
     return Explanation((*trace.steps, f"given: {dotted(found)}, {trace.how}"), address=found)
@@ -178,7 +178,7 @@ def explain_admit(allocator: Allocator, flow: Flow, *, now: float) -> Explanatio
     elif address is None:
         trace.say(f"{dotted(flow[1])} is no address of the pool")
     else:
-        trace.say(f"{dotted(flow[1])} is {address.state.name}, with {len(address.reservations)} reservations")
+        trace.say(f"{dotted(flow[1])} is {address.state.name.lower()}, with {len(address.reservations)} reservations")
         for key in (flow[2] << 16 | flow[4], flow[4], flow[2] << 16, 0):
             if (each := address.reservations.get(key)) is not None:
                 which = f"protocol {key >> 16 or 'any'}, port {key & 0xFFFF or 'any'}"
@@ -189,4 +189,4 @@ def explain_admit(allocator: Allocator, flow: Flow, *, now: float) -> Explanatio
     reason = Reason(-verdict)
     if reason is Reason.LATE:
         trace.say("a service left this address a moment ago")
-    return Explanation((*trace.steps, f"refused: {reason.name}"), reason=reason)
+    return Explanation((*trace.steps, f"refused: {reason.name.lower()}"), reason=reason)

@@ -320,4 +320,4 @@ def _kind(text: str) -> int:
 
 def _reason(explanation: Explanation) -> dict[str, Value]:
     reason: Reason | None = explanation.reason
-    return {"reason": reason.name if reason else None}
+    return {"reason": reason.name.lower() if reason else None}

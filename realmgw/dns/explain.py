@@ -178,7 +178,7 @@ def _challenge(
     if challenge is None:
         yield "no challenge is due"
     elif outcome is Outcome.LENT:
-        yield f"a challenge is due, and only counted: {challenge.name}"
+        yield f"a challenge is due, and only counted: {challenge.name.lower()}"
     else:
         yield f"due: {_CHALLENGES[challenge]}"
 
@@ -197,4 +197,4 @@ def _known(group: Group | None, now: float) -> str:
 
 
 def _passed(group: Group) -> Iterator[str]:
-    return (challenge.name for challenge in Challenge if group.passed & challenge)
+    return (challenge.name.lower() for challenge in Challenge if group.passed & challenge)

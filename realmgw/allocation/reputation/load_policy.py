@@ -135,7 +135,7 @@ class Judgement:
         if not self.tried and self.reason is not None:
             yield "no band contains this load"
         if self.reason is not None and self.audited:
-            yield f"audit: {self.reason.name} would be the answer, but is only counted"
+            yield f"audit: {self.reason.name.lower()} would be the answer, but is only counted"
 
 
 class LoadPolicy:

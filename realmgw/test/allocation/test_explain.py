@@ -105,7 +105,7 @@ class AgreementTests(SynchronousTestCase):
             "2 of 4 addresses are waited at",
             "asked for fqdn_new; the best reputation known is 0.90",
             "band 33-66 %: offered is 0.50 (max) of the best, demanded 0.75: too little",
-            "refused: POLICY",
+            "refused: policy",
         ):
             self.assertIn(part, said)
 

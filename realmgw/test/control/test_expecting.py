@@ -174,8 +174,8 @@ class RunTests(RunTestCase):
 
     def test_what_has_failed_is_told_with_its_place_and_the_last_steps(self) -> None:
         """Every one, in the order of the file."""
-        met = "198.51.100.0 is given for www.example.org.; 198.51.100.0 is WAITING, with 1 reservations; refused: NO_"
-        met, outside = f"{met}RESERVATION", "www.example.net. lies in none of our zones; refused: REFUSED"
+        met = "198.51.100.0 is given for www.example.org.; 198.51.100.0 is waiting, with 1 reservations; refused: no_"
+        met, outside = f"{met}reservation", "www.example.net. lies in none of our zones; refused: REFUSED"
         self.assertEqual(
             self.run_tests(
                 f"packet: {{{CLIENT}, asked: www.example.org, port: 22}} = admitted",

@@ -295,7 +295,7 @@ class CommandTests(GatewayTestCase):
     def test_explains_a_packet(self) -> None:
         """With the host, or the reason."""
         where = {"source": "192.0.2.9", "destination": "198.51.100.0", "protocol": "tcp", "port": "80"}
-        self.assertEqual(self.do("explain/packet", **where)["reason"], "NO_RESERVATION")
+        self.assertEqual(self.do("explain/packet", **where)["reason"], "no_reservation")
         service = self.made.running.registry.directory.services["a.example.org."]
         self.made.allocator.ask(service, "192.0.2.53", 1, now=0.0)
         self.assertEqual(self.do("explain/packet", **where)["host"]["name"], "a.example.org.")

@@ -80,7 +80,7 @@ class ExplainTests(SynchronousTestCase):
         group = self.allocator.groups.proven(RESOLVER, now=88.0)
         note(group, Challenge.TC, now=88.0)
         found = self.explain()
-        self.assertIn("its group has passed TC, last 12 s ago; its reputation is 0.45", found.steps)
+        self.assertIn("its group has passed tc, last 12 s ago; its reputation is 0.45", found.steps)
         self.assertEqual((found.challenge, found.steps[-3]), (None, "no challenge is due"))
         self.assertIn("to come by TCP for that", found.steps[-1])
         self.assertNotIn("to come by TCP for that", self.explain(proof=Proof.TCP).steps[-1])
@@ -89,7 +89,7 @@ class ExplainTests(SynchronousTestCase):
         """In audit mode."""
         self.wan = self.make(audit=(settings.Audit.CHALLENGES,), tcp=True)
         found = self.explain()
-        self.assertIn("a challenge is due, and only counted: TC", found.steps)
+        self.assertIn("a challenge is due, and only counted: tc", found.steps)
         self.assertIsNotNone(found.service)
 
     def test_changes_nothing(self) -> None:
