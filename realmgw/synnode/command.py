@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import attrs
 import click
 
 from realmgw import __version__
@@ -23,6 +24,7 @@ from realmgw.synnode import control, shown
 from realmgw.synnode.files import load
 from realmgw.synnode.kernel import NodeKernel
 from realmgw.synnode.settings import DEFAULT_CONFIG, NodeSettings, Operators
+from realmgw.system.commandline import anywhere
 from realmgw.system.output import guarded
 from realmgw.system.port import attempt, refusal
 from realmgw.system.tls import tls_options
@@ -49,23 +51,53 @@ class FailedError(click.ClickException):
     exit_code = 5
 
 
-@click.group(PROGRAM, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name=PROGRAM)
-@click.option(
-    "--config", "-c", type=click.Path(path_type=Path), default=DEFAULT_CONFIG, show_default=True, help="Main file."
+@attrs.define
+class Usual:
+    """What the options say that may stand anywhere."""
+
+    config: Path = Path(DEFAULT_CONFIG)
+    """The main file."""
+    json: bool = False
+    """Answers are printed as JSON."""
+
+
+ANYWHERE = (
+    anywhere(
+        Usual, "--config", "-c", text=f"Main file [{DEFAULT_CONFIG}].", type=click.Path(path_type=Path), metavar="FILE"
+    ),
+    anywhere(Usual, "--json", text="Print the answer as JSON.", is_flag=True),
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
-@click.pass_context
-def command_line(context: click.Context, config: Path, as_json: bool) -> None:
+"""The options of every command."""
+
+
+class Command(click.Command):
+    """A command with the options that may stand anywhere."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.params += ANYWHERE
+
+
+class Group(Command, click.Group):
+    """All commands."""
+
+    command_class = Command
+
+
+_told = click.make_pass_decorator(Usual, ensure=True)
+
+
+@click.group(PROGRAM, cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name=PROGRAM)
+def command_line() -> None:
     """Look into a SYN proxy node (twistd realmgw-synproxy)."""
-    context.obj = config, as_json
 
 
 @command_line.command("check")
-@click.pass_obj
-def _check(told: tuple[Path, bool]) -> None:
+@_told
+def _check(told: Usual) -> None:
     """Check the main file, and whether this machine can do what it says."""
-    settings = _load(told[0])
+    settings = _load(told.config)
     kernel = NodeKernel(settings)
     doubts, problems = list(kernel.doubts()), [*_here(settings), *_machine(kernel)]
     _show(told, {"problems": problems, "doubts": doubts}, shown.check)
@@ -74,36 +106,36 @@ def _check(told: tuple[Path, bool]) -> None:
 
 
 @command_line.command("status")
-@click.pass_obj
-def _status(told: tuple[Path, bool]) -> None:
+@_told
+def _status(told: Usual) -> None:
     """Show how the node is, what stands in the kernel, and what was counted."""
-    answer = _ask(told[0], "status")
+    answer = _ask(told.config, "status")
     _show(told, answer, shown.status)
     if answer["state"] != "healthy":
         sys.exit(ProblemsError.exit_code)
 
 
 @command_line.command("counters")
-@click.pass_obj
-def _counters(told: tuple[Path, bool]) -> None:
+@_told
+def _counters(told: Usual) -> None:
     """Show what was counted."""
-    _show(told, _ask(told[0], "counters"), shown.counters)
+    _show(told, _ask(told.config, "counters"), shown.counters)
 
 
 @command_line.command("entries")
-@click.pass_obj
-def _entries(told: tuple[Path, bool]) -> None:
+@_told
+def _entries(told: Usual) -> None:
     """Show what gateways have said is to be answered."""
-    _show(told, _ask(told[0], "entries"), shown.entries)
+    _show(told, _ask(told.config, "entries"), shown.entries)
 
 
 @command_line.command("purge")
-@click.pass_obj
-def _purge(told: tuple[Path, bool]) -> None:
+@_told
+def _purge(told: Usual) -> None:
     """Without a node: remove everything of it from the kernel. SYNs reach the gateways again."""
-    settings = _load(told[0])
+    settings = _load(told.config)
     try:
-        _ask(told[0], "status")
+        _ask(told.config, "status")
     except NoNodeError:
         _show(told, {"done": _purged(NodeKernel(settings))}, lambda answer: answer["done"])
     else:
@@ -163,8 +195,8 @@ def _purged(kernel: NodeKernel) -> list[str]:
         kernel.close()
 
 
-def _show(told: tuple[Path, bool], answer: Any, lines: Callable[[Any], Iterable[str]]) -> None:
-    click.echo(json.dumps(answer) if told[1] else "\n".join(lines(answer)))
+def _show(told: Usual, answer: Any, lines: Callable[[Any], Iterable[str]]) -> None:
+    click.echo(json.dumps(answer) if told.json else "\n".join(lines(answer)))
 
 
 def _ask(main: Path, what: str) -> Any:

@@ -9,6 +9,7 @@ import attrs
 import click
 
 from realmgw.control.commands import COMMANDS, Parameter
+from realmgw.system.commandline import anywhere
 
 DEFAULT_CONFIG = Path("/etc/realmgw/realmgw.yaml")
 """The main file, when the command line names none."""
@@ -42,10 +43,12 @@ class Usual:
         return self.config or DEFAULT_CONFIG
 
 
-def _say(context: click.Context, parameter: click.Parameter, value: object) -> None:
-    """What stands further on counts; what does not stand there changes nothing."""
-    if value:
-        setattr(context.obj, str(parameter.name), value)
+ANYWHERE = (
+    anywhere(Usual, "--config", text=f"Main file [{DEFAULT_CONFIG}].", type=FILE, metavar="FILE"),
+    anywhere(Usual, "--socket", text="Control socket [what the main file says].", type=FILE, metavar="FILE"),
+    anywhere(Usual, "--json", text="Print the answer as JSON.", is_flag=True),
+)
+"""The options of every command."""
 
 
 class Command(click.Command):
@@ -53,12 +56,7 @@ class Command(click.Command):
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
-        for name, text, kind in (
-            ("--config", f"Main file [{DEFAULT_CONFIG}].", {"type": FILE, "metavar": "FILE"}),
-            ("--socket", "Control socket [what the main file says].", {"type": FILE, "metavar": "FILE"}),
-            ("--json", "Print the answer as JSON.", {"is_flag": True}),
-        ):
-            self.params.append(click.Option([name], expose_value=False, callback=_say, help=text, **kind))
+        self.params += ANYWHERE
 
 
 class Group(Command, click.Group):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import ssl
 import subprocess
@@ -150,7 +151,13 @@ class CommandTests(SynchronousTestCase):
             self.assertIn(":1:1: the key 'guarded' is missing", result.output)
 
     def test_check_says_what_the_machine_lacks(self) -> None:
-        """An interface, for example."""
-        result = self.run_it("--json", "check")
-        self.assertEqual(result.exit_code, 1, result.output)
-        self.assertIn("outside: there is no interface wan0 (there are ", result.output)
+        """An interface, for example; in JSON wherever that is asked for, as in `realmgw`."""
+        for words in (("--json", "check"), ("check", "--json")):
+            result = self.run_it(*words)
+            self.assertEqual(result.exit_code, 1, result.output)
+            self.assertIn("outside: there is no interface wan0 (there are ", json.loads(result.output)["problems"][-1])
+
+    def test_the_main_file_that_is_named_last_counts(self) -> None:
+        """It may be named behind the command, too."""
+        result = self.run_it("check", "-c", "none.yaml")
+        self.assertIn("none.yaml:1:1: there is no such file", result.output)

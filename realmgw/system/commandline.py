@@ -1,0 +1,25 @@
+"""Options of a command that may stand before its words, behind them and between them. Edge: the command line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+
+def anywhere(kept: type[object], *names: str, text: str, **more: Any) -> click.Option:
+    """Make an option for every command of a command line.
+
+    Args:
+        kept: Of this is the context's object; what is said becomes its attribute by the option's name.
+        names: As they are written, the long one first.
+        text: Its help.
+        more: As `click.Option` takes it.
+    """
+
+    def say(context: click.Context, parameter: click.Parameter, value: object) -> None:
+        """What stands further on counts; what does not stand there changes nothing."""
+        if value:
+            setattr(context.ensure_object(kept), str(parameter.name), value)
+
+    return click.Option(list(names), expose_value=False, callback=say, help=text, **more)
