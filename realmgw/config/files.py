@@ -190,6 +190,11 @@ class _Places:
     named: dict[Path, Node] = attrs.Factory(dict)
     """Where these are named, if they are."""
 
+    @property
+    def needed(self) -> frozenset[Path]:
+        """Those folders of policy files that would not be looked for, were they not named."""
+        return frozenset(self.policies).difference(layer / layers.POLICIES for layer in self.layers)
+
 
 def _places(main: Path, root: Node | None) -> _Places:
     """Taken from the main file alone: a drop-in can not say where drop-ins are."""
@@ -240,7 +245,7 @@ def _documents(
     unread = () if theirs is None else policy_schema.UNREAD
     found = []
     none: list[_Text] = []
-    texts = partial(_texts, folders, problems, places.named)
+    texts = partial(_texts, folders, problems, places)
     for path, content, own in (yield from _read(places.main, texts, problems, none)):
         if problems.are_many(1, str(path)):
             break
@@ -271,9 +276,10 @@ def reading_rules(content: bytes, source: str, problems: Problems) -> Steps[list
     return [] if root is None or own.found else [root]
 
 
-def _texts(folders: Iterable[Path], problems: Problems, named: dict[Path, Node]) -> list[_Text]:
+def _texts(folders: Iterable[Path], problems: Problems, places: _Places) -> list[_Text]:
     """The files of some folders, each with its text and what is wrong with reading it."""
-    own = ((path, Problems(str(path))) for path in layers.files(folders, problems, named=named))
+    found = layers.files(folders, problems, named=places.named, needed=places.needed)
+    own = ((path, Problems(str(path))) for path in found)
     return [(path, text(path, MAX_MAIN_FILE, each), each) for path, each in own]
 
 

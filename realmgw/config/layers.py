@@ -9,7 +9,7 @@ Edge: folders.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from collections.abc import Mapping as AbstractMapping
 from pathlib import Path, PurePath
 
@@ -26,31 +26,37 @@ SUFFIX = ".yaml"
 
 
 def files(
-    folders: Iterable[Path], problems: Problems, suffix: str = SUFFIX, named: AbstractMapping[Path, Node] | None = None
+    folders: Iterable[Path],
+    problems: Problems,
+    suffix: str = SUFFIX,
+    named: AbstractMapping[Path, Node] | None = None,
+    needed: Container[Path] = (),
 ) -> list[Path]:
-    """The files of some folders that count, in their order; a folder that is not there has none.
+    """The files of some folders that count, in their order; a folder that is not there has none, and each is read once.
 
     Args:
         folders: Those of later layers last.
         problems: Gets what the operating system refuses.
         suffix: Of those that count.
         named: Where folders, or those around them, are named in the main file; None: nowhere.
+        needed: Folders that have to be there.
     """
     places = named or {}
     by_name: dict[str, Path] = {}
-    for folder in folders:
-        by_name.update((path.name, path) for path in _content(folder, problems, places) if counts(path, suffix))
+    for folder in reversed(dict.fromkeys(reversed(tuple(folders)))):  # one that is named twice has its later place
+        by_name.update((path.name, path) for path in _content(folder, problems, places, needed) if counts(path, suffix))
     return [by_name[name] for name in sorted(by_name) if not is_mask(by_name[name])]
 
 
-def _content(folder: Path, problems: Problems, named: AbstractMapping[Path, Node]) -> list[Path]:
+def _content(
+    folder: Path, problems: Problems, named: AbstractMapping[Path, Node], needed: Container[Path]
+) -> list[Path]:
     try:
         return list(folder.iterdir())
-    except FileNotFoundError:
-        return []
     except OSError as error:
-        place = named.get(folder) or named.get(folder.parent)
-        problems.add(place, f"the folder {folder} can not be read: {error.strerror}")
+        if folder in needed or not isinstance(error, FileNotFoundError):
+            place = named.get(folder) or named.get(folder.parent)
+            problems.add(place, f"the folder {folder} can not be read: {error.strerror}")
         return []
 
 
