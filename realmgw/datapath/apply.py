@@ -63,6 +63,7 @@ class Kernel:
         lent: Which addresses of the pool of IPv6 may have been lent; None: each of them.
 
     Attributes:
+        nft: Access to nftables.
         was_installed: Whether our table stood before the last `apply`; None while that is not known.
         classes: Those of the hosts in the table, by their firewall rules.
     """
@@ -78,14 +79,14 @@ class Kernel:
         self._given = self._settings = settings
         self._ipv6, self._bypass = DualStack(), Bypass()
         self._table, self._lent = settings.datapath.table, lent
-        self._open_nft, self._reader = open_nft, RulesetReader()
+        self._reader = RulesetReader()
         self._generations = Generations(self._reader.generation)
+        self.nft = OwnNft(open_nft, self._generations)
         self._own = Own(self._table, settings.state, lambda: self.nft, run_program, self._generations.ours)
         self._chains = own, own6 = self._own.chains, self._own.chains6
         self.was_installed: bool | None = None
         self.classes, self._guard, self._rules = Classes(), Guard(open_owner), Rulesets()
         self._keeper = Keeper(self, self._reader, self._generations, lambda: self._own.is_halfway)
-        self._nft: Nft | None = None
         self.queue_step = QueueStep(self._table, settings.admission.queue, self._chains)
         self.last_step, self.prefix_step = LastStep(self._table, own), PrefixStep(self._table, own6)
         self._way_out, self._found = False, Capabilities(0, 0)  # both: as the last `apply` has found
@@ -103,10 +104,8 @@ class Kernel:
 
     def own_ports(self) -> frozenset[int]:
         """Netlink ports that our transactions come from, until this is closed; not all of them may be known."""
-        hello = f"table inet {self._table}_probe\ndelete table inet {self._table}_probe\n"
         with suppress(RealmGatewayError):  # what stands against it is told by `apply`
-            ours, is_library = frozenset((self._own.filling.port,)), isinstance(self.nft, Libnftables)
-            return ours | self._reader.ports_of(lambda: self.nft.run(hello)) if is_library else ours
+            return frozenset((self._own.filling.port, *self.nft.ports(self._reader, self._table)))
         return frozenset()
 
     def refuse_foreign(self) -> None:
@@ -283,9 +282,7 @@ class Kernel:
         self._guard.remove()
         self._reader.close()
         self._own.filling.close()
-        if self._nft is not None:
-            self._nft.close()
-            self._nft = None
+        self.nft.close()
 
     def look(self, noticed: Noticed, hosts: Callable[[], Iterable[Host]]) -> Findings:
         """See `realmgw.datapath.watch.keeper.Keeper.look`."""
@@ -343,14 +340,6 @@ class Kernel:
             RealmGatewayError: The kernel does not tell.
         """
         return client.read_counters(self._table), client.read_queue(self._settings.admission.queue)
-
-    @property
-    def nft(self) -> Nft:
-        """Access to nftables, made at its first use."""
-        if self._nft is None:
-            opened = self._open_nft()
-            self._nft = opened if isinstance(opened, Libnftables) else OwnNft(opened, self._generations)
-        return self._nft
 
     def place(self, hosts: tuple[Host, ...]) -> None:
         """Place the table with these hosts, and what belongs to it outside of it.

@@ -19,7 +19,7 @@ from realmgw.datapath.machine.former import restoring
 from realmgw.datapath.netlink import codec, nftables
 from realmgw.datapath.netlink.client import open_socket
 from realmgw.datapath.netlink.nftables import INET, Contents
-from realmgw.datapath.nft import Libnftables, Nft
+from realmgw.datapath.nft import Nft
 from realmgw.datapath.watch import placed
 from realmgw.datapath.watch.generations import Generations, OwnNft
 from realmgw.datapath.watch.keeper import NAMED, Findings, Noticed, attempt
@@ -59,16 +59,18 @@ class NodeKernel:
     Args:
         settings: The node's.
         open_nft: Makes access to nftables.
+
+    Attributes:
+        nft: That, made at its first use.
     """
 
     def __init__(self, settings: NodeSettings, open_nft: Callable[[], Nft] = client.open_nft) -> None:
         self._settings = settings
         self._guarding = settings.guarding
-        self._open_nft = open_nft
-        self._nft: Nft | None = None
         self._filling = Filling(settings.table)
         self._reader = RulesetReader()
         self._generations = Generations(self._reader.generation)
+        self.nft = OwnNft(open_nft, self._generations)
         self._former = FormerValues(settings.state, settings.table)
         self._entries: dict[Target, TcpOptions] = rules.complete(self._guarding, {})
         self._uses = Counter(self._entries.values())
@@ -76,20 +78,10 @@ class NodeKernel:
         self._owed = False  # the kernel may not have what `_entries` says
         self._undone = 0  # the last generation before the table was placed
 
-    @property
-    def nft(self) -> Nft:
-        """Access to nftables, made at its first use."""
-        if self._nft is None:
-            opened = self._open_nft()
-            self._nft = opened if isinstance(opened, Libnftables) else OwnNft(opened, self._generations)
-        return self._nft
-
     def own_ports(self) -> frozenset[int]:
         """Netlink ports that our transactions come from, until this is closed; not all of them may be known."""
-        hello = rules.removal(f"{self._guarding.table}_probe")
         with suppress(RealmGatewayError):  # what stands against it is told by `apply`
-            ours, is_library = frozenset((self._filling.port,)), isinstance(self.nft, Libnftables)
-            return ours | self._reader.ports_of(lambda: self.nft.run(hello)) if is_library else ours
+            return frozenset((self._filling.port, *self.nft.ports(self._reader, self._guarding.table)))
         return frozenset()
 
     def problems(self) -> Iterator[str]:
@@ -244,9 +236,7 @@ class NodeKernel:
         """Give back what is held; the kernel keeps what it has."""
         self._reader.close()
         self._filling.close()
-        if self._nft is not None:
-            self._nft.close()
-            self._nft = None
+        self.nft.close()
 
     def _place(self) -> None:
         """Place the whole table, which undoes whatever was done to it up to now."""

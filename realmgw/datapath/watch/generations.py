@@ -15,7 +15,8 @@ import attrs
 
 from realmgw.datapath.netlink.events import Transaction
 from realmgw.datapath.netlink.nftables import Table
-from realmgw.datapath.nft import Nft
+from realmgw.datapath.nft import Libnftables, Nft
+from realmgw.datapath.watch.reader import RulesetReader
 
 REMEMBERED = 1024
 """So many of them, the latest ones."""
@@ -78,22 +79,44 @@ class Generations:
 
 
 class OwnNft(Nft):
-    """Access to nftables whose transactions are known for ours.
+    """Access to nftables whose transactions are known for ours. It is made at its first use, and in that thread.
 
     Args:
-        nft: The access itself.
-        generations: Where they are noted.
+        open_nft: Makes the access itself.
+        generations: Where transactions of a program are noted; those of the library are known by their port.
     """
 
-    def __init__(self, nft: Nft, generations: Generations) -> None:
-        self._nft = nft
+    def __init__(self, open_nft: Callable[[], Nft], generations: Generations) -> None:
+        self._open = open_nft
+        self._nft: Nft | None = None
         self._generations = generations
 
     def run(self, commands: str, *, dry: bool = False) -> str:
-        if dry:
-            return self._nft.run(commands, dry=True)
+        nft = self._opened()
+        if dry or isinstance(nft, Libnftables):
+            return nft.run(commands, dry=dry)
         with self._generations.ours():
-            return self._nft.run(commands)
+            return nft.run(commands)
+
+    def ports(self, reader: RulesetReader, table: str) -> frozenset[int]:
+        """The netlink port that transactions come from, until this is closed; none where it is not the same each time.
+
+        Args:
+            reader: Finds it out.
+            table: Ours; one of a similar name comes and goes.
+
+        Raises:
+            RealmGatewayError: That was refused, or the kernel does not tell.
+        """
+        hello = f"table inet {table}_probe\ndelete table inet {table}_probe\n"
+        return reader.ports_of(lambda: self.run(hello)) if isinstance(self._opened(), Libnftables) else frozenset()
 
     def close(self) -> None:
-        self._nft.close()
+        if self._nft is not None:
+            self._nft.close()
+            self._nft = None
+
+    def _opened(self) -> Nft:
+        if self._nft is None:
+            self._nft = self._open()
+        return self._nft

@@ -102,7 +102,9 @@ class Rules(Protocol):
     @property
     def settings(self) -> Settings: ...
     @property
-    def nft(self) -> Nft: ...
+    def nft(self) -> Nft:
+        """Access to nftables, made at its first use."""
+
     @property
     def optional(self) -> frozenset[Kind]: ...
     @property

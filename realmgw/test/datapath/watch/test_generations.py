@@ -34,7 +34,7 @@ class GenerationsTests(SynchronousTestCase):
         """One transaction of somebody else was made before."""
         self.nft = CountingNft()
         self.generations = Generations(lambda: self.nft.generation)
-        self.own = OwnNft(self.nft, self.generations)
+        self.own = OwnNft(lambda: self.nft, self.generations)
 
     def test_a_transaction_of_ours_is_known(self) -> None:
         """And those of others are not."""
@@ -63,6 +63,9 @@ class GenerationsTests(SynchronousTestCase):
         self.assertEqual([number in self.generations for number in (2, 3)], [False, True])
 
     def test_closing_closes(self) -> None:
-        """The access itself."""
+        """The access itself, where it was used."""
+        self.own.close()
+        self.assertFalse(self.nft.closed)
+        self.own.run("")
         self.own.close()
         self.assertTrue(self.nft.closed)
