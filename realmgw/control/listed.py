@@ -6,19 +6,18 @@ Edge: the files of lists.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 
 from realmgw.allocation.decisionlog import Withheld
 from realmgw.config.namelists import LONGEST, standing
 from realmgw.config.settings import NameList, Network, Settings
-from realmgw.config.steps import REFUSALS, Blocking, Steps
+from realmgw.config.steps import Steps
 from realmgw.control.causes import place
 from realmgw.control.commands import Value
+from realmgw.control.standing import text_of
 from realmgw.datapath.pipeline.parts import where
 from realmgw.dns.codec import names
-from realmgw.system import disk
 
 MOST_FILES = 4
 """So many lists are read for one answer; of others the file is told, and no line."""
@@ -52,7 +51,7 @@ def placing(settings: Settings, rows: list[Value]) -> Steps[None]:
     for called, of_it in list(wanted.items())[:MOST_FILES]:
         for _, rules in _called(settings, called):
             entries = {each["name"]: [*_entries(each["name"])] for each in of_it}
-            content = yield from _content(rules)
+            content = yield from text_of(Path(rules.file), LONGEST)
             lines = yield from standing(rules, content, {entry for some in entries.values() for entry in some})
             for each in of_it:
                 line = next((lines[entry] for entry in entries[each["name"]] if entry in lines), None)
@@ -72,13 +71,3 @@ def _entries(name: str) -> Iterator[str]:
     while plain:
         plain = plain.partition(".")[2]
         yield f"*.{plain}" if plain else "*"
-
-
-def _content(rules: NameList) -> Steps[bytes]:
-    """The file; nothing, if it can not be read."""
-    path = Path(rules.file)
-    try:
-        found: bytes = yield Blocking(str(path.parent), partial(disk.read, path, LONGEST))
-    except REFUSALS:
-        return b""
-    return found

@@ -47,17 +47,17 @@ def placing(registry: Registry, unplaced: list[Unplaced]) -> Steps[None]:
         if source is None or not source.endswith(SUFFIX) or (source not in texts and len(texts) >= MOST_FILES):
             continue
         if source not in texts:
-            texts[source] = yield from _text(Path(source))
+            texts[source] = yield from text_of(Path(source), MAX_FILE)
         if each.sought not in lines:
             lines[each.sought] = yield from finding(texts[source], each.sought)
         if lines[each.sought] is not None:
             each.value["origin"] = f"{where(source)}:{lines[each.sought]}"
 
 
-def _text(path: Path) -> Steps[bytes]:
-    """A file; nothing, if it can not be read."""
+def text_of(path: Path, longest: int) -> Steps[bytes]:
+    """A file of at most so many octets; nothing, if it can not be read."""
     try:
-        found: bytes = yield Blocking(str(path.parent), partial(disk.read, path, MAX_FILE))
+        found: bytes = yield Blocking(str(path.parent), partial(disk.read, path, longest))
     except REFUSALS:
         return b""
     return found
