@@ -99,6 +99,25 @@ class Health:
         if (was is State.DEGRADED) is not (self.state is State.DEGRADED):
             self._degrade(degraded=self.state is State.DEGRADED, now=self._monotonic())
 
+    def tell_written(self, problems: tuple[str, ...]) -> None:
+        """Tell why what is written is not in force; `realmgw check` says all of it.
+
+        Args:
+            problems: The reasons; none: it is in force.
+        """
+        more = f" (and {len(problems) - 1} more: `realmgw check` tells them)" if len(problems) > 1 else ""
+        begin = "the last good configuration is in force, not what is written"
+        lines = [f"{begin}: {problems[0]}{more}"] if problems else []
+        self.tell("configuration", lines, Severity.LAST_GOOD)
+
+    def tell_kept(self, lines: tuple[str, ...]) -> None:
+        """Tell of which sources of subscribers what they said last is in force: they are wrong now, or not believed.
+
+        Args:
+            lines: One for each, with what is wrong; none: what they say is in force.
+        """
+        self.tell("subscribers", lines, Severity.LAST_GOOD)
+
     @property
     def troubles(self) -> tuple[Trouble, ...]:
         """All that is wrong, the worst first, then the oldest."""
@@ -112,25 +131,3 @@ class Health:
         if worst is Severity.DEGRADED:
             return State.DEGRADED
         return State.LAST_GOOD if worst is Severity.LAST_GOOD else State.HEALTHY
-
-
-def tell_written(health: Health, problems: tuple[str, ...]) -> None:
-    """Tell why what is written is not in force; `realmgw check` says all of it.
-
-    Args:
-        health: Is told.
-        problems: The reasons; none: it is in force.
-    """
-    more = f" (and {len(problems) - 1} more: `realmgw check` tells them)" if len(problems) > 1 else ""
-    lines = [f"the last good configuration is in force, not what is written: {problems[0]}{more}"] if problems else []
-    health.tell("configuration", lines, Severity.LAST_GOOD)
-
-
-def tell_kept(health: Health, lines: tuple[str, ...]) -> None:
-    """Tell of which sources of subscribers what they said last is in force: they are wrong now, or not believed.
-
-    Args:
-        health: Is told.
-        lines: One for each, with what is wrong; none: what they say is in force.
-    """
-    health.tell("subscribers", lines, Severity.LAST_GOOD)

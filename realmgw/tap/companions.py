@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from time import time
+from time import monotonic, time
 from typing import Any
 
 from realmgw.admission.conntrack import Conntrack
@@ -70,12 +70,12 @@ class Companions:
         self.portal = _portal(context)
         self.proxy = webproxy = _webproxy(context)
         records = _records(context, allocator, conntrack)
-        past, self.ended = PastFlows(records, context.running.registry, context.wall), records.ended
+        past, self.ended = PastFlows(records, context.running.registry, time), records.ended
         context.running.registry.told = partial(_in_turn, webproxy.noting, records.noting)
         alerts = _alerts(context, allocator, conntrack, datapath)
         synproxy = _synproxy(context, allocator)
-        self.present = Present(synproxy.show, context.wall, built(context.wall()))
-        metrics = MetricsService(context.settings.metrics, GATEWAY, self.present.read, context.reactor, context.present)
+        self.present = Present(synproxy.show, time, built(time()))
+        metrics = MetricsService(context.settings.metrics, GATEWAY, self.present.read, context.reactor, monotonic)
         self.dashboard = _dashboard(context)
         self.before_dns = (
             synproxy,
@@ -120,13 +120,13 @@ def _records(context: Context, allocator: Allocator, conntrack: Conntrack) -> Re
     registry, tells = running.registry, conntrack.tells_of_ends
     sources = Sources(registry, lambda: running.around, opened.take, NAMELESS, opened.watch, tells)
     path, tell = kept.flow_records(running), context.telling("records")
-    return RecordsService(context.settings, path, sources, context.reactor, context.elsewhere, tell, context.wall)
+    return RecordsService(context.settings, path, sources, context.reactor, context.elsewhere, tell, time)
 
 
 def _refusals(context: Context, allocator: Allocator, alerts: AlertsService) -> RefusalsService:
     """Writes down what rules have dropped or refused, and what bans have."""
     decisions, tell = allocator.ledger.decisions, context.telling("refusals")
-    return RefusalsService(context.running, decisions, context.present, context.reactor, tell, alerts.cause)
+    return RefusalsService(context.running, decisions, monotonic, context.reactor, tell, alerts.cause)
 
 
 def _in_turn(
@@ -139,7 +139,7 @@ def _in_turn(
 
 def _neighbours(context: Context, allocator: Allocator) -> NeighboursService:
     """Tells neighbours where pool addresses are."""
-    answers = Answers(lambda address: allocator.fresh.is_live(address, now=context.present()))
+    answers = Answers(lambda address: allocator.fresh.is_live(address, now=monotonic()))
     looked = partial(looked_at_neighbours, context.health)
     return NeighboursService(context.settings, answers, context.kernel_thread, looked, context.reactor)
 
@@ -149,7 +149,7 @@ def _alerts(context: Context, allocator: Allocator, conntrack: Conntrack, datapa
     openers, running, group_of = Openers(allocator), context.running, partial(group_number, key="alerts.group")
     host_at = running.registry.host_at
     known = Known(conntrack.find, conntrack.end, openers.of, openers.watch, host_at, lambda: running.around)
-    clocks, tell = Clocks(context.reactor, context.present, time), context.telling("alerts")
+    clocks, tell = Clocks(context.reactor, monotonic, time), context.telling("alerts")
     return AlertsService(context.settings, known, datapath, clocks, context.elsewhere, tell, group_of)
 
 
@@ -160,4 +160,4 @@ def _portal(context: Context) -> PortalService:
 
 def _dashboard(context: Context) -> DashboardService:
     """Shows operators what goes on."""
-    return DashboardService(context.settings, context.reactor, context.elsewhere, context.present, context.wall)
+    return DashboardService(context.settings, context.reactor, context.elsewhere, monotonic, time)

@@ -130,7 +130,7 @@ def _reloader(made: _Made, log: Log) -> Reloader:
     context, running = made.context, made.context.running
     parts = Parts(
         made.packets.datapath, made.allocator, made.dns, partial(_configure, log, made),
-        partial(kept.keep, context), loading, context.tell_written, context.elsewhere, context.tell_kept,
+        partial(kept.keep, context), loading, context.health.tell_written, context.elsewhere, context.health.tell_kept,
         made.companions.portal.dismiss)  # fmt: skip
     reloader = Reloader(running, parts, context.reactor, monotonic)
     made.leases.in_force = Amending(reloader, parts, monotonic)
@@ -181,5 +181,5 @@ def _report(context: Context, lifecycle: LifecycleLog, process: ProcessService) 
     lifecycle.started()
     lifecycle.datapath.settle()
     kept.keep_first(context)
-    context.tell_written(context.running.problems)
+    context.health.tell_written(context.running.problems)
     process.serves()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,7 +17,7 @@ from realmgw.allocation.reputation.score import Rated
 from realmgw.config.settings import Settings
 from realmgw.config.steps import Blocking, Steps
 from realmgw.control.apply import Outcome, Parts, Reloader
-from realmgw.control.health import Health, tell_kept
+from realmgw.control.health import Health
 from realmgw.control.reputation import Reputations
 from realmgw.control.running import Running
 from realmgw.datapath.watch.keeper import Findings
@@ -160,7 +159,7 @@ class TestGateway:
             lambda each: self.events.append(each.text),
             lambda each, is_well: self.events.append(f"{is_well}: {each.text}"),
         )
-        told = partial(tell_kept, self.health)
+        told = self.health.tell_kept
         parts = Parts(
             self.parts,
             self.allocator,
