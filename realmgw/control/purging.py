@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Protocol
 
+import attrs
+
 from realmgw.allocation.allocator import Allocator
 from realmgw.config.document import bounded
 from realmgw.config.settings import Network
@@ -47,39 +49,26 @@ class Proxy(Protocol):
     def close(self, *, closed: bool) -> Deferred: ...
 
 
+@attrs.frozen(eq=False)
 class Purging:
-    """Whether the gateway is purged, and how it gets there and back.
+    """Whether the gateway is purged, and how it gets there and back."""
 
-    Args:
-        datapath: The kernel's side.
-        allocator: The pool.
-        gate: Decides about first packets.
-        proxy: Lets in who comes by the service pool.
-        reloader: Reloads nothing meanwhile.
-        networks: The circular pool's prefixes, now.
-        tell: Is told what is wrong because of it, in lines; none: nothing any more.
-        monotonic: The present, in seconds.
-    """
-
-    def __init__(
-        self,
-        datapath: Datapath,
-        allocator: Allocator,
-        gate: Gate,
-        proxy: Proxy,
-        reloader: Reloader,
-        networks: Callable[[], Collection[Network]],
-        tell: Callable[[Collection[str]], object],
-        monotonic: Callable[[], float],
-    ) -> None:
-        self._datapath = datapath
-        self._allocator = allocator
-        self._gate = gate
-        self._proxy = proxy
-        self._reloader = reloader
-        self._networks = networks
-        self._tell = tell
-        self._monotonic = monotonic
+    _datapath: Datapath
+    """The kernel's side."""
+    _allocator: Allocator
+    """The pool."""
+    _gate: Gate
+    """Decides about first packets."""
+    _proxy: Proxy
+    """Lets in who comes by the service pool."""
+    _reloader: Reloader
+    """Reloads nothing meanwhile."""
+    _networks: Callable[[], Collection[Network]]
+    """The circular pool's prefixes, now."""
+    _tell: Callable[[Collection[str]], object]
+    """Is told what is wrong because of it, in lines; none: nothing any more."""
+    _monotonic: Callable[[], float]
+    """The present, in seconds."""
 
     def purge(self) -> Deferred:
         """Lend nothing, admit nothing, and remove everything of ours from the kernel.

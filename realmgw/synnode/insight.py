@@ -7,6 +7,8 @@ from ipaddress import ip_address
 from itertools import islice
 from typing import Any
 
+import attrs
+
 from realmgw import __version__
 from realmgw.synnode.entries import Entries
 from realmgw.synnode.server import ControlServer
@@ -20,30 +22,20 @@ Figures = Mapping[str, object]
 Answer = dict[str, Any]
 
 
+@attrs.frozen(eq=False)
 class Insight:
-    """Answers what operators ask.
+    """Answers what operators ask."""
 
-    Args:
-        settings: The node's.
-        entries: Its table.
-        table: That in the kernel.
-        server: Who is connected.
-        logged: Tells what became of events of the log.
-    """
-
-    def __init__(
-        self,
-        settings: NodeSettings,
-        entries: Entries,
-        table: TableService,
-        server: ControlServer,
-        logged: Callable[[], Mapping[str, int]],
-    ) -> None:
-        self._settings = settings
-        self._entries = entries
-        self._table = table
-        self._server = server
-        self._logged = logged
+    _settings: NodeSettings
+    """The node's."""
+    _entries: Entries
+    """Its table."""
+    _table: TableService
+    """That in the kernel."""
+    _server: ControlServer
+    """Who is connected."""
+    _logged: Callable[[], Mapping[str, int]]
+    """Tells what became of events of the log."""
 
     def status(self, figures: Figures) -> Answer:
         """How the node is, what stands outside of it, and what was counted."""
