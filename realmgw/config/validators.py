@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import difflib
 import enum
-import math
 import re
 from collections.abc import Callable, Iterable
 from collections.abc import Mapping as AbstractMapping
@@ -169,53 +168,43 @@ def matching(pattern: str, expected: str) -> Validator[str]:
     return parsed(parse, pattern=f"^{pattern}$")
 
 
-def integer(low: int, high: int) -> Validator[int]:
-    """A whole number within two bounds, which both belong to the range."""
+def _unquoted(parse: Callable[[str], T | None], expected: str, **schema: Any) -> Validator[T]:
+    """A validator of what YAML has a type for, so that a text in quotes is none; `parse` gives None for others."""
 
-    def read(node: Node, problems: Problems) -> int | None:
+    def read(node: Node, problems: Problems) -> T | None:
         text = scalar(node, problems)
         if text is None:
             return None
-        if not _is_plain(node) or _INTEGER.fullmatch(text) is None or len(text) > 20 or not low <= int(text) <= high:
-            problems.add(node, f"{text!r} does not do: write a whole number from {low} to {high}, without quotes")
-            return None
-        return int(text)
+        value = parse(text) if isinstance(node, Scalar) and node.plain else None
+        if value is None:
+            problems.add(node, f"{text!r} does not do: write {expected}")
+        return value
 
-    return Validator(read, {"type": "integer", "minimum": low, "maximum": high})
+    return Validator(read, schema)
+
+
+def integer(low: int, high: int) -> Validator[int]:
+    """A whole number within two bounds, which both belong to the range."""
+
+    def parse(text: str) -> int | None:
+        return int(text) if _INTEGER.fullmatch(text) and len(text) <= 20 and low <= int(text) <= high else None
+
+    expected = f"a whole number from {low} to {high}, without quotes"
+    return _unquoted(parse, expected, type="integer", minimum=low, maximum=high)
 
 
 def number(low: float, high: float) -> Validator[float]:
     """A number within two bounds, which both belong to the range."""
 
-    def read(node: Node, problems: Problems) -> float | None:
-        text = scalar(node, problems)
-        if text is None:
-            return None
-        value = float(text) if _is_plain(node) and _NUMBER.fullmatch(text) else math.nan
-        if not low <= value <= high:
-            problems.add(node, f"{text!r} does not do: write a number from {low:g} to {high:g}, without quotes")
-            return None
-        return value
+    def parse(text: str) -> float | None:
+        return float(text) if _NUMBER.fullmatch(text) and low <= float(text) <= high else None
 
-    return Validator(read, {"type": "number", "minimum": low, "maximum": high})
+    expected = f"a number from {low:g} to {high:g}, without quotes"
+    return _unquoted(parse, expected, type="number", minimum=low, maximum=high)
 
 
-def _boolean(node: Node, problems: Problems) -> bool | None:
-    text = scalar(node, problems)
-    if text is None:
-        return None
-    value = _BOOLEANS.get(text.lower()) if _is_plain(node) else None
-    if value is None:
-        problems.add(node, f"{text!r} does not do: write true or false")
-    return value
-
-
-boolean = Validator(_boolean, {"type": "boolean"})
+boolean = _unquoted(lambda text: _BOOLEANS.get(text.lower()), "true or false", type="boolean")
 """`true` or `false`, in any case."""
-
-
-def _is_plain(node: Node) -> bool:
-    return isinstance(node, Scalar) and node.plain
 
 
 def choice(
