@@ -1,6 +1,8 @@
 """Whether TCP is to come twice (`realmgw.datapath.twice`): while more comes than can be looked at, and it is of use.
 
-It begins when the queue has had no room for packets again and again, for `LASTING` seconds. From then on the queue
+It begins when the queue has had no room for packets again and again, for `LASTING` seconds, and of those that were
+looked at no more than `SPARED` can have been told by us to come: a crowd that asks for names would be the later for
+nothing. From then on the queue
 itself shows nothing any more, since forged SYNs do not come to it; the kernel's counters do: of those that came first,
 and those that came again. What came in one look and not in the next, a second later, is what the queue is spared. It
 ends when that was less than half of what was looked at before, for `CALM` seconds: then there is room for the rest.
@@ -14,10 +16,10 @@ from __future__ import annotations
 import math
 
 LASTING = 0.2  # seconds
-"""For so long packets have to be lost."""
+"""For so long packets have to be lost; what was looked at and answered is counted as long."""
 GAP = 0.25  # seconds
 """When none was lost for so long, it was another time."""
-CALM = 5.0  # seconds
+CALM = 3.0  # seconds
 """For so long it was to be of no use before it ends."""
 FUTILE = 30.0  # seconds
 """For so long it is not tried again where it has been of none at all."""
@@ -42,18 +44,19 @@ class Overload:
         self.asks = False
         self.begun = self.futile = 0
         self._since = self._lost_at = self._not_before = -math.inf
-        self._taken = 0
+        self._taken = self._answered = 0
         self._enough = LEAST
         self._looked_at = self._used_at = 0.0
         self._first = self._again = 0
         self._rate: float | None = None
         self._is_used = False
 
-    def lost(self, taken: int, *, now: float) -> bool:
+    def lost(self, taken: int, answered: int, *, now: float) -> bool:
         """The queue had no room for some packets.
 
         Args:
             taken: How many it has given, ever.
+            answered: How many questions were answered with an address, ever.
             now: When that was seen, in monotonic seconds.
 
         Returns:
@@ -62,11 +65,15 @@ class Overload:
         if self.asks or now < self._not_before:
             return False
         if now - self._lost_at > GAP:
-            self._since, self._taken = now, taken
+            self._since, self._taken, self._answered = now, taken, answered
         self._lost_at, lasted = now, now - self._since
         if lasted < LASTING:
             return False
-        self._enough = max(LEAST, SPARED * (taken - self._taken) / lasted)
+        looked, told = taken - self._taken, answered - self._answered
+        self._since, self._taken, self._answered = now, taken, answered
+        if told > looked * (1 - SPARED):
+            return False
+        self._enough = max(LEAST, SPARED * looked / lasted)
         self.asks, self._is_used, self._rate = True, False, None
         self.begun += 1
         return True

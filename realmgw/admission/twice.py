@@ -38,6 +38,7 @@ class Twice:
     Args:
         settings: Whether that is wanted.
         rules: The kernel's.
+        answered: Tells how many questions were answered with an address, ever.
         behind: Told for how many seconds packets wait in the queue, and when some were lost there last, or dropped for
             the sake of this: theirs come again, too.
         tell: Told what is so now, in lines; none: nothing.
@@ -52,12 +53,13 @@ class Twice:
         self,
         settings: Settings,
         rules: Rules,
+        answered: Callable[[], int],
         behind: Callable[[float, float], object],
         tell: Callable[[tuple[str, ...]], object],
         reactor: IReactorTime,
         monotonic: Callable[[], float],
     ) -> None:
-        self._rules, self._behind, self._tell = rules, behind, tell
+        self._rules, self._answered, self._behind, self._tell = rules, answered, behind, tell
         self._monotonic = monotonic
         self._overload = Overload()
         self._taken: Callable[[], int] = int
@@ -91,7 +93,7 @@ class Twice:
         """For so many seconds packets wait in the queue, and then some were lost there last. Cheap."""
         is_new, self._seconds, self._lost_at = lost_at > self._lost_at, seconds, lost_at
         self._behind(seconds, self._monotonic() if self._loop.running else lost_at)
-        if is_new and self._is_wanted and self._overload.lost(self._taken(), now=lost_at):
+        if is_new and self._is_wanted and self._overload.lost(self._taken(), self._answered(), now=lost_at):
             self._begin()
 
     @inlineCallbacks

@@ -59,6 +59,12 @@ def dns_of(context: Context, allocator: Allocator, secrets: config.Secrets, gues
     )  # fmt: skip
 
 
+def _answered(allocator: Allocator) -> int:
+    """How many questions were answered with an address, of either family, ever."""
+    every = (allocator.counters, allocator.fresh.counters, allocator.fresh.pinholes.ledger.counters)
+    return sum(each.claimed + each.retransmitted for each in every)
+
+
 class Packets:
     """What first packets meet: the kernel's rules, and the gate that they are led to.
 
@@ -102,7 +108,8 @@ class Packets:
         self.hearing = Hearing(conntrack, allocator, context.health.tell, reactor, monotonic)
         self.follow = Tracer(self.kernel, context.kernel_thread, reactor).follow
         tell = context.telling("admission")
-        self._twice = Twice(settings, self.datapath, allocator.behind, tell, reactor, monotonic)
+        answered = partial(_answered, allocator)
+        self._twice = Twice(settings, self.datapath, answered, allocator.behind, tell, reactor, monotonic)
         self._context, self._allocator = context, allocator
 
     def admission(self) -> AdmissionService:

@@ -16,16 +16,22 @@ class OverloadTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.overload = Overload()
-        self.now, self.taken = 100.0, 0
+        self.now, self.taken, self.answered = 100.0, 0, 0
         self.first = self.again = 0
 
-    def lose(self, seconds: float) -> bool:
-        """Packets are lost all the time; returns whether TCP is to come twice by the end of it."""
+    def lose(self, seconds: float, told: float = 0.01) -> bool:
+        """Packets are lost all the time; returns whether TCP is to come twice by the end of it.
+
+        Args:
+            seconds: For how long.
+            told: As many as that part of those that are looked at had been told to come.
+        """
         begun, until = False, self.now + seconds
         while self.now < until and not begun:
             self.now += STEP
             self.taken += round(TAKEN * STEP)
-            begun = self.overload.lost(self.taken, now=self.now)
+            self.answered += round(TAKEN * STEP * told)
+            begun = self.overload.lost(self.taken, self.answered, now=self.now)
         return begun
 
     def ask(self) -> None:
@@ -82,6 +88,12 @@ class OverloadTests(SynchronousTestCase):
         self.second(50_000, 0)
         self.assertTrue(any(self.second(TAKEN // 2 - 500, 0) for _ in range(int(CALM) + 2)))
 
+    def test_a_crowd_that_was_told_to_come_is_not_asked(self) -> None:
+        """However many it is; a flood beside a few of it is, also where a crowd was there before."""
+        self.assertFalse(self.lose(10.0, told=1.0))
+        self.assertFalse(self.lose(10.0, told=0.6))
+        self.assertTrue(self.lose(1.0, told=0.3))
+
     def test_a_crowd_that_means_it_comes_again(self) -> None:
         """As many as that are, so it is of no use, and not tried again at once."""
         self.ask()
@@ -115,7 +127,7 @@ class OverloadTests(SynchronousTestCase):
         self.now += STEP
         for _ in range(round(LASTING / STEP) + 2):
             self.now += STEP
-            self.overload.lost(0, now=self.now)
+            self.overload.lost(0, 0, now=self.now)
         self.overload.began(0, 0, now=self.now)
         self.second(400, 0)
         self.assertTrue(self.second(400, 0))

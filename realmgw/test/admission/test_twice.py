@@ -54,6 +54,7 @@ class TwiceTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock, self.rules = Clock(), RecordingRules()
         self.clock.advance(100.0)
+        self.answered = 0
         self.behind: list[tuple[float, float]] = []
         self.told: list[tuple[str, ...]] = []
         self.twice = self.of(SETTINGS)
@@ -61,7 +62,7 @@ class TwiceTests(SynchronousTestCase):
     def of(self, of: Settings) -> Twice:
         """One that runs."""
         told = lambda seconds, lost_at: self.behind.append((seconds, lost_at))  # noqa: E731
-        made = Twice(of, self.rules, told, self.told.append, self.clock, self.clock.seconds)
+        made = Twice(of, self.rules, lambda: self.answered, told, self.told.append, self.clock, self.clock.seconds)
         made.start(lambda: round(10_000 * self.clock.seconds()))
         self.addCleanup(made.stop)
         return made
@@ -122,6 +123,13 @@ class TwiceTests(SynchronousTestCase):
             self.twice = self.of(unwanted)
             self.lose()
             self.assertEqual(self.rules.asked, [])
+
+    def test_a_crowd_is_let_alone(self) -> None:
+        """Those who were told to come."""
+        for _ in range(round(2.0 / STEP)):
+            self.answered += round(10_000 * STEP)
+            self.lose(STEP)
+        self.assertEqual((self.rules.asked, self.told), ([], []))
 
     def test_a_reload_ends_it(self) -> None:
         """Within a second."""
