@@ -112,7 +112,7 @@ class Arrivals:
             return host.index
         is_late = reason is not Reason.CROWDED and address.was_left_by(protocol, dport, now)
         if trace is None:
-            self._refuse(address, src, now, is_late=is_late)
+            self._refuse(address, reservation, flow, now, is_late=is_late)
         return -(Reason.LATE if is_late or reason is None else reason)
 
     def _elsewhere(self, flow: Flow, now: float, trace: Trace | None) -> int:
@@ -122,9 +122,16 @@ class Arrivals:
         known = self._young.get(flow) or self._old.get(flow)
         return -Reason.NOT_OURS if known is None else self._again(known, flow, now, trace)
 
-    def _refuse(self, address: Address, src: bytes, now: float, *, is_late: bool) -> None:
+    def _refuse(
+        self, address: Address, reservation: Reservation | None, flow: Flow, now: float, *, is_late: bool
+    ) -> None:
+        src = flow[0]
         self._counters.late += is_late
         self._candidates.refused(src, address.packed, now)
+        if reservation is not None:
+            reservation.stray_at = now
+            if reservation.trial is not None:
+                self._late.tell(reservation, flow, -math.inf, now, let_in=False)
         if address.moved is not None and address.was_told(self._homes.last(src), now):
             address.moved.group.habits.strayed()
             address.moved = None  # once is enough
@@ -235,8 +242,9 @@ class Arrivals:
             self._counters.by_source += 1
             self._note(now, 0, reservation.service.name, flow, RETURN)
             lessons.came_back(reservation, src, now)
+            reservation.stray_at = now
             if reservation.trial is not None:
-                reservation.trial.came(flow, -math.inf, now, known=True)
+                self._late.tell(reservation, flow, -math.inf, now)
             self._let_in(reservation, flow[0], (self._renewed(*admitted, now), flow), now)
             return None
         spare = claim or (self._spare(reservation, src, now) if reservation.used else None)
@@ -278,12 +286,13 @@ class Arrivals:
             self._join_the_crowd(reservation, flow, now)
         if not spare.group.habits.serves_others and not falls_back and not reservation.pay(now):
             self._candidates.stray(now)
+        reservation.stray_at = now
+        if reservation.trial is not None:
+            self._late.tell(reservation, flow, -math.inf, now)
         if not spare.group.habits.is_plain:
             self._homes.came(flow[0], spare, now)
         self._counters.by_spare += 1
         self._note(now, spare.number, reservation.service.name, flow, SPARE)
-        if reservation.trial is not None:
-            reservation.trial.came(flow, -math.inf, now, known=False)
         self._let_in(reservation, flow[0], (now, flow), now)
         if spare.is_hold:
             spare.user = now, flow
@@ -348,7 +357,7 @@ class Arrivals:
         self._came(now - claim.created, claim.number, now)
         self._note(now, claim.number, reservation.service.name, flow, CLAIM)
         if reservation.trial is not None:
-            reservation.trial.came(flow, claim.created, now, known=src in reservation.sources)
+            self._late.tell(reservation, flow, claim.created, now)
         self._let_in(reservation, src, came, now)
         if not habits.caution.serves_several:
             habits.caution.served(src)

@@ -113,8 +113,11 @@ class Finder:
         before = self._on_trial(service, group, now)
         if before is not None:
             if trace is None:
+                ledger = self._ledger
+                is_alone = not (ledger.kept or ledger.modest.are_present(group, now))
+                is_answered = ledger.candidates.is_believed
                 self._counters.tried += group.habits.caution.withhold(
-                    before, group.delays, group.habits, self._ledger.candidates.is_believed, now
+                    before, group.delays, group.habits, is_answered, now, is_alone=is_alone
                 )
             else:
                 trace.say("it is told nothing of this for a moment: if its clients come all the same, it keeps answers")

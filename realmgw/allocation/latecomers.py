@@ -9,8 +9,9 @@ from realmgw.allocation.claims.matching import LOOKED_AT
 
 if TYPE_CHECKING:
     from realmgw.allocation.claims.candidates import Candidates
+    from realmgw.allocation.flow import Flow
     from realmgw.allocation.homes import Homes
-    from realmgw.allocation.state import Claim
+    from realmgw.allocation.state import Claim, Reservation
 
 
 class Latecomers:
@@ -44,6 +45,29 @@ class Latecomers:
         if home is None or home not in formers:
             return False
         return not any(each.group is home for each in islice(reservation.claims.values(), LOOKED_AT))
+
+    def tell(self, reservation: Reservation, flow: Flow, claimed: float, now: float, *, let_in: bool = True) -> None:
+        """Somebody comes where a group is told nothing for a while, to see whether its clients come all the same.
+
+        That says nothing if he was there before, if he is known to be another group's client, or if nothing is known of
+        him, and another one was told of this as well that keeps answers, or may.
+
+        Args:
+            reservation: Where.
+            flow: His.
+            claimed: When the claim was made that he uses, in monotonic seconds; minus infinity: he uses none.
+            now: The present, likewise.
+            let_in: Not if he was refused.
+        """
+        trial, src = reservation.trial, flow[0]
+        if trial is None:
+            return
+        home, host = self._homes.of(src), reservation.service.host.index
+        if home is not None:
+            is_others = home.habits is not trial
+        else:
+            is_others = any(each.habits is not trial for each in reservation.address.may_come(host, now))
+        trial.came(flow, claimed, now, known=is_others or src in reservation.sources, let_in=let_in)
 
     def is_to_spend(self, spare: Claim, src: bytes, now: float) -> bool:
         """Whether a sender without a claim of his own is one of them.

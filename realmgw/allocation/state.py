@@ -206,6 +206,8 @@ class Reservation:
     """The pending claim that keeps the address for further clients, if one does."""
     trial: Watcher | None = None
     """Of a group that is told nothing of it for a while, to see whether its clients come all the same."""
+    stray_at: float = -math.inf
+    """When somebody came here last for whom there was no claim, in monotonic seconds."""
     waited_at: float = -math.inf
     """When the last claim was made here whose query had waited, in monotonic seconds."""
     _owed: int = 0

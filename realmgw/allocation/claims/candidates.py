@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from realmgw.allocation.claims.crowd import Candidate, Crowd, Doubt
 from realmgw.allocation.claims.outcomes import learned, may_teach
+from realmgw.allocation.reputation.caution import TRIED
 from realmgw.allocation.strangers import Strangers
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ class Candidates:
         """
         for each in islice(vacant, PROBES):
             keepers = each.may_come(host, now)
-            if keepers and (patient or group in keepers or any(keeper.habits.keeps_answers for keeper in keepers)):
+            if keepers and (patient or group in keepers or _is_tried(each, now) or any(map(_is_known, keepers))):
                 continue
             if not each.doubt or not self.is_doubted(each, now):
                 yield each
@@ -273,6 +274,21 @@ class Candidates:
             if candidate.beyond:
                 _learn(reservation, candidate)
         return answered is True
+
+
+def _is_known(keeper: Group) -> bool:
+    return keeper.habits.keeps_answers or keeper.habits.caution.is_suspected
+
+
+def _is_tried(address: Address, now: float) -> bool:
+    """Whether it is tried what a group does with an answer that leads to an address, or may be in a moment."""
+    for reservation in address.reservations.values():
+        if reservation.trial is not None:
+            return True
+        for group, told in reservation.told.items():
+            if now < told + TRIED and group.habits.caution.is_unproven:
+                return True
+    return False
 
 
 def _crowd_of(reservation: Reservation) -> Crowd:

@@ -71,7 +71,10 @@ def asked(group: Group, name: str, now: float, *, unproven: bool) -> None:
         now: The present, in monotonic seconds.
         unproven: As `Claim.unproven`.
     """
-    before = None if group.habits.is_plain else group.told.last(name)
+    if group.habits.is_plain:
+        return
+    group.habits.caution.waits_for(name, now)
+    before = group.told.last(name)
     if before is not None and not (unproven and group.word.doubted_until > now):
         group.habits.caution.asked_again(before.created, now - before.created, math.inf)
 

@@ -49,6 +49,8 @@ SHORTEST, SHORT, UNSTEADY = 0.05, 0.4, 0.02  # seconds
 sooner than the shortest, he may not have had the answer."""
 TIMES = 2
 """That has to happen so often before it is believed: packets get lost, and are sent again."""
+TRIED = 1.0  # seconds
+"""For so long after it was told, others let its addresses alone, or nothing could be tried where addresses are few."""
 WITHHELD, WITHHELD_LEAST = 0.5, 0.15  # seconds
 """For so long he is told nothing, and so soon after he was told, a client is taken for his; less if all of his clients
 came soon, at least `SEEN` of them: of fewer the slow ones may not have been seen, and would come when it is over."""
@@ -56,6 +58,15 @@ SEEN, SLOWER = 50, 4
 """The next one is hardly slower than so many times the slowest one."""
 STRANGERS = 6
 """If so many came, and none of them was answered, strangers come everywhere, and nothing can be tried."""
+MOST_STRAYS = 2 * STRANGERS
+"""Likewise, if so many came, most of whom were refused."""
+AGAIN = 24
+"""Who asked again so often while it was looked at, and has not shown that he keeps nothing, is looked at further."""
+JUST = 0.05  # seconds
+"""Who came so long before may be the client for whom it asks; if there often is one, strangers come everywhere."""
+REPEATED, UNSURE = 2.0, 0.5
+"""For so many seconds after it had to wait, it may only ask once more, for no client: if nobody comes then, that counts
+as half a time where others ask, who may be told its addresses."""
 SURE = 2
 """So often it is seen to wait before it is sure; once is enough to believe it meanwhile."""
 STRAYS = 3
@@ -65,7 +76,7 @@ STRAYS = 3
 class Watcher(Protocol):
     """Is told who comes; see `realmgw.allocation.reputation.habits.Habits`."""
 
-    def came(self, flow: Flow, claimed: float, now: float, *, known: bool) -> None: ...
+    def came(self, flow: Flow, claimed: float, now: float, *, known: bool, let_in: bool) -> None: ...
 
 
 class Place(Protocol):
@@ -73,6 +84,7 @@ class Place(Protocol):
 
     service: Service
     trial: Watcher | None
+    stray_at: float
 
     @property
     def stands(self) -> bool: ...
@@ -86,6 +98,22 @@ class Answer(Protocol):
     @property
     def reservation(self) -> Place: ...
     def is_settled(self, now: float, within: float = ...) -> bool: ...
+
+
+@attrs.define(eq=False)
+class _Seen:
+    """What was seen of a resolver group while it was looked at."""
+
+    again: int = 0
+    """So often it asked for something that it had asked for a moment before, in this time."""
+    crowded: int = 0
+    """So often somebody had just come where it was to be tried."""
+    asked: dict[str, float] = attrs.field(factory=dict)
+    """When it had to wait last, in monotonic seconds, by name; of `BUSY` names at most."""
+    ticks: tuple[float, float] | None = None
+    """Its clock ticks within so long after that, or whole seconds later."""
+    weight: float = 1.0
+    """That it waits in the present trial counts as so many times."""
 
 
 @attrs.define(eq=False)
@@ -108,9 +136,9 @@ class Caution:
     _names: int = 0  # asked for, that it had not asked for a moment before, since then
     _names_since: float = -math.inf
     _quick: int = 0
-    _ticks: tuple[float, float] | None = None  # its clock ticks within so long after that, or whole seconds later
     _strays: int = 0
-    _waited: int = 0
+    _waited: float = 0.0
+    _seen: _Seen | None = None
     _came: tuple[Flow, ...] = ()
     _is_answered: Callable[[Flow], bool] = bool
     _trial: Place | None = None
@@ -131,6 +159,11 @@ class Caution:
     def is_suspected(self) -> bool:
         """Whether more clients came while it was told nothing than times that none did: nothing is sure yet."""
         return self.is_on and self._strays > self._waited
+
+    @property
+    def is_unproven(self) -> bool:
+        """Whether it was not seen to wait for its answers more often than not to."""
+        return self.is_on and not self.waits
 
     def served(self, src: bytes) -> None:
         """Learn that a client came; of no interest any more once it `serves_several`.
@@ -163,22 +196,20 @@ class Caution:
             gap: So many seconds later it asked.
             span: So many seconds it took to ask for the third time, and to be told each time.
         """
-        if self.is_on and (span < QUICKLY or (SHORTEST < gap < SHORT and not self._may_have_ticked(told, gap))):
+        seen = self._seen
+        if seen is None:
+            return
+        seen.again += 1
+        if self.is_on and (span < QUICKLY or (SHORTEST < gap < SHORT and not _may_have_ticked(seen, told, gap))):
             self._quick += 1
             self.asks_each_time |= self._quick >= TIMES
 
-    def _may_have_ticked(self, told: float, gap: float) -> bool:
-        """Whether there is a moment of the second at which its clock may have ticked then, as before; it is noted."""
-        begin, length = told - UNSTEADY, gap + 2 * UNSTEADY
-        before, lasts = self._ticks or (begin, length)
-        after = (begin - before) % 1.0
-        if after < lasts:
-            self._ticks = begin, min(length, lasts - after)
-        elif after + length > 1.0:
-            self._ticks = before, min(lasts, after + length - 1.0)
-        else:
-            self._ticks = None
-        return self._ticks is not None
+    def waits_for(self, name: str, now: float) -> None:
+        """Learn that it asked for a name, and has to wait: it may ask once more for no other reason."""
+        if self._seen is not None:
+            if len(self._seen.asked) >= BUSY:
+                self._seen.asked.clear()
+            self._seen.asked[name] = now
 
     def look(self, now: float) -> None:
         """See whether it is time to assume something, or to stop that."""
@@ -187,15 +218,20 @@ class Caution:
                 self.is_on = self.is_tried = True
                 self.asks_each_time = self.waits = False
                 self._until, self._not_before = now + CAUTIOUS, now + TRUST
-                self._quick, self._ticks, self._strays, self._waited, self._came = 0, None, 0, 0, ()
+                self._quick, self._strays, self._waited, self._came = 0, 0, 0, ()
+                self._seen = _Seen()
             return
+        seen = self._seen or _Seen()
         if self._trial is not None and now >= self._trial_ends:
             if self._trial.stands:
-                self._waited += 1
-                self.waits = self._waited > self._strays
+                self._waited += seen.weight
+                self.waits = self._waited >= self._strays + 1
             self._leave()
         if now >= self._until:
-            self._end()
+            if self.is_on and self._names < BUSY and (self._strays > self._waited or seen.again > AGAIN):
+                self._until, seen.again = now + CAUTIOUS, 0  # it asks too often to harm nobody
+            else:
+                self._end()
         elif self.keeps_nothing:
             self.is_on, self.is_tried = False, self._waited < SURE
 
@@ -215,10 +251,25 @@ class Caution:
             return False
         if self._trial is not None or before.reservation.trial is not None:
             return False  # one name at a time, and one group for each: who comes speaks of one of them alone
-        return before.is_settled(now, spread(delays))
+        if not before.is_settled(now, spread(delays)):
+            return False
+        if before.reservation.stray_at <= now - JUST:
+            return True
+        if self._seen is not None:
+            self._seen.crowded += 1
+            if self._seen.crowded >= MOST_STRAYS:
+                self._end()
+        return False
 
     def withhold(
-        self, before: Answer, delays: Delays | None, watcher: Watcher, is_answered: Callable[[Flow], bool], now: float
+        self,
+        before: Answer,
+        delays: Delays | None,
+        watcher: Watcher,
+        is_answered: Callable[[Flow], bool],
+        now: float,
+        *,
+        is_alone: bool,
     ) -> bool:
         """From now on, tell it nothing of a name.
 
@@ -228,12 +279,17 @@ class Caution:
             watcher: Who is told of those who come meanwhile.
             is_answered: Tells whether a flow that was let in was answered.
             now: The present, in monotonic seconds.
+            is_alone: No other group asks for anything.
 
         Returns:
             Whether it is not so already.
         """
         if self._trial is not None:
             return False
+        if self._seen is not None:
+            asked = self._seen.asked.get(before.reservation.service.name, -math.inf)
+            may_repeat = asked > max(before.created, now - REPEATED)
+            self._seen.weight = UNSURE if may_repeat and not is_alone else 1.0
         self._is_answered = is_answered
         self._trial, self._trial_since, self._trial_ends = before.reservation, now, now + spread(delays)
         before.reservation.trial = watcher
@@ -243,13 +299,15 @@ class Caution:
         """Whether it is told nothing of a target at present."""
         return self._trial is not None and self._trial.service.target == target and now < self._trial_ends
 
-    def came(self, flow: Flow, claimed: float, *, known: bool) -> bool:
+    def came(self, flow: Flow, claimed: float, *, known: bool, let_in: bool) -> bool:
         """Somebody comes meanwhile.
 
         Args:
             flow: His.
             claimed: When the claim was made that he uses, in monotonic seconds; minus infinity: he uses none.
-            known: He was there before, so that he may have come again by himself: that says nothing.
+            known: He was there before, so that he may have come again by himself, or he may be another group's client:
+                that says nothing.
+            let_in: Not if he was refused.
 
         Returns:
             Whether it is no accident any more that somebody comes.
@@ -257,15 +315,18 @@ class Caution:
         if claimed >= self._trial_since:
             return False
         self._leave()
-        if not known:
-            self._strays += 1
+        if known:
+            return False
+        self._strays += 1
+        if let_in:
             self._came = (*self._came, flow)[-STRANGERS:]
-        self.waits = self._waited > self._strays
+        self.waits = self._waited >= self._strays + 1
         self.is_on = not self.keeps_nothing
         if self._strays < STRAYS or self._strays <= self._waited:
             return False
-        is_caught = any(map(self._is_answered, self._came[:-1]))  # those of forged packets never are
-        if is_caught or self._strays >= STRANGERS:
+        came = self._came[:-1] if let_in else self._came
+        is_caught = any(map(self._is_answered, came))  # those of forged packets never are
+        if is_caught or len(self._came) >= STRANGERS or self._strays >= MOST_STRAYS:
             self._end()
         return is_caught
 
@@ -276,6 +337,7 @@ class Caution:
 
     def _end(self) -> None:
         self.is_on = self.is_tried = False
+        self._seen = None
         self._leave()
 
 
@@ -284,3 +346,17 @@ def spread(delays: Delays | None) -> float:
     if delays is None or delays.total < SEEN:
         return WITHHELD
     return min(WITHHELD, max(WITHHELD_LEAST, SLOWER * delays.quantile(1.0)))
+
+
+def _may_have_ticked(seen: _Seen, told: float, gap: float) -> bool:
+    """Whether there is a moment of the second at which its clock may have ticked then, as before; it is noted."""
+    begin, length = told - UNSTEADY, gap + 2 * UNSTEADY
+    before, lasts = seen.ticks or (begin, length)
+    after = (begin - before) % 1.0
+    if after < lasts:
+        seen.ticks = begin, min(length, lasts - after)
+    elif after + length > 1.0:
+        seen.ticks = before, min(lasts, after + length - 1.0)
+    else:
+        seen.ticks = None
+    return seen.ticks is not None

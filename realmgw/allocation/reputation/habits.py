@@ -191,9 +191,9 @@ class Habits:
         """Learn that one of its clients came there, for whom nothing was."""
         self._strayed += 1
 
-    def came(self, flow: Flow, claimed: float, now: float, *, known: bool) -> None:
+    def came(self, flow: Flow, claimed: float, now: float, *, known: bool, let_in: bool) -> None:
         """Learn that a client came for a name of which it was told nothing; see `Caution.came`."""
-        if self.caution.came(flow, claimed, known=known):
+        if self.caution.came(flow, claimed, known=known, let_in=let_in):
             self._predicts(now)
 
     def _predicts(self, now: float) -> None:

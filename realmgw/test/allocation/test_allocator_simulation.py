@@ -89,6 +89,26 @@ class SimulationTests(SynchronousTestCase):
         self.assertGreater(mean(others.share for _, others in runs), 0.97)
         self.assertEqual(sum(others.astray for _, others in runs), 0)
 
+    def test_who_keeps_answers_is_found_out_in_an_exhausted_pool(self) -> None:
+        """Three addresses for ten hosts: few of his clients reach another one, until that is known.
+
+        As long as trials said nothing where a client was refused, or another's came, or the resolver only repeated what
+        it had asked, he was taken to keep nothing in half of the runs, and half of his clients went astray there.
+        """
+        case = caches.Case(3, 10, 15, 0.1, (0.002, 0.1, 0.3))
+        [kind] = [each for each in caches.RESOLVERS if each.predicts]
+        runs = [caches.Site(case, (kind, caches.PLAIN), seed).run() for seed in range(1, 9)]
+        for keeper, others in runs:
+            self.assertLess(keeper.astray, keeper.total / 50)
+            self.assertLess(others.astray, others.total / 50)
+        self.assertGreater(mean(others.share for _, others in runs), 0.5)
+
+    def test_who_keeps_nothing_is_cleared_soon_in_an_exhausted_pool(self) -> None:
+        """Two such resolvers: what stands is left alone until it was tried whether they wait for their answers."""
+        case = caches.Case(3, 10, 15, 0.1, (0.002, 0.1, 0.3))
+        runs = [caches.Site(case, (caches.PLAIN, caches.PLAIN), seed).run() for seed in range(1, 13)]
+        self.assertGreater(mean(outcome.share for outcomes in runs for outcome in outcomes), 0.93)
+
     def test_who_keeps_answers_leaves_addresses_to_who_waits(self) -> None:
         """A resolver that asks again and again for what it has does not keep those waiting for whom it gives up soon.
 

@@ -10,9 +10,11 @@ from realmgw.allocation.claims.candidates import POLL
 from realmgw.allocation.explain import explain_ask
 from realmgw.allocation.flow import Flow
 from realmgw.allocation.reputation.caution import (
+    AGAIN,
     ASSUMED,
     BUSY,
     CAUTIOUS,
+    MOST_STRAYS,
     NAMES,
     QUICKLY,
     SECOND,
@@ -20,6 +22,7 @@ from realmgw.allocation.reputation.caution import (
     SHORTEST,
     STRAYS,
     TIMES,
+    TRIED,
     TRUST,
     WITHHELD,
     Caution,
@@ -93,6 +96,16 @@ class WhoTests(SynchronousTestCase):
         caution.look(TRUST)
         self.assertTrue(caution.is_on)
 
+    def test_for_longer_who_asks_often_and_shows_nothing(self) -> None:
+        """He could not be tried, or he asks as one does who keeps answers for a second."""
+        caution = new()
+        for number in range(AGAIN + 1):
+            caution.asked_again(number * 0.35, SHORT * 2, 3 * SECOND)
+        caution.look(CAUTIOUS)
+        self.assertTrue(caution.is_on)
+        caution.look(2 * CAUTIOUS)
+        self.assertFalse(caution.is_on)
+
     def test_not_who_asks_for_very_many(self) -> None:
         """Whoever waited for him would wait in vain."""
         caution = new()
@@ -134,9 +147,9 @@ class WhoTests(SynchronousTestCase):
 class TrialTests(SynchronousTestCase):
     """Whether a resolver waits for its answers."""
 
-    def scene(self, addresses: int = 3, answered: Callable[[Flow], bool] = bool) -> Scene:
+    def scene(self, addresses: int = 3, answered: Callable[[Flow], bool] = bool, claim_sources: int = 0) -> Scene:
         """A gateway that a new resolver has asked for two names; all of its clients have come."""
-        scene = Scene(addresses, answered=answered)
+        scene = Scene(addresses, answered=answered, claim_sources=claim_sources)
         for number, asked in enumerate((ONE, TWO)):
             scene.come(scene.get(asked, now=0.1 * number), (CLIENT, NEIGHBOUR)[number], now=0.1 * number + 0.01)
         self.assertFalse(self.caution(scene).is_on)
@@ -205,11 +218,56 @@ class TrialTests(SynchronousTestCase):
         self.assertFalse(self.caution(scene).waits)
         self.assertEqual(self.caution(scene)._strays, 0)
 
+    def test_who_is_refused_says_the_same(self) -> None:
+        """He may have been told what was kept, whether he is let in or not; until it is otherwise, he is suspected."""
+        scene = self.scene(4, claim_sources=1)
+        self.assertIs(scene.ask(ONE, now=0.6), Reason.EXHAUSTED)
+        self.assertEqual(scene.come(self.address(scene, 1), STRAY, now=0.7), -Reason.NO_CLAIM)
+        self.caution(scene).look(0.6 + WITHHELD)
+        self.assertFalse(self.caution(scene).waits)
+        self.caution(scene).look(2 * CAUTIOUS)
+        self.assertTrue(self.caution(scene).is_suspected)
+
+    def test_who_is_known_to_be_another_ones_client_says_nothing(self) -> None:
+        """It is not seen to wait either."""
+        scene, (stranger, known) = self.scene(5), [bytes((203, 0, 113, last)) for last in (7, 8)]
+        scene.get(FIVE, OTHER, now=0.3)
+        claim = scene.allocator.groups.of(OTHER).told.last(FIVE.name)
+        assert claim is not None
+        scene.allocator.arrivals._homes.came(known, claim, 0.3)
+        self.assertIs(scene.ask(ONE, now=0.6), Reason.EXHAUSTED)
+        scene.come(self.address(scene, 1), stranger, now=0.7)
+        self.caution(scene).look(0.6 + WITHHELD)
+        self.assertEqual((self.caution(scene)._strays, self.caution(scene).waits), (0, False))
+
+    def test_not_where_somebody_came_a_moment_before(self) -> None:
+        """He may be the one for whom it asks again, sooner than the question was there."""
+        scene = self.scene(4)
+        scene.come(self.address(scene, 1), STRAY, now=0.599)
+        self.assertIsInstance(scene.ask(ONE, now=0.6), bytes)
+
+    def test_what_may_be_asked_once_more_says_half(self) -> None:
+        """Nobody comes for a question that was not answered, and is repeated, where others are told."""
+        for others, waited in ((True, 0.5), (False, 1.0)):
+            scene, told = self.scene(4) if others else self.alone(), list[object]()
+            scene.allocator.wait(TWO, RESOLVER, "two", told.append, tcp=False, now=0.3)
+            scene.allocator.hang_up(TWO, "two", told.append)
+            self.assertIs(scene.ask(TWO, now=1.2), Reason.EXHAUSTED)
+            self.caution(scene).look(1.2 + WITHHELD)
+            self.assertEqual((self.caution(scene)._waited, self.caution(scene).waits), (waited, not others))
+
+    def alone(self) -> Scene:
+        """A gateway that nobody else asks."""
+        scene = Scene(4, answered=bool)
+        for number, asked in enumerate((ONE, TWO, FOUR)):
+            scene.come(scene.get(asked, now=0.1 * number), (CLIENT, NEIGHBOUR)[number % 2], now=0.1 * number + 0.01)
+        return scene
+
     def test_forged_packets_say_nothing(self) -> None:
         """However many come meanwhile: they are not answered."""
         scene = self.scene(6, answered=lambda flow: flow[0] in (CLIENT, NEIGHBOUR))
         habits, now = scene.allocator.groups.of(RESOLVER).habits, 0.6
-        for number in range(3 * STRAYS):
+        for number in range(4 * MOST_STRAYS):
             scene.allocator.ask((ONE, TWO)[number % 2], RESOLVER, ("again", number), now=now)
             address = self.address(scene, (ONE, TWO)[number % 2].host.index)
             scene.come(address, bytes((203, 0, 113, number)), now=now + 0.01)
@@ -239,7 +297,9 @@ class TrialTests(SynchronousTestCase):
         self.assertIs(scene.ask(TWO, OTHER, now=1.0), Reason.EXHAUSTED)
         scene.come(self.address(scene, 2), STRAY, now=1.1)
         other = scene.allocator.groups.of(OTHER).habits.caution
-        self.assertEqual((other._strays, self.caution(scene)._strays), (1, 0))
+        self.assertEqual((other._strays, self.caution(scene)._strays), (0, 0))  # he may be anybody's
+        other.look(1.0 + WITHHELD)
+        self.assertFalse(other.waits)
         scene.allocator.groups.of(RESOLVER).habits.look(1.0 + WITHHELD)
         self.assertTrue(self.caution(scene).waits)
 
@@ -297,6 +357,15 @@ class HoldTests(SynchronousTestCase):
         scene.allocator.expire(now=1.0 + half)
         self.assertEqual(scene.told, [])
         scene.allocator.expire(now=1.1 + half)
+        self.assertEqual(len(scene.told), 1)
+
+    def test_others_let_them_alone_until_it_can_be_tried(self) -> None:
+        """However long they have waited: where addresses are few, it would never be found out."""
+        scene = self.scene(wait_tcp=1.0)
+        self.assertIsNone(scene.wait(THREE, OTHER, "three", tcp=True, now=0.3))
+        scene.allocator.expire(now=TRIED - 0.1)
+        self.assertEqual(scene.told, [])
+        scene.allocator.expire(now=TRIED + 0.1)
         self.assertEqual(len(scene.told), 1)
 
     def test_nobody_overtakes_those_who_let_them_alone(self) -> None:
