@@ -109,7 +109,14 @@ class AnswersTests(SynchronousTestCase):
             self.assertEqual(json.loads(found.body), {**told, "venue-info-url": "https://example.org/in"})
         self.assertEqual(self.answer("captive.apple.com", API).status, HTTPStatus.FOUND)
 
-    @given(st.builds(asked, st.text(max_size=30), st.text(max_size=30), method=st.text(max_size=9)))
+    @given(
+        st.builds(
+            asked,
+            st.sampled_from(["192.168.0.1", "www.example.net"]) | st.text(max_size=30),
+            st.text(max_size=30),
+            method=st.sampled_from(["GET", "HEAD"]) | st.text(max_size=9),
+        )
+    )
     def test_whatever_is_asked_is_answered(self, request: Asked) -> None:
         """Nothing of it gets into the head of the answer."""
         marked = attrs.evolve(request, path=f"/~{request.path}")  # a path alone may be a word of ours, `none`
