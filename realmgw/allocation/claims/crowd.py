@@ -34,6 +34,8 @@ class Doubt:
     """Its outcome was counted before anybody doubted it."""
     taken: bool = False
     """Somebody was answered who knocks everywhere: its client may still come."""
+    latest: float = math.inf
+    """When the last claim was made that stood there then, in monotonic seconds; infinity: that says nothing."""
 
 
 @attrs.define(eq=False)

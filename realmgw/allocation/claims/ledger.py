@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from realmgw.allocation.claims import lessons, outcomes
 from realmgw.allocation.claims.books import Books
-from realmgw.allocation.claims.crowd import Doubt
 from realmgw.allocation.claims.keepers import keeps_long
 from realmgw.allocation.claims.siblings import has_come
 from realmgw.allocation.decisionlog import End
@@ -125,8 +124,7 @@ class Ledger(Books):
         elif self.candidates.alarmed_until > now or (
             delays is not None and now - claim.created < delays.least and self.candidates.can_ask
         ):
-            alone = len(claim.reservation.claims) == 1 and outcomes.is_first(claim)
-            doubt = Doubt(alone, outcomes.merit(claim), outcomes.fault(claim), outcomes.may_be_others(claim, now))
+            doubt = outcomes.doubt(claim, now)
             self.candidates.doubt(claim, doubt, now)
         elif now < self.dead.lost_at + LOSSES:  # he may have come before
             self.used(claim, self.credit_most, now, learns=False)

@@ -16,15 +16,16 @@ it can be told
 
 from __future__ import annotations
 
+import math
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from realmgw.allocation.claims.crowd import Doubt
 from realmgw.allocation.claims.siblings import has_come
 from realmgw.allocation.reputation.score import INITIAL
 from realmgw.allocation.state import Claim, Sibling
 
 if TYPE_CHECKING:
-    from realmgw.allocation.claims.crowd import Doubt
     from realmgw.allocation.reputation.group import Group
 
 LONG_WAIT = 0.25  # seconds
@@ -143,6 +144,26 @@ def praise(claim: Sibling, sure: float, most: int, now: float) -> None:
         group.counted(now)
 
 
+def doubt(claim: Claim, now: float) -> Doubt:
+    """What is not known of a claim that is used now, while the gateway is alarmed."""
+    claims = claim.reservation.claims
+    latest = next(reversed(claims.values()))
+    told = latest.created if is_first(latest) else math.inf
+    alone = len(claims) == 1 and told < math.inf
+    return Doubt(alone, merit(claim), fault(claim), may_be_others(claim, now), latest=told)
+
+
+def _told(claim: Claim, doubt: Doubt) -> float:
+    """When the client was told who came for a claim that was doubted, in monotonic seconds; infinity: it is not clear.
+
+    A group that has little experience learns from the youngest of several claims, as in `learn`.
+    """
+    if doubt.alone:
+        return claim.created
+    is_user = claim.user is not None and claim.user[0] == doubt.came
+    return doubt.latest if claim.group.inexperienced and is_user else math.inf
+
+
 def judge(claim: Claim, doubt: Doubt, most: int, cost: float, now: float) -> None:
     """Count what became of a claim that was used while the gateway was alarmed, now that its time is over.
 
@@ -154,9 +175,9 @@ def judge(claim: Claim, doubt: Doubt, most: int, cost: float, now: float) -> Non
         now: The present, in monotonic seconds.
     """
     group = claim.group
-    if doubt.came is not None and doubt.alone and now >= group.learns_at:
-        age = doubt.came - claim.created
-        if age <= group.slowest or not doubt.shared:
+    if doubt.came is not None and now >= group.learns_at:
+        age = doubt.came - _told(claim, doubt)
+        if age >= 0.0 and (age <= group.slowest or not doubt.shared):
             learned(group, age, now)
     if doubt.came is None and doubt.unclear:
         voided(claim, now)

@@ -1,0 +1,37 @@
+"""Tests of what is learned where several were expected, while the gateway is alarmed."""
+
+from __future__ import annotations
+
+from realmgw.test.allocation.claims.test_candidates import ONE, RobberyTestCase
+from realmgw.test.allocation.scene import CLIENT, RESOLVER
+
+
+class SeveralTests(RobberyTestCase):
+    """How soon a group's clients come."""
+
+    def test_who_has_little_experience_learns_the_least_that_it_can_have_been(self) -> None:
+        """Of several claims the youngest; or nothing would ever be learned where names wait, and clients come together.
+
+        It would be believed then that clients take as long as they may, and names would wait for that.
+        """
+        for answered in (True, False):
+            scene = self.scene()
+            scene.get(ONE, now=0.1)
+            address = scene.get(ONE, now=0.4)
+            scene.come(address, CLIENT, now=0.41)
+            self.conntrack.said[CLIENT] = answered
+            self.end(scene)
+            delays = scene.allocator.groups.of(RESOLVER).delays
+            self.assertEqual(delays is not None and 0.0 < delays.quantile(1.0) < 0.02, answered)
+
+    def test_a_stranger_before_him_teaches_nothing_of_several(self) -> None:
+        """Who comes later than the first one may be the client of a claim that was made since."""
+        scene = self.scene()
+        scene.get(ONE, now=0.1)
+        address = scene.get(ONE, now=0.15)
+        self.strangers(scene, address, 1, now=0.2)
+        scene.come(address, CLIENT, now=0.5)
+        self.conntrack.said[CLIENT] = True
+        self.end(scene)
+        delays = scene.allocator.groups.of(RESOLVER).delays
+        self.assertTrue(delays is None or not delays.total)
