@@ -2,10 +2,10 @@
 
 It begins when the queue has had no room for packets again and again, for `LASTING` seconds, and of those that were
 looked at no more than `SPARED` can have been told by us to come: a crowd that asks for names would be the later for
-nothing. From then on the queue
-itself shows nothing any more, since forged SYNs do not come to it; the kernel's counters do: of those that came first,
-and those that came again. What came in one look and not in the next, a second later, is what the queue is spared. It
-ends when that was less than half of what was looked at before, for `CALM` seconds: then there is room for the rest.
+nothing. From then on the queue itself shows nothing any more, since forged SYNs do not come to it; the kernel's
+counters do: of those that came first, and those that came again. What came in one look and not in the next, a second
+later, is what the queue is spared. It ends when that was less than half of what was looked at before, for `CALM`
+seconds: then there is room for the rest.
 
 Where it spares nothing (the flood is none of TCP's, or a crowd that means it, and all come again), it ends as soon as
 that is seen, and is not tried again for a while: whoever comes by TCP would be the later for nothing.

@@ -66,7 +66,6 @@ class Twice:
         self._seconds, self._lost_at = 0.0, float("-inf")
         self._loop = LoopingCall(self._look)
         self._loop.clock = reactor
-        self._is_telling = False
         self.failed = 0
         self.configure(settings)
 

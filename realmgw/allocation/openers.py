@@ -73,8 +73,8 @@ class Openers:
     def _noting(self, used: Callable[..., None]) -> Callable[..., None]:
         """What is called when a client has come for a claim: the same as before, and he is remembered."""
 
-        def note(claim: Claim, *more: Any) -> None:
-            used(claim, *more)
+        def note(claim: Claim, *more: Any, **how: Any) -> None:
+            used(claim, *more, **how)
             if claim.user is not None:
                 _, flow = claim.user
                 self._known.put((flow[0], flow[1]), Opener(claim.group, claim.client))

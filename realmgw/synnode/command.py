@@ -24,7 +24,7 @@ from realmgw.synnode import control, shown
 from realmgw.synnode.files import load
 from realmgw.synnode.kernel import NodeKernel
 from realmgw.synnode.settings import DEFAULT_CONFIG, NodeSettings, Operators
-from realmgw.system.commandline import anywhere
+from realmgw.system import commandline
 from realmgw.system.output import guarded
 from realmgw.system.port import attempt, refusal
 from realmgw.system.tls import tls_options
@@ -62,20 +62,18 @@ class Usual:
 
 
 ANYWHERE = (
-    anywhere(
+    commandline.anywhere(
         Usual, "--config", "-c", text=f"Main file [{DEFAULT_CONFIG}].", type=click.Path(path_type=Path), metavar="FILE"
     ),
-    anywhere(Usual, "--json", text="Print the answer as JSON.", is_flag=True),
+    commandline.anywhere(Usual, "--json", text="Print the answer as JSON.", is_flag=True),
 )
 """The options of every command."""
 
 
-class Command(click.Command):
-    """A command with the options that may stand anywhere."""
+class Command(commandline.Command):
+    """A command with them."""
 
-    def __init__(self, *args: Any, **more: Any) -> None:
-        super().__init__(*args, **more)
-        self.params += ANYWHERE
+    everywhere = ANYWHERE
 
 
 class Group(Command, click.Group):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import click
 
@@ -23,3 +24,14 @@ def anywhere(kept: type[object], *names: str, text: str, **more: Any) -> click.O
             setattr(context.ensure_object(kept), str(parameter.name), value)
 
     return click.Option(list(names), expose_value=False, callback=say, help=text, **more)
+
+
+class Command(click.Command):
+    """A command with the options that may stand anywhere: before it, behind it, and between its words."""
+
+    everywhere: ClassVar[Sequence[click.Option]] = ()
+    """They, as `anywhere` makes them."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.params += self.everywhere

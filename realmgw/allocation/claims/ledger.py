@@ -124,7 +124,7 @@ class Ledger(Books):
         elif self.candidates.alarmed_until > now or (
             delays is not None and now - claim.created < delays.least and self.candidates.can_ask
         ):
-            doubt = outcomes.doubt(claim, now)
+            doubt = outcomes.doubt_of(claim, now, learns=now >= self.dead.lost_at + LOSSES)
             self.candidates.doubt(claim, doubt, now)
         elif now < self.dead.lost_at + LOSSES:  # he may have come before
             self.used(claim, self.credit_most, now, learns=False)

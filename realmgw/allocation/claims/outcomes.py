@@ -144,11 +144,17 @@ def praise(claim: Sibling, sure: float, most: int, now: float) -> None:
         group.counted(now)
 
 
-def doubt(claim: Claim, now: float) -> Doubt:
-    """What is not known of a claim that is used now, while the gateway is alarmed."""
+def doubt_of(claim: Claim, now: float, *, learns: bool) -> Doubt:
+    """What is not known of a claim that is used now, while the gateway is alarmed.
+
+    Args:
+        claim: It.
+        now: The present, in monotonic seconds.
+        learns: Whether it tells how soon the group's clients come.
+    """
     claims = claim.reservation.claims
     latest = next(reversed(claims.values()))
-    told = latest.created if is_first(latest) else math.inf
+    told = latest.created if learns and is_first(latest) else math.inf
     alone = len(claims) == 1 and told < math.inf
     return Doubt(alone, merit(claim), fault(claim), may_be_others(claim, now), latest=told)
 

@@ -233,7 +233,9 @@ class Caution:
             else:
                 self._end()
         elif self.keeps_nothing:
-            self.is_on, self.is_tried = False, self._waited < SURE
+            self.is_on = False
+            if self._waited >= SURE:
+                self._end()
 
     def may_withhold(self, before: Answer, delays: Delays | None, now: float) -> bool:
         """Whether it is told nothing of a name: that is tried already, or it is of use now.

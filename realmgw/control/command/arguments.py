@@ -9,7 +9,7 @@ import attrs
 import click
 
 from realmgw.control.commands import COMMANDS, Parameter
-from realmgw.system.commandline import anywhere
+from realmgw.system import commandline
 
 DEFAULT_CONFIG = Path("/etc/realmgw/realmgw.yaml")
 """The main file, when the command line names none."""
@@ -44,19 +44,19 @@ class Usual:
 
 
 ANYWHERE = (
-    anywhere(Usual, "--config", text=f"Main file [{DEFAULT_CONFIG}].", type=FILE, metavar="FILE"),
-    anywhere(Usual, "--socket", text="Control socket [what the main file says].", type=FILE, metavar="FILE"),
-    anywhere(Usual, "--json", text="Print the answer as JSON.", is_flag=True),
+    commandline.anywhere(Usual, "--config", text=f"Main file [{DEFAULT_CONFIG}].", type=FILE, metavar="FILE"),
+    commandline.anywhere(
+        Usual, "--socket", text="Control socket [what the main file says].", type=FILE, metavar="FILE"
+    ),
+    commandline.anywhere(Usual, "--json", text="Print the answer as JSON.", is_flag=True),
 )
 """The options of every command."""
 
 
-class Command(click.Command):
-    """A command with the options that may stand anywhere: before it, behind it, and between its words."""
+class Command(commandline.Command):
+    """A command with them."""
 
-    def __init__(self, *args: Any, **more: Any) -> None:
-        super().__init__(*args, **more)
-        self.params += ANYWHERE
+    everywhere = ANYWHERE
 
 
 class Group(Command, click.Group):

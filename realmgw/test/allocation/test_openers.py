@@ -41,6 +41,13 @@ class OpenersTests(SynchronousTestCase):
         self.assertIsNone(self.openers.of(CLIENT, address))
         self.assertEqual((vars(self.scene.allocator.ledger).get("used"), ok), (None, 2))
 
+    def test_who_comes_while_packets_are_lost_is_known_as_well(self) -> None:
+        """Nothing is learned from when he came, but he is let in, and was asked for."""
+        self.openers.watch(on=True)
+        self.scene.allocator.behind(0.0, lost_at=1.0)
+        address = self.scene.visit(WEB, now=1.0, after=0.1)
+        self.assertIsNotNone(self.openers.of(CLIENT, address))
+
     def test_blame_counts_as_a_claim_that_nobody_came_for(self) -> None:
         """And fades as that does."""
         self.openers.watch(on=True)

@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.admission.twice import TOLD
 from realmgw.control.command.client import ask
 from realmgw.datapath import twice
+from realmgw.datapath.apply import Kernel
 from realmgw.datapath.batches import Elements, Word
 from realmgw.datapath.filling import Filling
 from realmgw.datapath.watch.keeper import Noticed
@@ -132,6 +133,17 @@ class TwiceTests(DualStackTestCase):
         for to in (TO_FIRST, TO_FIRST6):
             self.syn(to, PORT + 1)
         self.come(1, 0, 0, 0, 2)
+
+    def test_a_start_begins_without(self) -> None:
+        """Also after one that was killed while it asked: nobody would switch it off."""
+        self.ask()
+        self.kernel.close()
+        self.kernel = Kernel(self.settings)
+        self.addCleanup(self.kernel.close)
+        self.testbed.call("gwa", self.kernel.apply, self.hosts)
+        for to in (TO_FIRST, TO_FIRST6):
+            self.syn(to)
+        self.come(0, 0, 0, 0, 2)
 
     def test_datagrams_are_not_asked(self) -> None:
         """They come once, as ever."""

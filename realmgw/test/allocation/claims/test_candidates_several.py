@@ -35,3 +35,17 @@ class SeveralTests(RobberyTestCase):
         self.end(scene)
         delays = scene.allocator.groups.of(RESOLVER).delays
         self.assertTrue(delays is None or not delays.total)
+
+    def test_nothing_is_learned_while_packets_are_lost(self) -> None:
+        """Who comes then may have come before, a second ago: alone, or one of several."""
+        for queries in (1, 2):
+            scene = self.scene()
+            for _ in range(queries):
+                address = scene.get(ONE, now=0.1)
+            scene.allocator.behind(0.0, lost_at=0.2)
+            scene.come(address, CLIENT, now=1.12)
+            self.conntrack.said[CLIENT] = True
+            self.end(scene)
+            group = scene.allocator.groups.of(RESOLVER)
+            self.assertGreater(group.ok, 0)
+            self.assertTrue(group.delays is None or not group.delays.total, queries)

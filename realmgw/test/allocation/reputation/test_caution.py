@@ -21,6 +21,7 @@ from realmgw.allocation.reputation.caution import (
     SHORT,
     SHORTEST,
     STRAYS,
+    SURE,
     TIMES,
     TRIED,
     TRUST,
@@ -142,6 +143,15 @@ class WhoTests(SynchronousTestCase):
                 caution.asked_again(5 * number + tick - min(before, gap), gap, 3 * SECOND)
                 caution.asked_again(5 * number + tick + 0.1, 2 * SHORT, 3 * SECOND)
             self.assertFalse(caution.asks_each_time, tick)
+
+    def test_once_it_is_sure_nothing_more_is_remembered(self) -> None:
+        """Nor is what it asks for then: there are many resolvers, and most are sure."""
+        for waited, is_over in ((SURE - 1, False), (SURE, True)):
+            caution = new()
+            caution.asks_each_time, caution.waits, caution._waited = True, True, waited
+            caution.look(0.3)
+            caution.waits_for("one.", 0.4)
+            self.assertEqual((caution.is_on, caution.is_tried, caution._seen is None), (False, not is_over, is_over))
 
 
 class TrialTests(SynchronousTestCase):
