@@ -112,8 +112,8 @@ class FlowsTests(RealmTestCase):
 
     settings: ClassVar[Mapping[str, Any]] = {"flow_records": {"enabled": True, "interval": 1}}
 
-    def exchange(self, name: str) -> int:
-        """A client sends a datagram to a host, which comes; returns the client's port."""
+    def exchange(self, name: str) -> tuple[int, int]:
+        """A client sends a datagram to a host, which comes; returns the client's port, and the host's."""
         address = self.ask(name)
         with self.testbed.inside("test_gwa"):
             host = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -125,12 +125,12 @@ class FlowsTests(RealmTestCase):
             client.bind((CLIENT, 0))
             client.sendto(b"x", (address, host.getsockname()[1]))
             host.recv(9)
-            return int(client.getsockname()[1])
+            return int(client.getsockname()[1]), int(host.getsockname()[1])
 
-    def recorded(self) -> list[int]:
-        """The clients' ports of flows that have ended, by the gateway's own file."""
+    def recorded(self) -> list[tuple[int, int]]:
+        """The ports of the clients and hosts of flows that have ended, by the gateway's own file."""
         lines = [line for file in self.testbed.folder.glob("flows-*.jsonl") for line in file.read_text().splitlines()]
-        return [each["client_port"] for each in map(json.loads, lines) if each["event"] == "ends"]
+        return [(each["client_port"], each["port"]) for each in map(json.loads, lines) if each["event"] == "ends"]
 
     def test_both_are_told_of_every_end(self) -> None:
         """Neither takes anything away from the other, and both have the same flows."""
@@ -141,11 +141,12 @@ class FlowsTests(RealmTestCase):
             ports = [self.exchange("one.gwa.demo") for _ in range(20)]
             ask(self.gateway.control, "flows/kill", {"host": FIRST})
             self.assertTrue(until(lambda: set(ports) <= set(self.recorded())))
-            self.assertTrue(until(lambda: all(any(f"SPT={port} " in line for line in lines()) for port in ports)))
+            words = [f"SPT={client} DPT={host} " for client, host in ports]
+            self.assertTrue(until(lambda: all(any(each in line for line in lines()) for each in words)))
             told = lines()
         self.assertEqual(self.recorded()[-20:].count(ports[0]), 1)
-        for port in ports:
-            [line] = [line for line in told if f"SPT={port} " in line]
+        for each in words:
+            [line] = [line for line in told if each in line]
             self.assertIn(f"ORIG: SRC={CLIENT} ", line)
             self.assertIn(f"REPLY: SRC={FIRST} ", line)
 
