@@ -271,8 +271,7 @@ class Candidates:
             hoping[0][1].unclear, hoping[0][1].taken = True, answered is True
         elif answered:
             _crowd_of(reservation).company += 1
-            if candidate.beyond:
-                _learn(reservation, candidate)
+            _learn(reservation, candidate)
         return answered is True
 
 
@@ -302,14 +301,16 @@ def _learn(reservation: Reservation, candidate: Candidate) -> None:
     Where an answer was waited for lately, somebody asked meanwhile: it is he, or he took the claim of the one who comes
     now. That is no habit of their resolver's. How long he took tells as much as what the first one took: who is first
     of several is quick, and if those alone told, nobody would wait for the others. Unless answers are kept: then others
-    were told later.
+    were told later. Who came together with the first one, so that it was not known yet whether that one is answered,
+    tells how soon clients come all the same; or where names wait, hardly anything would be learned of it.
     """
     used, came = reservation.used or (), candidate.came
     claim = next((each for each in reversed(used) if _may_have_told(each, came)), None)
     if claim is None:
         return
     group, age = claim.group, came - claim.created
-    if age > group.delay_p999 or came - reservation.waited_at > reservation.service.terms.timeout:
+    is_habit = age > group.delay_p999 or came - reservation.waited_at > reservation.service.terms.timeout
+    if candidate.beyond and is_habit:
         group.habits.came_again(candidate.flow[0], age, group.delay_p999, came)
     if age <= group.delay_p999:
         if not group.habits.keeps_answers and came >= group.learns_at and may_teach(claim, age, came):

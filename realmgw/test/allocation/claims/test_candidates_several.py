@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from realmgw.test.allocation.claims.test_candidates import ONE, RobberyTestCase
-from realmgw.test.allocation.scene import CLIENT, RESOLVER
+from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, RESOLVER
 
 
 class SeveralTests(RobberyTestCase):
@@ -23,6 +23,24 @@ class SeveralTests(RobberyTestCase):
             self.end(scene)
             delays = scene.allocator.groups.of(RESOLVER).delays
             self.assertEqual(delays is not None and 0.0 < delays.quantile(1.0) < 0.02, answered)
+
+    def test_who_comes_together_with_the_first_one_teaches_as_well(self) -> None:
+        """Their resolver had asked once for both; it is not known yet then whether the first one is answered.
+
+        It says nothing of a habit. Who is not answered teaches nothing.
+        """
+        for answered in (True, False):
+            scene = self.scene()
+            address = scene.get(ONE, now=0.1)
+            for source in (CLIENT, NEIGHBOUR):
+                scene.come(address, source, now=0.11)
+            self.conntrack.said = {CLIENT: True, NEIGHBOUR: answered}
+            self.end(scene)
+            group = scene.allocator.groups.of(RESOLVER)
+            assert group.delays is not None
+            self.assertEqual(group.delays.total, 1 + answered)
+            self.assertLess(group.delays.quantile(1.0), 0.02)
+            self.assertFalse(group.habits.is_known)
 
     def test_a_stranger_before_him_teaches_nothing_of_several(self) -> None:
         """Who comes later than the first one may be the client of a claim that was made since."""
