@@ -50,7 +50,16 @@ class Played:
         Args:
             when: Seconds since the beginning of the stream.
         """
-        return attrs.evolve(self, events=[event for event in self.events if event[0] >= when])
+        return self.between(when, math.inf)
+
+    def between(self, begin: float, end: float) -> Played:
+        """The same with those events alone that began then.
+
+        Args:
+            begin: Seconds since the beginning of the stream.
+            end: Likewise; not included.
+        """
+        return attrs.evolve(self, events=[event for event in self.events if begin <= event[0] < end])
 
     @property
     def success(self) -> float:

@@ -30,8 +30,10 @@ SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
 """How much noise there is, of the honest load."""
 HOSTS = 10
 """Private hosts."""
-WARM = 3.5  # seconds
-"""So long there are only honest flows, which are not counted: about a hundred."""
+WARM = 20.0  # seconds
+"""So long there are only honest flows, which are told of apart: by then the gateway knows these resolvers."""
+PARTS = ((0.0, 3.5), (3.5, 8.0), (8.0, 12.0), (12.0, WARM))
+"""Of that time, from when to when, in seconds."""
 BY_UNBOUND, BY_BIND = "100.64.3.11", "100.64.3.12"
 """The addresses that the templates ask for these two resolvers."""
 VIA = {GATEWAY: "raw", BY_UNBOUND: "unbound", BY_BIND: "BIND"}
@@ -74,6 +76,8 @@ class Run:
     """Which."""
     honest: Mapping[str, Played]
     """What became of the honest flows, by the way to resolve."""
+    begun: Played
+    """Of those before, while the gateway got to know their resolvers."""
     noise: Sequence[Played]
     """What became of the others."""
     looks: Sequence[Look]
@@ -166,7 +170,8 @@ def run(case: Case, seconds: float, prefix: str = "traffic-") -> Run:
                 played = playing.finish()
     count = len(ideal.streams)
     honest = {VIA[_server(each.stream)]: each.after(WARM) for each in played[:count]}
-    return Run(case, honest, played[count:], course.looks, course.status, course.pause)
+    begun = together([each.between(0.0, WARM) for each in played[:count]])
+    return Run(case, honest, begun, played[count:], course.looks, course.status, course.pause)
 
 
 def run_fairly(case: Case, seconds: float, prefix: str = "traffic-") -> Run:
@@ -209,7 +214,9 @@ def _possible(what: Template) -> Template:
     return attrs.evolve(what, streams=streams)
 
 
-HEAD = ["noise", "share", "off: success", "p50 / p99", "mis-delivered", "on: success", "p50 / p99", "mis-delivered"]
+CELLS = ("success", "p50 / p99", "mis-delivered")
+"""What is told of honest flows."""
+HEAD = ["noise", "share", *(f"{one}: {what}" for one in ("off", "on") for what in CELLS)]
 """Titles of the main table."""
 
 
@@ -223,7 +230,8 @@ def rows(runs: Sequence[Run]) -> list[list[str]]:
     for off in runs:
         on = _other(runs, off)
         if off.case.defence is OFF:
-            table.append([off.case.noise, f"{off.case.share:.0%}", *_cells(off), *(_cells(on) if on else ["-"] * 3)])
+            its = _fared(on.whole) if on else ["-"] * len(CELLS)
+            table.append([off.case.noise, f"{off.case.share:.0%}", *_fared(off.whole), *its])
     return table
 
 
@@ -233,8 +241,8 @@ def _other(runs: Sequence[Run], off: Run) -> Run | None:
     return next((run for run in runs if run.case == case), None)
 
 
-def _cells(run: Run) -> list[str]:
-    return [figures.percent(run.success), times(run.whole), str(misdelivered(run.whole))]
+def _fared(played: Played) -> list[str]:
+    return [figures.percent(played.success), times(played), str(misdelivered(played))]
 
 
 def times(played: Played) -> str:
@@ -254,6 +262,26 @@ def misdelivered(played: Played) -> int:
         played: What became of the flows.
     """
     return played.losses["misdelivered"]
+
+
+NEW_HEAD = ["seconds since they came", *(f"{one}: {what}" for one in ("off", "on") for what in CELLS)]
+"""Titles of the table of new resolvers."""
+
+
+def new_rows(runs: Sequence[Run]) -> list[list[str]]:
+    """How honest clients fare while the gateway does not know their resolvers yet: what all runs begin with.
+
+    Args:
+        runs: In any order.
+    """
+    table = []
+    for begin, end in PARTS:
+        row = [f"{begin:g} to {end:g}"]
+        for defence in (OFF, ON):
+            begun = [run.begun.between(begin, end) for run in runs if run.case.defence is defence]
+            row += _fared(together(begun)) if begun else ["-"] * len(CELLS)
+        table.append(row)
+    return table
 
 
 WAYS_HEAD = ["defences on", "share", "resolved by", "success", "p50 / p99", "lost", "longest pause"]
