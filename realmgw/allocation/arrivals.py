@@ -225,7 +225,7 @@ class Arrivals:
         claim = matching(reservation, src, now) if reservation.claims else None
         if claim is not None and not claim.is_hold:
             address = reservation.address
-            if address.before_told and address.kept_before is not None and self._late.is_to_use(claim, src, now):
+            if address.before.told and address.before.are_kept and self._late.is_to_use(claim, src, now):
                 if trace is not None:
                     trace.say("clients of his network ask a resolver that was told of the host that was here before")
                 return Reason.LATE
@@ -359,7 +359,7 @@ class Arrivals:
         if reservation.trial is not None:
             self._late.tell(reservation, flow, claim.created, now)
         self._let_in(reservation, src, came, now)
-        if not habits.caution.serves_several:
+        if not habits.caution.serves_several and self._late.is_client(claim, src):
             habits.caution.served(src)
         if ledger.dead.watching or not habits.is_plain:
             self._homes.came(src, claim, now)

@@ -84,7 +84,7 @@ class Finder:
         self, service: Service, group: Group, client: Requestor | None, now: float, trace: Trace | None
     ) -> Place | Reason:
         """A place for clients of a host that has all places that it may have."""
-        within, places = vacancies.within(self._ledger, service, now), self._ledger.places
+        within, places = vacancies.within(self._ledger, service, group, now), self._ledger.places
         if within is not None and self.may_stay(within, group, now):
             if trace is not None:
                 trace.how = BESIDE
@@ -123,7 +123,7 @@ class Finder:
                 trace.say("it is told nothing of this for a moment: if its clients come all the same, it keeps answers")
             return Reason.EXHAUSTED
         if holds.holds_its_share(self._ledger, group, now):
-            return self._kept(service, expected, now, trace)
+            return self._kept(service, group, expected, now, trace)
         return None
 
     @staticmethod
@@ -135,12 +135,12 @@ class Finder:
         return before if group.habits.caution.may_withhold(before, group.delays, now) else None
 
     def _kept(
-        self, service: Service, expected: dict[Group, Reservation] | None, now: float, trace: Trace | None
+        self, service: Service, group: Group, expected: dict[Group, Reservation] | None, now: float, trace: Trace | None
     ) -> Place | Reason:
         """A place for those who have their share, if it costs nothing: where the host is kept for such already."""
         ledger, latest = self._ledger, islice(reversed((expected or {}).values()), PROBES)
         address = next((each.address for each in latest if each.address.long), None)
-        address = address or vacancies.within(ledger, service, now)
+        address = address or vacancies.within(ledger, service, group, now)
         if address is not None and address.long:
             if not holds.is_too_much(ledger, address):
                 if trace is not None:
@@ -167,7 +167,7 @@ class Finder:
                 return found
         elif trace is not None:
             trace.say("the service has no address that it had last")
-        home = vacancies.beside(ledger, service, now) if service.host.index in ledger.home else None
+        home = vacancies.beside(ledger, service, group, now) if service.host.index in ledger.home else None
         if home is not None and self.may_stay(home, group, now):
             if trace is None:
                 self._counters.sticky += 1
@@ -179,7 +179,7 @@ class Finder:
     def joinable(self, expected: dict[Group, Reservation], host: Host, group: Group, now: float) -> Reservation | None:
         """Where a new claim can join others of its host; nothing is changed."""
         joined = self._joined(expected, host, group, now)
-        return None if joined is None or joined.address.is_spoilt(host.index, now) else joined
+        return None if joined is None or joined.address.is_spoilt(host.index, group, now) else joined
 
     def _joined(self, expected: dict[Group, Reservation], host: Host, group: Group, now: float) -> Reservation | None:
         own = expected.get(group)
@@ -205,7 +205,7 @@ class Finder:
                     trace.how = "where this group was told last that it is"
                 return told
         no = ""
-        if last.before_told and last.is_spoilt(service.host.index, now):
+        if last.before.told and last.is_spoilt(service.host.index, group, now):
             no = "is where clients of another host may come"
         elif own is not None and own.claims:
             no = "is in use"
@@ -239,12 +239,19 @@ class Finder:
         load = self._askers.load
         return self._queue.size > 0 or (group.hopeless and load is not None and load.restrains(group))
 
+    def _shareable(self, service: Service, group: Group, now: float) -> Address | None:
+        """An address in use whose services do not overlap with one, if its clients wrong nobody there."""
+        found = self._pool.shareable(service.target & KEY)
+        if found is None or found.is_spoilt(service.host.index, group, now):
+            return None
+        return found if self.may_stay(found, group, now) else None
+
     def _new(
         self, service: Service, group: Group, client: Requestor | None, now: float, trace: Trace | None
     ) -> Place | Reason:
         key, load, pool = service.target & KEY, self._askers.load, self._pool
-        shared = pool.shareable(key) if key else None
-        if shared is not None and self.may_stay(shared, group, now):
+        shared = self._shareable(service, group, now) if key else None
+        if shared is not None:
             no = None if load is None else load.refuses(SFQDN_REUSE, pool.load, group, client, now, trace)
             if no is not None:
                 return no

@@ -49,8 +49,8 @@ class Latecomers:
     def tell(self, reservation: Reservation, flow: Flow, claimed: float, now: float, *, let_in: bool = True) -> None:
         """Somebody comes where a group is told nothing for a while, to see whether its clients come all the same.
 
-        That says nothing if he was there before, if he is known to be another group's client, or if nothing is known of
-        him, and another one was told of this as well that keeps answers, or may.
+        That says nothing if he was there before, or knocks everywhere; if he is known to be another group's client; or
+        if nothing is known of him, and another one was told of this as well that keeps answers, or may.
 
         Args:
             reservation: Where.
@@ -67,7 +67,22 @@ class Latecomers:
             is_others = home.habits is not trial
         else:
             is_others = any(each.habits is not trial for each in reservation.address.may_come(host, now))
-        trial.came(flow, claimed, now, known=is_others or src in reservation.sources, let_in=let_in)
+        is_others |= src in reservation.sources or self._candidates.is_stranger(src)
+        trial.came(flow, claimed, now, known=is_others, let_in=let_in)
+
+    def is_client(self, claim: Claim, src: bytes) -> bool:
+        """Whether a sender who uses a claim is most likely a client of the group that it was made for.
+
+        Not if he knocks everywhere, or if others are expected there whose clients are known to come.
+
+        Args:
+            claim: It.
+            src: His packed address.
+        """
+        if self._candidates.is_stranger(src):
+            return False
+        shares = islice(claim.reservation.shares or (), LOOKED_AT)
+        return not any(each is not claim.group and each.habits.caution.is_cleared for each in shares)
 
     def is_to_spend(self, spare: Claim, src: bytes, now: float) -> bool:
         """Whether a sender without a claim of his own is one of them.

@@ -54,7 +54,9 @@ class Serving:
             habits.look(now)
             if habits.caution.withholds(waiter.service.target, now):
                 return False
-            if _own_may_come(self._ledger.last.get(waiter.service.target), waiter, now):
+            service = waiter.service
+            where = self._ledger.last.get(service.target) or self._ledger.home.get(service.host.index)
+            if _own_may_come(where, waiter, now):
                 return False
             return not holds.holds_its_share(self._ledger, waiter.group, now)
 
@@ -92,7 +94,7 @@ class Serving:
             if place is None and is_any:
                 place = vacancies.obtain(self._ledger, service, first.group, now, patient=first.has_time(now))
         else:
-            within = vacancies.within(self._ledger, service, now)
+            within = vacancies.within(self._ledger, service, first.group, now)
             if within is None:
                 self._refuse(queue.leave(service.target), Reason.HOST_LIMIT)
                 return True
@@ -125,9 +127,9 @@ class Serving:
         """Where the host was last, if nobody is expected there, or where other services of it stand."""
         service = first.service
         last = self._ledger.last.get(service.target)
-        if last is not None and not last.claims and not last.is_spoilt(service.host.index, now):
+        if last is not None and not last.claims and not last.is_spoilt(service.host.index, first.group, now):
             return vacancies.standing(last, service)
-        return vacancies.beside(self._ledger, service, now)
+        return vacancies.beside(self._ledger, service, first.group, now)
 
     def _lend(self, reservation: Reservation, waiters: list[Waiter], now: float) -> None:
         reservation.waited_at = now

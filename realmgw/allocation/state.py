@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Protocol, Union
 
 import attrs
 
+from realmgw.allocation.formers import Formers, expects_until, is_expected
 from realmgw.allocation.reputation.caution import WITHHELD
 
 if TYPE_CHECKING:
@@ -223,11 +224,7 @@ class Reservation:
     @property
     def expects_until(self) -> float:
         """Until when clients may come for what its groups were told, as far as is known of these now."""
-        latest = -math.inf
-        for group, at in self.told.items():
-            if not group.habits.is_plain and (until := at + group.spell) > latest:
-                latest = until
-        return latest
+        return expects_until(self.told)
 
     def owe(self, until: float, now: float) -> None:
         """A claim makes room for another one: until then its client may come, and has none."""
@@ -270,10 +267,8 @@ class Address:
     """Until when a client of a claim that a stranger may have used is waited for."""
     moved: Claim | None = None
     """The last claim of a group that was told this address a moment before, and is told another one now."""
-    before: Reservation | None = None
-    """Of those that were here before, the one for whose clients it is too late last."""
-    before_told: tuple[Group, ...] = ()
-    """Who was told of that one: it is not looked at itself while all of them are plain, as most are."""
+    before: Formers = attrs.field(factory=Formers)
+    """The hosts that were here before, and may still be."""
     standing: float = 0.0
     """The best standing of those who have made claims since it began to wait."""
     came_at: float = -math.inf
@@ -321,11 +316,11 @@ class Address:
         for reservation in self.reservations.values():
             for group, told in reservation.told.items():
                 habits = group.habits
-                if habits.is_plain or not _expects(group, told, now):
+                if habits.is_plain or not is_expected(group, told, now):
                     continue
                 if habits.caution.is_on or habits.keeps_answers:
                     found.append(group)
-        return found if self.kept_before is None else found + self.formers(host, now)
+        return found + self.formers(host, now) if self.before.are_kept else found
 
     def note_former(self, reservation: Reservation, until: float) -> None:
         """A reservation leaves, and its host with it: clients may still come for it.
@@ -334,28 +329,13 @@ class Address:
             reservation: It.
             until: So long at least a packet for it counts as one that came late, in monotonic seconds.
         """
-        expects_until = reservation.expects_until
         self.gone, self.gone_target = reservation, reservation.service.target
-        self.gone_until = max(until, expects_until)
-        before = self.kept_before
-        if before is None or expects_until >= before.expects_until:
-            self.before, self.before_told = reservation, tuple(reservation.told)
+        self.gone_until = max(until, reservation.expects_until)
+        self.before.note(reservation.service.host.index, reservation.told)
 
     def formers(self, host: int, now: float) -> list[Group]:
         """Whose clients may still come for another host than this one (its index), which had it before."""
-        before = self.kept_before
-        if before is None or before.service.host.index == host:
-            return []
-        told = before.told.items()
-        return [group for group, at in told if not group.habits.is_plain and _expects(group, at, now)]
-
-    @property
-    def kept_before(self) -> Reservation | None:
-        """What was here before, if any of those who were told of it keep answers, or are taken to do so."""
-        for group in self.before_told:
-            if not group.habits.is_plain:
-                return self.before
-        return None
+        return self.before.of_others(host, now) if self.before.are_kept else []
 
     def is_kept(self, now: float) -> bool:
         """Whether clients may still come of those who are known to keep answers, or suspected, for what stands here.
@@ -365,21 +345,23 @@ class Address:
         for reservation in self.reservations.values():
             for group, told in reservation.told.items():
                 habits = group.habits
-                if habits.is_plain or not _expects(group, told, now):
+                if habits.is_plain or not is_expected(group, told, now):
                     continue
                 if habits.keeps_answers or habits.caution.is_suspected:
                     return True
         return False
 
-    def is_spoilt(self, host: int, now: float) -> bool:
-        """Whether clients of those who keep answers will come for another host than this one (its index)."""
-        return any(group.habits.keeps_answers for group in self.formers(host, now))
+    def is_spoilt(self, host: int, group: Group, now: float) -> bool:
+        """Whether a group may not be told that a host (its index) is here, since clients will come for another one.
 
-
-def _expects(group: Group, told: float, now: float) -> bool:
-    """Whether clients may still come of a group that was told something then, as far as is known of it now."""
-    group.habits.look(now)  # what is assumed may just have ended
-    return told + group.spell > now
+        Those of groups that are known to keep answers, or its own, if it may: nothing would tell these from those that
+        come for what it is told now.
+        """
+        if not self.before.are_kept:
+            return False
+        formers = self.formers(host, now)
+        is_own = group.habits.caution.is_likely_to_keep
+        return any(each.habits.keeps_answers or (is_own and each is group) for each in formers)
 
 
 Place = Union["Reservation", "Address"]

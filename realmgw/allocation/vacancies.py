@@ -25,19 +25,21 @@ SHORT = 1.0  # seconds
 """For so long after an address was looked for in vain, it is followed which one dies next."""
 
 
-def beside(ledger: Ledger, service: Service, now: float) -> Address | None:
+def beside(ledger: Ledger, service: Service, group: Group, now: float) -> Address | None:
     """The address where other services of its host stand, if this one can stand there as well."""
     home = ledger.home.get(service.host.index)
     if home is None or not home.reservations or not may_stand(home, service.target):
         return None
-    return None if home.is_spoilt(service.host.index, now) else home
+    return None if home.is_spoilt(service.host.index, group, now) else home
 
 
-def within(ledger: Ledger, service: Service, now: float) -> Address | None:
+def within(ledger: Ledger, service: Service, group: Group, now: float) -> Address | None:
     """An address where a host's clients are expected already, and this service of it can be as well; nobody for it."""
     host, key = service.host, service.target & KEY
     for address in (ledger.last.get(service.target), ledger.home.get(host.index)):
-        if address is not None and ledger.places.are_at(host, address) and not address.is_spoilt(host.index, now):
+        if address is None or not ledger.places.are_at(host, address):
+            continue
+        if not address.is_spoilt(host.index, group, now):
             own = address.reservations.get(key)
             if (not own.claims and own.service.target == service.target) if own else may_stand(address, service.target):
                 return address
@@ -56,7 +58,7 @@ def told(ledger: Ledger, service: Service, group: Group, now: float) -> Reservat
     if last is None or last.claims or (leaving and last.address in leaving):
         return None
     stands = last.stands and last.service.target == target
-    return last if stands and not last.address.is_spoilt(service.host.index, now) else None
+    return last if stands and not last.address.is_spoilt(service.host.index, group, now) else None
 
 
 def vacant(ledger: Ledger, service: Service, group: Group, now: float, *, patient: bool) -> Address | None:
@@ -97,10 +99,10 @@ def obtain(
         return None
     address = vacant(ledger, service, group, now, patient=patient)
     if trace is not None:
-        return _tried(ledger, address, now, trace)
+        return _tried(ledger, address, service, group, now, trace)
     if address is not ledger.pool.next():
         ledger.pool.set_back(address, PROBES)
-    address = address or _reclaim(ledger, now)
+    address = address or _reclaim(ledger, service, group, now)
     if address is None:
         ledger.short_until = now + SHORT
         return None
@@ -115,7 +117,9 @@ def obtain(
     return address
 
 
-def _tried(ledger: Ledger, found: Address | None, now: float, trace: Trace) -> Address | None:
+def _tried(
+    ledger: Ledger, found: Address | None, service: Service, group: Group, now: float, trace: Trace
+) -> Address | None:
     """What would be lent, where this is vacant, or none."""
     pool = ledger.pool
     if found is not None:
@@ -126,16 +130,16 @@ def _tried(ledger: Ledger, found: Address | None, now: float, trace: Trace) -> A
     trace.say(linger if pool.available else "every address is waited at")
     trace.how = "to which nobody comes any more"
     dead = ledger.dead.in_order(pool.in_state(State.WAITING), now=now)
-    return next((address for address in dead if not _keeps_until(ledger, address, now)), None)
+    return next((each for each in dead if not _keeps_until(ledger, each, service, group, now)), None)
 
 
-def _reclaim(ledger: Ledger, now: float) -> Address | None:
+def _reclaim(ledger: Ledger, service: Service, group: Group, now: float) -> Address | None:
     """An address that nobody comes to any more, whose claims are over now."""
     dead = ledger.dead
     if not dead.watching:
         dead.watch(ledger.pool.in_state(State.WAITING))
     address = dead.take(now=now)
-    while address is not None and (until := _keeps_until(ledger, address, now)):
+    while address is not None and (until := _keeps_until(ledger, address, service, group, now)):
         ledger.hold_longer(address, until)
         address = dead.take(now=now)
     if address is not None:
@@ -146,12 +150,14 @@ def _reclaim(ledger: Ledger, now: float) -> Address | None:
     return address
 
 
-def _keeps_until(ledger: Ledger, address: Address, now: float) -> float:
+def _keeps_until(ledger: Ledger, address: Address, service: Service, group: Group, now: float) -> float:
     """Until when an address is left alone whose claims are dead by experience, in monotonic seconds; 0.0: it is not.
 
-    Clients may come of those who keep answers; or the one of a claim that a stranger may have used, which holds nothing
-    any more. What still stands there may be no more than what keeps the address for company, for a moment.
+    Clients may come of those who keep answers, or of who asks, if he does; or the one of a claim that a stranger may
+    have used, which holds nothing any more. What still stands there may be no more than what keeps the address for
+    company, for a moment.
     """
-    if address.is_kept(now):
+    is_own = group.habits.caution.is_likely_to_keep and group in address.may_come(service.host.index, now)
+    if is_own or address.is_kept(now):
         return now + AGAIN
     return now + POLL if address.doubt and ledger.candidates.is_doubted(address, now) else 0.0

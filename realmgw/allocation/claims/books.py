@@ -162,7 +162,8 @@ class Books:
         if self.last.get(target) is address:
             del self.last[target]
         if address.reservations and stands(address, index):
-            return  # the host is still there
+            address.before.note(index, reservation.told)  # the host is still there
+            return
         address.note_former(reservation, now + LATE)
         if self.home.get(index) is address:
             del self.home[index]

@@ -102,6 +102,10 @@ class Candidates:
         self._strangers.note(src, dst, now)
         self.stray(now)
 
+    def is_stranger(self, src: bytes) -> bool:
+        """Whether a sender was refused at several addresses lately: who knocks everywhere is nobody's client."""
+        return src in self._strangers
+
     def is_believed(self, flow: Flow) -> bool:
         """Whether a flow that was admitted was answered, as far as can be told."""
         if self._answered is None:
@@ -158,7 +162,7 @@ class Candidates:
         """
         for each in islice(vacant, PROBES):
             keepers = each.may_come(host, now)
-            if keepers and (patient or group in keepers or _is_tried(each, now) or any(map(_is_known, keepers))):
+            if keepers and (group in keepers or _is_left_alone(each, keepers, now, patient=patient)):
                 continue
             if not each.doubt or not self.is_doubted(each, now):
                 yield each
@@ -275,8 +279,13 @@ class Candidates:
         return answered is True
 
 
-def _is_known(keeper: Group) -> bool:
-    return keeper.habits.keeps_answers or keeper.habits.caution.is_suspected
+def _is_left_alone(address: Address, keepers: list[Group], now: float, *, patient: bool) -> bool:
+    """Whether an address is left alone by others, since clients of these groups may come there."""
+    for keeper in keepers:
+        habits, caution = keeper.habits, keeper.habits.caution
+        if habits.keeps_answers or caution.is_suspected or (patient and (not caution.is_on or caution.is_spared(now))):
+            return True
+    return _is_tried(address, now)
 
 
 def _is_tried(address: Address, now: float) -> bool:
@@ -285,7 +294,7 @@ def _is_tried(address: Address, now: float) -> bool:
         if reservation.trial is not None:
             return True
         for group, told in reservation.told.items():
-            if now < told + TRIED and group.habits.caution.is_unproven:
+            if now < told + TRIED and group.habits.caution.is_unproven and group.habits.caution.is_spared(now):
                 return True
     return False
 

@@ -49,7 +49,7 @@ SHORTEST, SHORT, UNSTEADY = 0.05, 0.4, 0.02  # seconds
 sooner than the shortest, he may not have had the answer."""
 TIMES = 2
 """That has to happen so often before it is believed: packets get lost, and are sent again."""
-TRIED = 1.0  # seconds
+TRIED = 2.0  # seconds
 """For so long after it was told, others let its addresses alone, or nothing could be tried where addresses are few."""
 WITHHELD, WITHHELD_LEAST = 0.5, 0.15  # seconds
 """For so long he is told nothing, and so soon after he was told, a client is taken for his; less if all of his clients
@@ -62,6 +62,8 @@ MOST_STRAYS = 2 * STRANGERS
 """Likewise, if so many came, most of whom were refused."""
 AGAIN = 24
 """Who asked again so often while it was looked at, and has not shown that he keeps nothing, is looked at further."""
+OFTEN = 16
+"""Who asked again so often shows within that time that he keeps nothing, if he does not."""
 JUST = 0.05  # seconds
 """Who came so long before may be the client for whom it asks; if there often is one, strangers come everywhere."""
 REPEATED, UNSURE = 2.0, 0.5
@@ -106,6 +108,8 @@ class _Seen:
 
     again: int = 0
     """So often it asked for something that it had asked for a moment before, in this time."""
+    all: int = 0
+    """Likewise, since it is looked at."""
     crowded: int = 0
     """So often somebody had just come where it was to be tried."""
     asked: dict[str, float] = attrs.field(factory=dict)
@@ -156,9 +160,28 @@ class Caution:
         return self.asks_each_time and self.waits
 
     @property
+    def is_cleared(self) -> bool:
+        """Whether clients of different addresses have come for its answers, and nothing is assumed any more."""
+        return self.serves_several and not self.is_tried
+
+    @property
     def is_suspected(self) -> bool:
         """Whether more clients came while it was told nothing than times that none did: nothing is sure yet."""
         return self.is_on and self._strays > self._waited
+
+    @property
+    def is_likely_to_keep(self) -> bool:
+        """Whether it keeps answers, by all that was seen.
+
+        It is suspected; or it waits for its answers, but was not seen to ask before a second had passed, although it
+        has asked again so often.
+        """
+        is_often = self._seen is not None and self._seen.all >= OFTEN
+        return self.is_suspected or (self.is_on and self.waits and is_often)
+
+    def is_spared(self, now: float) -> bool:
+        """Whether others let alone what it was told: not for longer than that can be found out, or it harms them."""
+        return self.is_on and (now < self._not_before - TRUST + CAUTIOUS or self.is_likely_to_keep)
 
     @property
     def is_unproven(self) -> bool:
@@ -200,6 +223,7 @@ class Caution:
         if seen is None:
             return
         seen.again += 1
+        seen.all += 1
         if self.is_on and (span < QUICKLY or (SHORTEST < gap < SHORT and not _may_have_ticked(seen, told, gap))):
             self._quick += 1
             self.asks_each_time |= self._quick >= TIMES

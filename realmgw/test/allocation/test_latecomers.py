@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from ipaddress import ip_address, ip_network
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.explain import explain_admit
-from realmgw.allocation.reputation.caution import ASSUMED
+from realmgw.allocation.explain import explain_admit, explain_ask
+from realmgw.allocation.formers import FORMERS, Formers
+from realmgw.allocation.reputation.caution import ASSUMED, NAMES, OFTEN, TIMES
+from realmgw.allocation.reputation.group import Group
+from realmgw.allocation.vacancies import AGAIN
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
+from realmgw.subscribers.model import Service, Terms
 from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, STRAY, Scene, service
 
 HERS = [ip_address(f"198.51.101.{last}").packed for last in range(1, 9)]
@@ -54,6 +59,190 @@ class LatecomerTests(SynchronousTestCase):
         later = self.now + ASSUMED + 1.0
         address = self.scene.get(THREE, OTHER, now=later)
         self.assertEqual(self.scene.come(address, STRAY, now=later), THREE.host.index)
+
+
+class OwnTests(SynchronousTestCase):
+    """Where clients of a resolver that most likely keeps answers may come for a former host, it is told of no other."""
+
+    def setUp(self) -> None:
+        """It was told of three hosts; at one's address is another one now, that the other one asked for."""
+        self.scene = scene = Scene(3)
+        for number, asked in enumerate((ONE, TWO, FIVE)):
+            scene.come(scene.get(asked, now=0.1 * number), (CLIENT, NEIGHBOUR)[number % 2], now=0.1 * number + 0.01)
+        self.assertIsNone(scene.wait(THREE, OTHER, "three", tcp=True, now=1.0))
+        self.now = 1.1 + HALF
+        scene.allocator.expire(now=self.now)
+        [(_, address)] = scene.told
+        assert isinstance(address, bytes)
+        self.address, self.caution = address, scene.allocator.groups.of(RESOLVER).habits.caution
+        self.caution._strays = 1  # somebody came while it was told nothing
+
+    def fill(self, now: float) -> None:
+        """Somebody is expected at each address."""
+        for asked in (TWO, FIVE):
+            self.scene.get(asked, OTHER, now=now)
+
+    def test_not_where_somebody_is_expected_for_it(self) -> None:
+        """To join the other one's client there would bring its own, who come for what was kept, to that host."""
+        scene, now = self.scene, self.now + 0.1
+        self.fill(now)
+        self.assertIs(scene.ask(THREE, now=now), Reason.EXHAUSTED)
+        said = explain_ask(scene.allocator, THREE, RESOLVER, now=now)
+        self.assertIn("but this one can not join them", str(said))
+        self.assertEqual(scene.get(THREE, OTHER, now=now), self.address)
+
+    def test_what_it_was_told_of_another_service_counts_as_well(self) -> None:
+        """That leaves first, while its host stays for a moment."""
+        scene = Scene(1, linger=10.0)
+        caution = scene.allocator.groups.of(RESOLVER).habits.caution
+        web = Service(f"www.{ONE.name}", ONE.host, Terms(6, 80))
+        for number, asked in enumerate((web, ONE)):
+            scene.come(scene.get(asked, (RESOLVER, OTHER)[number], now=0.1), CLIENT, now=0.2)
+        for client in (CLIENT, NEIGHBOUR):
+            caution.served(client)
+        for _ in range(NAMES):
+            caution.asked(0.2)
+        scene.allocator.groups.of(RESOLVER).habits.look(0.2)
+        [address] = scene.allocator.pool.addresses.values()
+        self.assertEqual(len(address.reservations), 2)
+        scene.allocator.forget([web.target], now=0.3)
+        scene.allocator.forget([ONE.target], now=0.3)
+        self.assertEqual([each.resolver for each in address.formers(TWO.host.index, 0.4)], [RESOLVER])
+
+    def test_nor_beside_services_that_do_not_overlap(self) -> None:
+        """Clients who come for the host before may come for any service."""
+        scene = Scene(3)
+        for number, asked in enumerate((ONE, TWO, FIVE)):
+            scene.come(scene.get(asked, now=0.1 * number), (CLIENT, NEIGHBOUR)[number % 2], now=0.1 * number + 0.01)
+        limited = service(3, 6, 80)
+        self.assertIsNone(scene.wait(limited, OTHER, "one", tcp=True, now=1.0))
+        scene.allocator.expire(now=self.now)
+        [(_, address)] = scene.told
+        beside = Service(f"ssh.{limited.name}", limited.host, Terms(6, 22))
+        caution = scene.allocator.groups.of(RESOLVER).habits.caution
+        for suspected in (True, False):
+            caution._strays = int(suspected)
+            said = scene.ask(beside, now=self.now)
+            self.assertEqual(said, Reason.EXHAUSTED if suspected else address)
+
+    def test_of_who_is_only_new_nothing_is_thought(self) -> None:
+        """Or new ones would wait for what most of them have no part in."""
+        self.caution._strays = 0
+        self.fill(self.now + 0.1)
+        self.assertEqual(self.scene.get(THREE, now=self.now + 0.1), self.address)
+
+    def test_nor_where_that_is_as_soon_as_nobody_is(self) -> None:
+        """The address that the host had last is no better."""
+        scene, now = self.scene, self.now + 0.1
+        scene.come(self.address, HERS[0], now=now)
+        self.assertIs(scene.ask(THREE, now=now + 0.1), Reason.EXHAUSTED)
+        self.assertEqual(scene.get(THREE, OTHER, now=now + 0.1), self.address)
+
+    def test_nor_of_another_service_of_that_host(self) -> None:
+        """That stands at the host's address, and would be told that."""
+        scene, now = self.scene, self.now + 0.1
+        web = Service(f"www.{THREE.name}", THREE.host, Terms(6, 80))
+        self.assertIs(scene.ask(web, now=now), Reason.EXHAUSTED)
+        self.assertIsNone(scene.wait(web, RESOLVER, "web", tcp=True, now=now))
+        scene.allocator.extend([ip_network("192.0.2.9/32")], now=now)
+        scene.allocator.expire(now=now)
+        self.assertEqual(scene.told[1:], [])  # nor does the host get a second address for that
+        self.assertEqual(scene.get(web, OTHER, now=now), self.address)
+
+    def test_who_asks_again_often_and_never_soon_most_likely_keeps_answers(self) -> None:
+        """For a second, since he was seen to wait for them; not once he was seen to ask sooner."""
+        caution, self.caution._strays = self.caution, 0
+        caution.waits = True
+        for _ in range(OFTEN):
+            self.assertFalse(caution.is_likely_to_keep)
+            caution.asked_again(0.0, 0.5, math.inf)
+        self.assertTrue(caution.is_likely_to_keep)
+        for _ in range(TIMES):
+            caution.asked_again(0.0, 0.3, 0.5)
+        caution.look(self.now)
+        self.assertFalse(caution.is_likely_to_keep)
+
+    def test_nor_where_all_are_dead_by_experience(self) -> None:
+        """Though nobody comes any more for the host that is there."""
+        scene = self.scene
+        self.fill(self.now)
+        self.assertIsNone(scene.wait(FOUR, RESOLVER, "four", tcp=True, now=self.now + 1.0))
+        scene.allocator.expire(now=self.now + 1.0)
+        self.assertEqual(scene.told[1:], [])
+        self.caution._strays = 0
+        scene.allocator.expire(now=self.now + 1.1 + AGAIN)
+        self.assertEqual([question for question, _ in scene.told[1:]], ["four"])
+
+    def test_once_its_own_are_over_it_is(self) -> None:
+        """Who had kept the answer has asked anew by then."""
+        self.assertIsInstance(self.scene.ask(THREE, now=ASSUMED + 0.7), bytes)
+
+
+class FormersTests(SynchronousTestCase):
+    """What is remembered of the hosts that were at an address."""
+
+    def setUp(self) -> None:
+        """One group of which nothing is known, and one that keeps nothing."""
+        self.before = Formers()
+        self.new, self.known = Group(RESOLVER), Group(OTHER)
+
+    def assume(self) -> None:
+        """The one asks for several, for several: it may keep answers."""
+        habits = self.new.habits
+        habits.caution.serves_several = True
+        for _ in range(NAMES):
+            habits.asked(0.0)
+        self.assertTrue(habits.caution.is_on)
+
+    def was_here(self, asked: Service, group: Group, at: float) -> None:
+        """A service stood there, a group was told of it, and it has left."""
+        self.before.note(asked.host.index, {group: at})
+
+    def formers(self, asked: Service) -> list[Group]:
+        """Whose clients may come for another host than that of a service, two seconds later."""
+        return self.before.of_others(asked.host.index, 2.0)
+
+    def test_those_who_may_come_for_longest_are(self) -> None:
+        """Not the last ones that were there."""
+        self.assume()
+        self.was_here(ONE, self.new, 0.0)
+        for number, asked in enumerate((TWO, THREE, FOUR)):
+            self.was_here(asked, self.known, 0.5 + 0.5 * number)
+        self.assertEqual(self.formers(FIVE), [self.new])
+        self.assertEqual(self.formers(ONE), [])
+
+    def test_its_own_host_does_not_make_an_address_forget_another(self) -> None:
+        """The same group is told of both."""
+        self.assume()
+        self.was_here(ONE, self.new, 0.0)
+        for _ in range(3):
+            self.was_here(TWO, self.new, 1.0)
+        self.assertEqual(self.formers(TWO), [self.new])
+        self.assertEqual(self.formers(ONE), [self.new])
+
+    def test_services_of_a_host_count_as_one(self) -> None:
+        """Each may have been told to another group."""
+        self.assume()
+        self.was_here(ONE, self.new, 0.0)
+        self.was_here(Service(f"www.{ONE.name}", ONE.host, Terms(6, 80)), self.known, 1.0)
+        self.assertEqual(self.formers(TWO), [self.new])
+
+    def test_what_was_told_before_anything_was_assumed(self) -> None:
+        """It may be kept all the same; once nothing is assumed, nobody comes."""
+        self.was_here(ONE, self.new, 0.0)
+        self.was_here(TWO, self.known, 1.0)
+        self.assertEqual(self.formers(THREE), [])
+        self.assume()
+        self.assertEqual(self.formers(THREE), [self.new])
+
+    def test_not_for_ever(self) -> None:
+        """Nobody keeps an answer for longer than is assumed; two hosts are remembered, and no more."""
+        self.assume()
+        self.was_here(ONE, self.new, 2.0 - ASSUMED - 1.0)
+        self.assertEqual(self.formers(TWO), [])
+        for number in range(2, 9):
+            self.was_here(service(number), self.known, 0.1 * number)
+        self.assertEqual(len(self.before.told), FORMERS)
 
 
 class CompanionTests(SynchronousTestCase):

@@ -371,7 +371,7 @@ class HoldTests(SynchronousTestCase):
 
     def test_others_let_them_alone_until_it_can_be_tried(self) -> None:
         """However long they have waited: where addresses are few, it would never be found out."""
-        scene = self.scene(wait_tcp=1.0)
+        scene = self.scene(wait_tcp=TRIED)
         self.assertIsNone(scene.wait(THREE, OTHER, "three", tcp=True, now=0.3))
         scene.allocator.expire(now=TRIED - 0.1)
         self.assertEqual(scene.told, [])

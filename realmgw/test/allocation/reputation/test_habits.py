@@ -162,11 +162,11 @@ class KeeperTests(SynchronousTestCase):
         scene.get(THREE, OTHER, now=0.1)  # takes the first one
         group = scene.allocator.groups.of(RESOLVER)
         group.habits, group.delay_p999, group.learned_from_first = keeper(5.0), PATIENCE, True
-        self.assertTrue(scene.allocator.pool.addresses[first].is_spoilt(4, 0.2))
+        self.assertTrue(scene.allocator.pool.addresses[first].is_spoilt(4, group, 0.2))
         scene.allocator.expire(now=3.0)
         self.assertNotEqual(scene.ask(service(4), OTHER, now=3.0), first)
         scene.allocator.expire(now=5.2)
-        self.assertFalse(scene.allocator.pool.addresses[first].is_spoilt(4, 5.2))
+        self.assertFalse(scene.allocator.pool.addresses[first].is_spoilt(4, group, 5.2))
 
     def test_when_less_is_known_what_stands_is_shortened(self) -> None:
         """As soon as it asks again."""

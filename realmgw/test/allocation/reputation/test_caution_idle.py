@@ -1,0 +1,133 @@
+"""Tests of what is assumed of those whose clients do not come: it is to be no weapon."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.allocation.reputation.caution import AGAIN, CAUTIOUS, NAMES, TRIED, Caution
+from realmgw.errors import Reason
+from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, STRAY, Scene, service
+
+ONE, TWO, THREE, FOUR = (service(index) for index in range(1, 5))
+
+
+class ClientsTests(SynchronousTestCase):
+    """Who is taken for a client of a resolver."""
+
+    def caution(self, scene: Scene, resolver: str = RESOLVER) -> Caution:
+        """What is assumed of a resolver."""
+        return scene.allocator.groups.of(resolver).habits.caution
+
+    def share(self, scene: Scene, now: float) -> None:
+        """Both ask for two hosts, the one first, and one client comes for each."""
+        for number, asked in enumerate((ONE, TWO)):
+            scene.get(asked, now=now + 0.1 * number)
+            address = scene.get(asked, OTHER, now=now + 0.01 + 0.1 * number)
+            scene.come(address, (CLIENT, NEIGHBOUR)[number], now=now + 0.02 + 0.1 * number)
+
+    def test_not_who_may_be_another_ones_that_has_some(self) -> None:
+        """He uses the claim that is older; it need not be that of his resolver."""
+        scene = Scene(2)
+        self.caution(scene, OTHER).serves_several = True
+        self.share(scene, 0.0)
+        self.assertFalse(self.caution(scene).serves_several)
+
+    def test_but_who_may_be_another_ones_that_has_none_either(self) -> None:
+        """Else of two new ones neither would be looked at."""
+        scene = Scene(2)
+        self.share(scene, 0.0)
+        self.assertTrue(self.caution(scene).serves_several)
+
+    def test_not_who_knocks_everywhere(self) -> None:
+        """Whatever he uses."""
+        scene = Scene(4)
+        addresses = [scene.get(asked, OTHER, now=0.0) for asked in (THREE, FOUR)]
+        for address in addresses:
+            scene.come(address, NEIGHBOUR, now=0.01)
+        for packed in scene.allocator.pool.addresses:
+            if packed not in addresses:
+                self.assertEqual(scene.come(packed, STRAY, now=0.1), -Reason.NO_RESERVATION)
+        for number, asked in enumerate((ONE, TWO)):
+            scene.come(scene.get(asked, now=0.2), (CLIENT, STRAY)[number], now=0.3)
+        self.assertFalse(self.caution(scene).serves_several)
+        scene.come(scene.get(ONE, now=0.4), bytes((203, 0, 113, 9)), now=0.5)
+        self.assertTrue(self.caution(scene).serves_several)
+
+    def test_he_says_nothing_while_it_is_tried(self) -> None:
+        """Nor does he bring a new one into the suspicion that it keeps answers."""
+        for is_stranger in (True, False):
+            scene = Scene(6)
+            for number, asked in enumerate((ONE, TWO, THREE)):
+                scene.come(scene.get(asked, now=0.1 * number), (CLIENT, NEIGHBOUR)[number % 2], now=0.1 * number + 0.01)
+            free = [each.packed for each in scene.allocator.pool.addresses.values() if not each.reservations]
+            for packed in free[: 2 if is_stranger else 1]:
+                self.assertEqual(scene.come(packed, STRAY, now=0.5), -Reason.NO_RESERVATION)
+            self.assertIs(scene.ask(ONE, now=0.7), Reason.EXHAUSTED)
+            place = next(each for each in scene.allocator.ledger.last[ONE.target].reservations.values())
+            scene.come(place.address.packed, STRAY, now=0.8)
+            self.assertEqual(self.caution(scene)._strays, 0 if is_stranger else 1)
+
+
+class BoundTests(SynchronousTestCase):
+    """For how long others let alone what a new one was told."""
+
+    def new(self) -> Caution:
+        """Of one that asks for several names, for several clients."""
+        caution = Caution()
+        for client in (CLIENT, NEIGHBOUR):
+            caution.served(client)
+        for _ in range(NAMES):
+            caution.asked(0.0)
+        caution.look(0.0)
+        return caution
+
+    def again(self, caution: Caution) -> None:
+        """It asks again so often that it is looked at for longer, and shows nothing."""
+        for _ in range(AGAIN + 1):
+            caution.asked_again(0.0, 0.5, 10.0)
+        caution.look(CAUTIOUS)
+        self.assertTrue(caution.is_on)
+
+    def test_not_for_longer_than_it_takes_to_find_out(self) -> None:
+        """Who asks, and whose clients hardly come, shows nothing for as long as he likes."""
+        caution = self.new()
+        self.assertTrue(caution.is_spared(CAUTIOUS - 0.1))
+        self.again(caution)
+        self.assertFalse(caution.is_spared(CAUTIOUS))
+
+    def test_for_as_long_as_it_is_likely(self) -> None:
+        """Its clients would come to other hosts."""
+        caution = self.new()
+        self.again(caution)
+        caution.waits = True
+        self.assertTrue(caution.is_spared(CAUTIOUS))
+
+    def test_then_its_addresses_are_lent(self) -> None:
+        """At once to those who wait."""
+        scene = Scene(3)
+        for number, asked in enumerate((ONE, TWO, THREE)):
+            scene.come(scene.get(asked, now=0.1 * number), (CLIENT, NEIGHBOUR)[number % 2], now=0.1 * number + 0.01)
+        caution = scene.allocator.groups.of(RESOLVER).habits.caution
+        self.again(caution)
+        now = CAUTIOUS + 0.5
+        for number, asked in enumerate((ONE, TWO, THREE)):
+            scene.come(scene.get(asked, now=now), bytes((203, 0, 113, number)), now=now + 0.01)
+        for likely in (True, False):
+            caution._strays = int(likely)
+            self.assertTrue(caution.is_on)
+            said = scene.ask(FOUR, OTHER, now=now + TRIED / 2)
+            self.assertEqual(said is Reason.EXHAUSTED, likely)
+
+    def test_nor_are_those_where_its_clients_may_come_for_the_host_before(self) -> None:
+        """As long as it is spared, they are left alone for half of the time for which others wait."""
+        for spared in (True, False):
+            scene = Scene(3)
+            for number, asked in enumerate((ONE, TWO, THREE)):
+                scene.come(scene.get(asked, now=0.1 * number), (CLIENT, NEIGHBOUR)[number % 2], now=0.1 * number + 0.01)
+            caution = scene.allocator.groups.of(RESOLVER).habits.caution
+            for address in scene.allocator.pool.addresses.values():
+                [reservation] = address.reservations.values()
+                address.before.note(99, reservation.told)
+                reservation.told = {}
+            caution._not_before -= 0 if spared else CAUTIOUS
+            self.assertEqual(scene.ask(FOUR, OTHER, now=1.0) is Reason.EXHAUSTED, spared)
