@@ -188,6 +188,14 @@ class Caution:
         """Whether it was not seen to wait for its answers more often than not to."""
         return self.is_on and not self.waits
 
+    def trusted_for(self, now: float) -> float:
+        """For how many seconds more nothing is to be assumed, since it is over; 0.0: it is not, or has never begun."""
+        return max(0.0, self._not_before - now) if self.is_cleared else 0.0
+
+    def trust(self, until: float) -> None:
+        """Assume nothing until then, in monotonic seconds: it was looked at in an earlier run."""
+        self._not_before, self.serves_several = until, True
+
     def served(self, src: bytes) -> None:
         """Learn that a client came; of no interest any more once it `serves_several`.
 

@@ -160,6 +160,24 @@ class Habits:
         self.keeps_until = self.renews_until = until
         self._regard_all()
 
+    def known_for(self, now: float) -> tuple[float, float]:
+        """What a later run is to believe, and for how many seconds; see `remember_known`."""
+        return self.caution.trusted_for(now), max(0.0, self.predicts_until - now)
+
+    def remember_known(self, trusted: float, predicts: float, *, now: float) -> None:
+        """Believe what was learned in an earlier run.
+
+        Args:
+            trusted: Until when it need not show again whether it keeps answers, in monotonic seconds.
+            predicts: As `predicts_until`, if that is not over.
+            now: The present, likewise.
+        """
+        if trusted > now:
+            self.caution.trust(trusted)
+        if predicts > now:
+            self.predicts_until = predicts
+        self._regard_all()
+
     def may_coalesce(self) -> bool:
         """Whether several clients may come for an answer that was waited for; at times that is looked at anew.
 

@@ -84,6 +84,9 @@ class GroupRecord:
     """How many of its clients came how soon, by the buckets of `Delays`; empty: none."""
     keeps: tuple[float, ...] = ()
     """For how many seconds it is taken to keep answers, and after how many it asks again; empty: it does not."""
+    known: tuple[float, float] = (0.0, 0.0)
+    """For how many seconds more it is not asked whether it keeps answers, since that was seen; and for how many it is
+    known to tell what it keeps and to ask again each time. 0: neither."""
 
     @property
     def key(self) -> str:
@@ -131,6 +134,7 @@ def record(rated: Rated, *, now: float) -> Record | None:
         (rated.trusted, rated.untrusted),
         () if rated.delays is None else rated.delays.counts(),
         (rated.habits.keeps, rated.habits.renews) if rated.habits.keeps_until > now else (),
+        rated.habits.known_for(now),
     )
 
 
@@ -185,7 +189,13 @@ def _group(said: dict[str, Any]) -> GroupRecord:
         _each(said["asked"], _count, (2,)),
         _each(said["delays"], _count, (0, BUCKETS)),
         _each(said.get("keeps", []), lambda value: _number(value, MOST), (0, 2)),
+        _known(said.get("known", [0, 0])),
     )
+
+
+def _known(said: Any) -> tuple[float, float]:
+    trusted, predicts = _each(said, lambda value: _number(value, REMEMBERED), (2,))
+    return trusted, predicts
 
 
 def _reputation(said: Any) -> ReputationRecord:
@@ -278,7 +288,8 @@ class Book:
             group.remember(found.delays)
         if found.keeps:
             group.habits.remember(*found.keeps, until=written + REMEMBERED)
-            group.learned_from_first = group.habits.keeps_answers
+        group.habits.remember_known(*(written + seconds for seconds in found.known), now=now)
+        group.learned_from_first = group.habits.keeps_answers
         if found.proven_ago is not None:
             group.proven_at = written - found.proven_ago
             self._askers.groups.keep(group)

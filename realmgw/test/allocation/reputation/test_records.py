@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.counters import Counters
 from realmgw.allocation.reputation.askers import Askers
+from realmgw.allocation.reputation.caution import NAMES, SURE, TRUST, Caution
 from realmgw.allocation.reputation.challenges import Challenge, note
 from realmgw.allocation.reputation.delays import BUCKETS
 from realmgw.allocation.reputation.disk import AgedRow, Row
@@ -183,7 +184,48 @@ class RestartTests(SynchronousTestCase):
                 '"counts":[0,0,0],"past":[0,0,0]},"passed":0,"proven_ago":null,"asked":[0,0],"delays":[]}'
             )
         )
-        self.assertIn('"keeps":[]', text)
+        self.assertIn('"keeps":[],"known":[0.0,0.0]', text)
+
+    def test_who_has_shown_that_it_keeps_none_is_not_new(self) -> None:
+        """Nothing is assumed of it for as long as it would have been; then it is looked at again."""
+        self.active(RESOLVER, 100, 0)
+        caution = self.askers.groups.of(RESOLVER).habits.caution
+        self.show(caution, since=0.0)
+        caution.asks_each_time, caution.waits, caution._waited = True, True, SURE
+        caution.look(1.0)
+        self.assertTrue(caution.is_cleared)
+        for age, is_new in ((100.0, False), (TRUST, True)):
+            found = self.restarted(age=age).groups.of(RESOLVER).habits.caution
+            self.show(found, since=5000.0)
+            self.assertEqual(found.is_on, is_new, age)
+
+    def test_nor_is_who_is_looked_at_believed(self) -> None:
+        """That it is not over says nothing."""
+        self.active(RESOLVER, 100, 0)
+        self.show(self.askers.groups.of(RESOLVER).habits.caution, since=0.0)
+        found = self.restarted(age=1.0).groups.of(RESOLVER).habits.caution
+        self.show(found, since=5000.0)
+        self.assertTrue(found.is_on)
+
+    def test_who_asks_again_each_time_and_tells_what_it_keeps_is_known(self) -> None:
+        """As long as it would have been."""
+        self.active(RESOLVER, 100, 0)
+        habits = self.askers.groups.of(RESOLVER).habits
+        habits.predicts_until = 400.0
+        habits.look(1.0)
+        for age, is_known in ((100.0, True), (401.0, False)):
+            group = self.restarted(age=age).groups.of(RESOLVER)
+            self.assertEqual((group.habits.keeps_answers, group.learned_from_first), (is_known, is_known))
+            self.assertTrue(is_known or group.habits.is_plain)
+
+    @staticmethod
+    def show(caution: Caution, since: float) -> None:
+        """It asks for several names, for clients of several addresses."""
+        for client in (b"1234", b"5678"):
+            caution.served(client)
+        for _ in range(NAMES):
+            caution.asked(since)
+        caution.look(since)
 
     def test_a_cluster_survives(self) -> None:
         """All its addresses, and the rows of those that it has taken in are replaced."""
