@@ -139,7 +139,8 @@ class Finder:
     ) -> Place | Reason:
         """A place for those who have their share, if it costs nothing: where the host is kept for such already."""
         ledger, latest = self._ledger, islice(reversed((expected or {}).values()), PROBES)
-        address = next((each.address for each in latest if each.address.long), None)
+        there = (each.address for each in latest if each.address.long)
+        address = next((each for each in there if not each.is_spoilt(service.host.index, group, now)), None)
         address = address or vacancies.within(ledger, service, group, now)
         if address is not None and address.long:
             if not holds.is_too_much(ledger, address):

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from realmgw.allocation.reputation.group import Group
 
+TOLD = 16
+"""Of so many groups it is remembered that they were told of a host."""
 FORMERS = 2
 """Of so many hosts it is remembered who was told of them: one of them may be the host that is there."""
 
@@ -37,10 +39,10 @@ class Formers:
         """
         others = self._hosts
         if others and others[0][0] == host:
-            told, others = {**others[0][1], **told}, others[1:]
+            told, others = _together(others[0][1], told), others[1:]
         elif len(others) == FORMERS:
             if others[-1][0] == host:
-                told, others = {**others[-1][1], **told}, others[:-1]
+                told, others = _together(others[-1][1], told), others[:-1]
             else:
                 others = others[:-1]
                 for group in self.told:
@@ -90,6 +92,17 @@ def is_expected(group: Group, told: float, now: float) -> bool:
     """Whether clients may still come of a group that was told something then, as far as is known of it now."""
     group.habits.look(now)  # what is assumed may just have ended
     return told + group.spell > now
+
+
+def _together(before: dict[Group, float], told: dict[Group, float]) -> dict[Group, float]:
+    """Who was told of services of one host, and when last; `TOLD` of them, if possible all who may keep answers."""
+    found = dict(before)
+    for group, at in told.items():
+        found[group] = max(at, found.get(group, at))
+    if len(found) > TOLD:
+        kept = sorted(found, key=lambda each: (each.habits.is_plain, -found[each]))[:TOLD]
+        return {each: found[each] for each in kept}
+    return found
 
 
 def _latest(former: _Former) -> float:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Protocol, Union
 
 import attrs
 
-from realmgw.allocation.formers import Formers, expects_until, is_expected
+from realmgw.allocation.formers import TOLD, Formers, expects_until, is_expected
 from realmgw.allocation.reputation.caution import WITHHELD
 
 if TYPE_CHECKING:
@@ -42,8 +42,6 @@ KEY = 0xFF_FFFF
 """The part of `Service.target` that is the service key (protocol << 16 | port)."""
 UNLIMITED = 1 << 30
 """How many further senders a used claim lets in that lets in everybody."""
-TOLD = 16
-"""Of so many groups it is remembered that they were told of a reservation."""
 
 
 class State(enum.IntEnum):
@@ -359,7 +357,7 @@ class Address:
         """
         if not self.before.are_kept:
             return False
-        formers = self.formers(host, now)
+        formers = self.before.of_others(host, now)
         is_own = group.habits.caution.is_likely_to_keep
         return any(each.habits.keeps_answers or (is_own and each is group) for each in formers)
 

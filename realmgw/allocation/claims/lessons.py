@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from realmgw.allocation.claims.keepers import LONG
 from realmgw.allocation.claims.used import keep_used
+from realmgw.allocation.formers import TOLD
 from realmgw.allocation.reputation.caution import LEAST
 from realmgw.allocation.reputation.told import Probing, Told
-from realmgw.allocation.state import TOLD, UNLIMITED, Claim, Reservation
+from realmgw.allocation.state import UNLIMITED, Claim, Reservation
 
 if TYPE_CHECKING:
     from realmgw.allocation.claims.books import Books

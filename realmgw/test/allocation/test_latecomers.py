@@ -8,7 +8,7 @@ from ipaddress import ip_address, ip_network
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.explain import explain_admit, explain_ask
-from realmgw.allocation.formers import FORMERS, Formers
+from realmgw.allocation.formers import FORMERS, TOLD, Formers
 from realmgw.allocation.reputation.caution import ASSUMED, NAMES, OFTEN, TIMES
 from realmgw.allocation.reputation.group import Group
 from realmgw.allocation.vacancies import AGAIN
@@ -225,6 +225,22 @@ class FormersTests(SynchronousTestCase):
         self.assume()
         self.was_here(ONE, self.new, 0.0)
         self.was_here(Service(f"www.{ONE.name}", ONE.host, Terms(6, 80)), self.known, 1.0)
+        self.assertEqual(self.formers(TWO), [self.new])
+
+    def test_of_services_of_a_host_the_later_one_counts(self) -> None:
+        """Whichever leaves first."""
+        self.assume()
+        for at in (2.0 - ASSUMED, -9.0):
+            self.was_here(ONE, self.new, at)
+        self.assertEqual(self.formers(TWO), [self.new])
+
+    def test_however_often_a_host_comes_back(self) -> None:
+        """Who was told of it are no more than are remembered; those who may keep answers stay."""
+        self.assume()
+        self.was_here(ONE, self.new, 0.0)
+        for number in range(3 * TOLD):
+            self.was_here(ONE, Group(f"198.51.100.{number}"), 0.1)
+        self.assertEqual(len(self.before.told), TOLD)
         self.assertEqual(self.formers(TWO), [self.new])
 
     def test_what_was_told_before_anything_was_assumed(self) -> None:
