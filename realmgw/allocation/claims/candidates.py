@@ -171,10 +171,12 @@ class Candidates:
         """Whether a used claim lets in further senders.
 
         Until its deadline; but while the gateway is alarmed no longer than until its client has come, and the time is
-        over in which others come who were told the same. Of a group that keeps answers, any number may be such.
+        over in which others come who were told the same. Of a group that keeps answers, or is taken to, any number may
+        be such.
         """
-        doubt = claim.doubt
-        if doubt is None or claim.dead > self._seen(now) or claim.group.habits.keeps_until > now:
+        doubt, habits = claim.doubt, claim.group.habits
+        is_kept = habits.keeps_until > now or habits.caution.is_spared(now)
+        if doubt is None or claim.dead > self._seen(now) or is_kept:
             return claim.open_until > now
         if doubt.came is None:
             self.ask(claim.reservation, now)

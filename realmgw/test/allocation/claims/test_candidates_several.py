@@ -2,8 +2,29 @@
 
 from __future__ import annotations
 
+from realmgw.allocation.reputation.caution import CAUTIOUS, NAMES
+from realmgw.errors import Reason
 from realmgw.test.allocation.claims.test_candidates import ONE, RobberyTestCase
-from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, RESOLVER
+from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, RESOLVER, STRAY
+
+
+class KeptTests(RobberyTestCase):
+    """Those of a resolver that may keep answers."""
+
+    def test_are_let_in_for_as_long_as_that_is_assumed(self) -> None:
+        """They were told what it kept, after the first one had come; for no longer than others are kept waiting for."""
+        for begun, outcome in ((0.2, ONE.host.index), (0.2 - CAUTIOUS, -Reason.NO_CLAIM)):
+            scene = self.scene()
+            address = scene.visit(ONE, now=0.1, after=0.1)
+            habits = scene.allocator.groups.of(RESOLVER).habits
+            habits.caution.serves_several = True
+            for _ in range(NAMES):
+                habits.asked(begun)
+            habits.caution._until = 99.0
+            self.assertTrue(habits.caution.is_on)
+            scene.come(address, STRAY, now=0.3)
+            self.conntrack.said[CLIENT] = True
+            self.assertEqual(scene.come(address, NEIGHBOUR, now=0.7), outcome)
 
 
 class SeveralTests(RobberyTestCase):
