@@ -161,8 +161,8 @@ class Caution:
 
     @property
     def is_cleared(self) -> bool:
-        """Whether clients of different addresses have come for its answers, and nothing is assumed any more."""
-        return self.serves_several and not self.is_tried
+        """Whether clients of different addresses have come for its answers, and it is not taken to keep these."""
+        return self.serves_several and not self.is_on
 
     @property
     def is_suspected(self) -> bool:
@@ -190,7 +190,8 @@ class Caution:
 
     def trusted_for(self, now: float) -> float:
         """For how many seconds more nothing is to be assumed, since it is over; 0.0: it is not, or has never begun."""
-        return max(0.0, self._not_before - now) if self.is_cleared else 0.0
+        is_over = self.serves_several and not self.is_tried
+        return max(0.0, self._not_before - now) if is_over else 0.0
 
     def trust(self, until: float) -> None:
         """Assume nothing until then, in monotonic seconds: it was looked at in an earlier run."""
