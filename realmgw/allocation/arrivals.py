@@ -359,8 +359,9 @@ class Arrivals:
         if reservation.trial is not None:
             self._late.tell(reservation, flow, claim.created, now)
         self._let_in(reservation, src, came, now)
-        if not habits.caution.serves_several and self._late.is_client(claim, src):
-            habits.caution.served(src)
+        caution = habits.caution
+        if not caution.serves_several and src != caution.client and self._late.is_client(claim, src):
+            caution.served(src)
         if ledger.dead.watching or not habits.is_plain:
             self._homes.came(src, claim, now)
         ledger.use(claim, now)

@@ -69,7 +69,7 @@ class Formers:
             now: The present, in monotonic seconds.
         """
         found: list[Group] = []
-        for its, told in self._hosts:
+        for its, told in self._hosts if self.are_kept else ():
             if its != host:
                 found += [one for one, at in told.items() if not one.habits.is_plain and is_expected(one, at, now)]
         return found

@@ -70,7 +70,7 @@ class Homes:
         address = reservation.address
         if reservation.shares is not None or len(src) != 4:
             return
-        if address.before.are_kept and address.formers(reservation.service.host.index, now):
+        if address.formers(reservation.service.host.index, now):
             return
         known = self._networks.get(src[:NETWORK])
         if known is None:

@@ -333,7 +333,7 @@ class Address:
 
     def formers(self, host: int, now: float) -> list[Group]:
         """Whose clients may still come for another host than this one (its index), which had it before."""
-        return self.before.of_others(host, now) if self.before.are_kept else []
+        return self.before.of_others(host, now)
 
     def is_kept(self, now: float) -> bool:
         """Whether clients may still come of those who are known to keep answers, or suspected, for what stands here.
@@ -355,9 +355,9 @@ class Address:
         Those of groups that are known to keep answers, or its own, if it may: nothing would tell these from those that
         come for what it is told now.
         """
-        if not self.before.are_kept:
-            return False
         formers = self.before.of_others(host, now)
+        if not formers:
+            return False
         is_own = group.habits.caution.is_likely_to_keep
         return any(each.habits.keeps_answers or (is_own and each is group) for each in formers)
 

@@ -198,7 +198,7 @@ class Case:
 
 CASES = (
     Case(3, 3, wan=False, learned=False, success=0.99, p50=1.0),
-    Case(3, 15, wan=False, learned=False, success=0.88, p50=1.5),
+    Case(3, 15, wan=False, learned=False, success=0.92, p50=1.5),
     Case(3, 15, wan=False, learned=True, success=0.999, p50=0.010),
     Case(3, 3, wan=True, learned=True, success=0.99, p50=0.120),
     Case(3, 15, wan=True, learned=True, success=0.99, p50=0.600),

@@ -175,8 +175,7 @@ class Candidates:
         be such.
         """
         doubt, habits = claim.doubt, claim.group.habits
-        is_kept = habits.keeps_until > now or habits.caution.is_spared(now)
-        if doubt is None or claim.dead > self._seen(now) or is_kept:
+        if doubt is None or claim.dead > self._seen(now) or habits.keeps_until > now or habits.caution.is_spared(now):
             return claim.open_until > now
         if doubt.came is None:
             self.ask(claim.reservation, now)

@@ -134,7 +134,8 @@ class Caution:
     """It was seen to wait for its answers."""
     serves_several: bool = False
     """Clients of different addresses have come for its answers: it does not ask for itself alone."""
-    _client: bytes = b""
+    client: bytes = b""
+    """Until then: the one who has, by his packed address; empty: none has."""
     _until: float = -math.inf
     _not_before: float = -math.inf
     _names: int = 0  # asked for, that it had not asked for a moment before, since then
@@ -191,7 +192,7 @@ class Caution:
     def trusted_for(self, now: float) -> float:
         """For how many seconds more nothing is to be assumed, since it is over; 0.0: it is not, or has never begun."""
         is_over = self.serves_several and not self.is_tried
-        return max(0.0, self._not_before - now) if is_over else 0.0
+        return min(TRUST, max(0.0, self._not_before - now)) if is_over else 0.0
 
     def trust(self, until: float) -> None:
         """Assume nothing until then, in monotonic seconds: it was looked at in an earlier run."""
@@ -203,9 +204,9 @@ class Caution:
         Args:
             src: Packed address of the client.
         """
-        if self._client and src != self._client:
+        if self.client and src != self.client:
             self.serves_several = True
-        self._client = src
+        self.client = src
 
     def asked(self, now: float) -> bool:
         """Learn that it asked for something that it had not asked for a moment before.

@@ -162,7 +162,7 @@ class Habits:
 
     def known_for(self, now: float) -> tuple[float, float]:
         """What a later run is to believe, and for how many seconds; see `remember_known`."""
-        return self.caution.trusted_for(now), max(0.0, self.predicts_until - now)
+        return self.caution.trusted_for(now), min(REMEMBERED, max(0.0, self.predicts_until - now))
 
     def remember_known(self, trusted: float, predicts: float, *, now: float) -> None:
         """Believe what was learned in an earlier run.

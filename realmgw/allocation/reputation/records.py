@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from realmgw.allocation.reputation.caution import TRUST
 from realmgw.allocation.reputation.delays import BUCKETS
 from realmgw.allocation.reputation.disk import AgedRow, Row
 from realmgw.allocation.reputation.group import Group
@@ -85,7 +86,7 @@ class GroupRecord:
     keeps: tuple[float, ...] = ()
     """For how many seconds it is taken to keep answers, and after how many it asks again; empty: it does not."""
     known: tuple[float, float] = (0.0, 0.0)
-    """For how many seconds more it is not asked whether it keeps answers, since that was seen; and for how many it is
+    """For how many seconds more it is not looked at whether it keeps answers, since it was; and for how many it is
     known to tell what it keeps and to ask again each time. 0: neither."""
 
     @property
@@ -194,7 +195,7 @@ def _group(said: dict[str, Any]) -> GroupRecord:
 
 
 def _known(said: Any) -> tuple[float, float]:
-    trusted, predicts = _each(said, lambda value: _number(value, REMEMBERED), (2,))
+    trusted, predicts = _each(said, lambda value: _number(value, max(TRUST, REMEMBERED)), (2,))
     return trusted, predicts
 
 

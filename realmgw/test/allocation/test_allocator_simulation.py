@@ -26,10 +26,21 @@ class SimulationTests(SynchronousTestCase):
         """Our rules reach what each case asks for, where the original rule loses clients."""
         for case in simulation.CASES:
             results = {
-                name: simulation.simulate(case, simulation.RULES[name], 600, seed=7)
-                for name in ("original rule", simulation.OURS, simulation.OURS_APART)
+                name: self.played(case, name) for name in ("original rule", simulation.OURS, simulation.OURS_APART)
             }
             self.assertTrue(simulation.holds(case, results), (case.title, *map(simulation.cell, results.values())))
+
+    @staticmethod
+    def played(case: simulation.Case, name: str) -> simulation.Result:
+        """What becomes of the clients of a case, by one traffic.
+
+        Where idle queries are many and nothing is learned, one tells little (87 to 98 % are served): by four.
+        """
+        is_chance = not case.learned and case.idle_rate > 3
+        total = simulation.Result()
+        for seed in (7, 8, 9, 10) if is_chance else (7,):
+            total.add(simulation.simulate(case, simulation.RULES[name], 600, seed=seed))
+        return total
 
     def test_riding_beats_prolonging(self) -> None:
         """Without the rule on riding, a busy host captures its address where many queries lead to nobody."""

@@ -7,6 +7,7 @@ from ipaddress import ip_address, ip_network
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.allocation import vacancies
 from realmgw.allocation.explain import explain_admit, explain_ask
 from realmgw.allocation.formers import FORMERS, TOLD, Formers
 from realmgw.allocation.reputation.caution import ASSUMED, NAMES, OFTEN, TIMES
@@ -23,19 +24,33 @@ HALF = Allocation().wait_tcp / 2
 ONE, TWO, THREE, FOUR, FIVE, SIX, SEVEN = (service(index) for index in range(1, 8))
 
 
-class LatecomerTests(SynchronousTestCase):
-    """Two resolvers; the one may keep answers, and what it was told of was handed on to the other one's client."""
+def told(addresses: int = 3) -> Scene:
+    """One resolver asked for three hosts, and clients of it came to each: it may keep answers."""
+    scene = Scene(addresses)
+    for number, asked in enumerate((ONE, TWO, FIVE)):
+        scene.come(scene.get(asked, now=0.1 * number), (CLIENT, NEIGHBOUR)[number % 2], now=0.1 * number + 0.01)
+    return scene
 
-    def setUp(self) -> None:
-        """Its clients came to three addresses; the other one waits for one of them, and is told it."""
-        self.scene = scene = Scene(3)
-        for number, asked in enumerate((ONE, TWO, FIVE)):
-            scene.come(scene.get(asked, now=0.1 * number), (CLIENT, NEIGHBOUR)[number % 2], now=0.1 * number + 0.01)
+
+class LentTestCase(SynchronousTestCase):
+    """What one resolver was told of is lent to another one's client, who had waited for half of his time."""
+
+    def lend(self, scene: Scene) -> bytes:
+        """The address that he is told."""
         self.assertIsNone(scene.wait(THREE, OTHER, "three", tcp=True, now=1.0))
         scene.allocator.expire(now=1.1 + HALF)
         [(_, address)] = scene.told
         assert isinstance(address, bytes)
-        self.address, self.now = address, 1.2 + HALF
+        return address
+
+
+class LatecomerTests(LentTestCase):
+    """Two resolvers; the one may keep answers, and what it was told of was handed on to the other one's client."""
+
+    def setUp(self) -> None:
+        """Its clients came to three addresses; the other one waits for one of them, and is told it."""
+        self.scene = scene = told()
+        self.address, self.now = self.lend(scene), 1.2 + HALF
 
     def test_a_neighbour_of_its_clients_is_late(self) -> None:
         """He was told before, by what it kept; the claim is left to whom it was made for."""
@@ -61,20 +76,14 @@ class LatecomerTests(SynchronousTestCase):
         self.assertEqual(self.scene.come(address, STRAY, now=later), THREE.host.index)
 
 
-class OwnTests(SynchronousTestCase):
+class OwnTests(LentTestCase):
     """Where clients of a resolver that most likely keeps answers may come for a former host, it is told of no other."""
 
     def setUp(self) -> None:
         """It was told of three hosts; at one's address is another one now, that the other one asked for."""
-        self.scene = scene = Scene(3)
-        for number, asked in enumerate((ONE, TWO, FIVE)):
-            scene.come(scene.get(asked, now=0.1 * number), (CLIENT, NEIGHBOUR)[number % 2], now=0.1 * number + 0.01)
-        self.assertIsNone(scene.wait(THREE, OTHER, "three", tcp=True, now=1.0))
-        self.now = 1.1 + HALF
-        scene.allocator.expire(now=self.now)
-        [(_, address)] = scene.told
-        assert isinstance(address, bytes)
-        self.address, self.caution = address, scene.allocator.groups.of(RESOLVER).habits.caution
+        self.scene = scene = told()
+        self.address, self.now = self.lend(scene), 1.1 + HALF
+        self.caution = scene.allocator.groups.of(RESOLVER).habits.caution
         self.caution._strays = 1  # somebody came while it was told nothing
 
     def fill(self, now: float) -> None:
@@ -111,9 +120,7 @@ class OwnTests(SynchronousTestCase):
 
     def test_nor_beside_services_that_do_not_overlap(self) -> None:
         """Clients who come for the host before may come for any service."""
-        scene = Scene(3)
-        for number, asked in enumerate((ONE, TWO, FIVE)):
-            scene.come(scene.get(asked, now=0.1 * number), (CLIENT, NEIGHBOUR)[number % 2], now=0.1 * number + 0.01)
+        scene = told()
         limited = service(3, 6, 80)
         self.assertIsNone(scene.wait(limited, OTHER, "one", tcp=True, now=1.0))
         scene.allocator.expire(now=self.now)
@@ -161,6 +168,18 @@ class OwnTests(SynchronousTestCase):
             caution.asked_again(0.0, 0.3, 0.5)
         caution.look(self.now)
         self.assertFalse(caution.is_likely_to_keep)
+
+    def test_nor_where_the_host_has_all_places_that_it_may_have(self) -> None:
+        """There another service of it would be put."""
+        ledger, group = self.scene.allocator.ledger, self.scene.allocator.groups.of(RESOLVER)
+        web, now = Service(f"www.{TWO.name}", TWO.host, Terms(6, 80)), self.now
+        where = ledger.last[TWO.target]
+        self.scene.get(TWO, OTHER, now=now)
+        self.assertIs(vacancies.within(ledger, web, group, now), where)
+        where.before.note(99, {group: now})
+        self.assertIsNone(vacancies.within(ledger, web, group, now))
+        self.caution._strays = 0
+        self.assertIs(vacancies.within(ledger, web, group, now), where)
 
     def test_nor_where_all_are_dead_by_experience(self) -> None:
         """Though nobody comes any more for the host that is there."""
@@ -261,20 +280,15 @@ class FormersTests(SynchronousTestCase):
         self.assertEqual(len(self.before.told), FORMERS)
 
 
-class CompanionTests(SynchronousTestCase):
+class CompanionTests(LentTestCase):
     """The other one's clients are known as well."""
 
     def test_those_of_the_other_one_come_without_a_claim(self) -> None:
         """As companions of one who had a claim; the first one's neighbours do not."""
-        scene = Scene(6)
-        for number, asked in enumerate((ONE, TWO, FIVE)):
-            scene.come(scene.get(asked, now=0.1 * number), (CLIENT, NEIGHBOUR)[number % 2], now=0.1 * number + 0.01)
+        scene = told(6)
         for number, asked in enumerate((FOUR, SIX, SEVEN)):
             scene.come(scene.get(asked, OTHER, now=0.3 + 0.1 * number), HERS[number], now=0.31 + 0.1 * number)
-        self.assertIsNone(scene.wait(THREE, OTHER, "three", tcp=True, now=1.0))
-        scene.allocator.expire(now=1.1 + HALF)
-        [(_, address)] = scene.told
-        assert isinstance(address, bytes)
+        address = self.lend(scene)
         self.assertEqual(scene.come(address, HERS[5], now=1.2 + HALF), THREE.host.index)
         self.assertEqual(scene.come(address, STRAY, now=1.21 + HALF), -Reason.LATE)
         self.assertEqual(scene.come(address, HERS[6], now=1.22 + HALF), THREE.host.index)
@@ -285,9 +299,7 @@ class ServingTests(SynchronousTestCase):
 
     def test_who_may_have_clients_there_is_not_told_with_the_others(self) -> None:
         """They would be sent to the other host; he waits on."""
-        scene = Scene(3)
-        for number, asked in enumerate((ONE, TWO, FIVE)):
-            scene.come(scene.get(asked, now=0.1 * number), (CLIENT, NEIGHBOUR)[number % 2], now=0.1 * number + 0.01)
+        scene = told()
         self.assertIsNone(scene.wait(THREE, OTHER, "its", tcp=True, now=1.0))
         self.assertIsNone(scene.wait(THREE, RESOLVER, "the new one's", tcp=True, now=1.0))
         scene.allocator.expire(now=1.1 + HALF)
@@ -295,9 +307,7 @@ class ServingTests(SynchronousTestCase):
 
     def test_who_waits_for_that_host_gets_no_other_address_for_it(self) -> None:
         """It has one, where he may come as soon as nobody is to be expected there for the former."""
-        scene = Scene(3)
-        for number, asked in enumerate((ONE, TWO, FIVE)):
-            scene.come(scene.get(asked, now=0.1 * number), (CLIENT, NEIGHBOUR)[number % 2], now=0.1 * number + 0.01)
+        scene = told()
         for asked, resolver, question in ((THREE, OTHER, "its"), (THREE, RESOLVER, "late"), (FOUR, RESOLVER, "other")):
             self.assertIsNone(scene.wait(asked, resolver, question, tcp=True, now=1.0))
         scene.allocator.expire(now=1.1 + HALF)

@@ -149,6 +149,16 @@ class KeeperTests(SynchronousTestCase):
         self.assertEqual(scene.allocator.ledger.kept, 2)
         self.assertEqual([group.resolver for group in scene.allocator.ledger.keepers.present(0.1)], [RESOLVER])
 
+    def test_beyond_their_share_they_are_told_of_no_address_where_their_own_may_come_for_another_host(self) -> None:
+        """Where the host is kept for them already they are, as that costs nothing."""
+        scene = self.scene(4)
+        scene.get(service(9), OTHER, now=0.0)
+        first, _ = (scene.get(service(index), now=0.0) for index in (1, 2))
+        self.assertEqual(scene.get(service(1), now=0.1), first)
+        group = scene.allocator.groups.of(RESOLVER)
+        scene.allocator.pool.addresses[first].before.note(99, {group: 0.1})
+        self.assertIs(scene.ask(service(1), now=0.2), Reason.EXHAUSTED)
+
     def test_alone_they_have_all_of_it(self) -> None:
         """Where nobody else asks."""
         scene = self.scene(4)
