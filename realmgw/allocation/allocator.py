@@ -108,6 +108,7 @@ class Allocator:
         self.requestors = self.askers.requestors
         self.fresh = FreshAllocator(self.ledger, self.askers, ipv6, networks6, chance, answered, now=now)
         self.fresh.endings.freed = self._freed
+        self.ledger.homes.find = self.groups.find
         self._siblings, self._recent = self.ledger.siblings, self.ledger.siblings.recent
         self._ledgers = self.ledger, self.fresh.pinholes.ledger
         self._settings, self._resolution_delay = settings, ipv6.resolution_delay
@@ -143,8 +144,7 @@ class Allocator:
             family: 6 for AAAA, see `FreshAllocator.ask`.
 
         Returns:
-            The packed address to answer with; `Reason.EXHAUSTED` when `wait` may help; any other reason, nothing being
-            claimed, is final.
+            The packed address to answer with; or why nothing is claimed: `Reason.EXHAUSTED` if `wait` may help.
         """
         if family == 6:
             return self.fresh.ask(service, resolver, question, now=now, client=client, trace=trace)
@@ -168,8 +168,9 @@ class Allocator:
             found = self.ledger.settle(found, service, group)
         if trace is not None:
             return found.address.packed
-        rides = found.address.claims > 0 and self.finder.must_ride(group)
-        return self.ledger.claim(found, group, question, client, now, found.address.held_until if rides else NEVER)
+        latest = found.address.held_until if found.address.claims > 0 and self.finder.must_ride(group) else NEVER
+        waited = self._queue.waited_before(service.target, group, now) if self._queue.given_up else 0.0
+        return self.ledger.claim(found, group, question, client, now, latest, waited)
 
     def _must_wait(self, service: Service, group: Group, question: Hashable, now: float) -> bool:
         """Whether a query waits, whatever is to be had: it waits already, or its client may come by IPv6 first."""

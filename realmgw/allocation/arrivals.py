@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Collection
+from functools import partial
 from itertools import islice
 
 from realmgw.allocation.claims import holds, lessons
@@ -19,7 +20,6 @@ from realmgw.allocation.claims.senders import SOURCES_ANY, make_room
 from realmgw.allocation.claims.used import keep_used
 from realmgw.allocation.decisionlog import CLAIM, RESUMED, RETURN, SPARE
 from realmgw.allocation.flow import Flow
-from realmgw.allocation.homes import Homes
 from realmgw.allocation.latecomers import Latecomers
 from realmgw.allocation.state import Address, Claim, Reservation
 from realmgw.allocation.trace import Trace, dotted
@@ -62,7 +62,7 @@ class Arrivals:
         self._serve = serve
         self._young, self._old, self._gone = Admitted(), Admitted(), Admitted()
         self._turn_at = now + MEMORY
-        self._homes = Homes()
+        self._homes = ledger.homes
         self._late = Latecomers(ledger.candidates, self._homes)
 
     def admit(
@@ -177,7 +177,7 @@ class Arrivals:
         if reservation is None:
             return None
         if reservation.service.host.index == host.index:
-            claim = matching(reservation, src, now) if reservation.claims else None
+            claim = matching(reservation, src, now, self._homes) if reservation.claims else None
             return None if claim is None or claim.is_hold else Reason.NO_CLAIM
         bound = (reservation.bound or {}).values()
         if any(claim.network is not None and src in claim.network for claim in bound):
@@ -194,7 +194,11 @@ class Arrivals:
         When the address has been handed on since, and its client may be this one, it is another flow that looks the
         same: one without ports, or one that begins with a handshake from a port that is used again.
         """
-        claim = None if known.stands else goes_before(known, flow, now, seen=now - self._ledger.dead.unseen(now=now))
+        claim = (
+            None
+            if known.stands
+            else goes_before(known, flow, now, self._homes, seen=now - self._ledger.dead.unseen(now=now))
+        )
         where = known if claim is None else claim.reservation
         if trace is not None:
             what = "a claim goes before that" if claim is not None else "it is admitted again"
@@ -222,7 +226,7 @@ class Arrivals:
     def _refuses(self, reservation: Reservation, flow: Flow, now: float, trace: Trace | None) -> Reason | None:
         """Let somebody in, or say why not."""
         src = flow[0]
-        claim = matching(reservation, src, now) if reservation.claims else None
+        claim = matching(reservation, src, now, self._homes) if reservation.claims else None
         if claim is not None and not claim.is_hold:
             address = reservation.address
             if address.before.told and address.before.are_kept and self._late.is_to_use(claim, src, now):
@@ -325,7 +329,7 @@ class Arrivals:
         matches = [each for each in found if each is not None]
         if not may_pass(closest) and not any(each.bound for each in matches):
             return closest
-        claims = [(each, matching(each, src, now) if each.claims else None) for each in matches]
+        claims = [(each, matching(each, src, now, self._homes) if each.claims else None) for each in matches]
         own = [(each, claim) for each, claim in claims if claim is not None and not claim.is_hold]
         if own:
             return next((each for each, claim in own if claim.network is not None), own[0][0])
@@ -360,8 +364,8 @@ class Arrivals:
             self._late.tell(reservation, flow, claim.created, now)
         self._let_in(reservation, src, came, now)
         caution = habits.caution
-        if not caution.serves_several and src != caution.client and self._late.is_client(claim, src):
-            caution.served(src)
+        if not caution.serves_several and caution.is_new(src) and self._late.is_client(claim, src):
+            caution.served(flow, now, partial(self._late.was_client, claim.group))
         if ledger.dead.watching or not habits.is_plain:
             self._homes.came(src, claim, now)
         ledger.use(claim, now)
@@ -374,7 +378,8 @@ class Arrivals:
         if claim.doubt is not None:
             self._candidates.note(reservation, flow, now)
         several = claim.waited or reservation.hold is not None or not habits.is_plain
-        if spare and (several or (others_wait and habits.caution.serves_several)):
+        several = several or (others_wait and caution.serves_several)
+        if spare and several and not (claim.waited and self._late.is_lonely(claim, src)):
             holds.wait_for_others(ledger, claim, now, others_wait=others_wait)
         if others_wait:
             self._serve(now)

@@ -11,6 +11,8 @@ Family: networks of clients are those of IPv4, /24.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import attrs
@@ -28,6 +30,8 @@ NETWORK = 3  # octets
 SURE = 0.75
 """Whose clients have used at least this part of the claims lately that those of a network used, he is believed to be
 asked by all of them."""
+WELL_KNOWN = 0.9
+"""So large that part is after some fifteen of them who used no others'."""
 FIRST = 0.76
 """So large that part is taken to be when the first one came."""
 WEIGHT = 1 / 16
@@ -51,7 +55,13 @@ class _Network:
 
 
 class Homes:
-    """Of which resolver group the clients of each network are."""
+    """Of which resolver group the clients of each network are.
+
+    Attributes:
+        find: Tells the group of an address, as text, if it is one that asks.
+    """
+
+    find: Callable[[str], Group | None]
 
     def __init__(self) -> None:
         self._clients = TwoGenerationLRU[bytes, Group](REMEMBERED)
@@ -81,6 +91,28 @@ class Homes:
     def last(self, src: bytes) -> Group | None:
         """For whose claim somebody came last, by his packed address; None: that is not known any more."""
         return self._clients.peek(src)
+
+    def trusted(self, src: bytes) -> Group | None:
+        """The same, if it is well known, and that group keeps no answers: its clients come when it has asked for them.
+
+        The first clients of a new resolver may have come for the claims of others.
+        """
+        known = self._networks.peek(src[:NETWORK])
+        if known is None or known.part < WELL_KNOWN:
+            return None
+        habits = known.group.habits
+        return known.group if habits.caution.is_cleared and not habits.keeps_answers else None
+
+    def may_be(self, src: bytes, group: Group) -> bool:
+        """Whether those of a network are a group's clients, by a packed address in it, or nobody's who is known."""
+        known = self._networks.peek(src[:NETWORK])
+        if known is None:
+            return len(src) == 4
+        return known.part >= SURE and known.group is group
+
+    def asking(self, src: bytes) -> Group | None:
+        """The group that an address is one of, packed, if it asks for itself."""
+        return self.find(str(ip_address(src)))
 
     def of(self, src: bytes) -> Group | None:
         """Whose clients those of a network are, by a packed address in it; None: that is not known."""

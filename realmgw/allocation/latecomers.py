@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from realmgw.allocation.claims.candidates import Candidates
     from realmgw.allocation.flow import Flow
     from realmgw.allocation.homes import Homes
+    from realmgw.allocation.reputation.group import Group
     from realmgw.allocation.state import Claim, Reservation
 
 
@@ -68,21 +70,71 @@ class Latecomers:
         else:
             is_others = any(each.habits is not trial for each in reservation.address.may_come(host, now))
         is_others |= src in reservation.sources or self._candidates.is_stranger(src)
-        trial.came(flow, claimed, now, known=is_others, let_in=let_in)
+        trial.came(flow, claimed, now, known=is_others, let_in=let_in, forged=self._candidates.are_forged)
 
     def is_client(self, claim: Claim, src: bytes) -> bool:
         """Whether a sender who uses a claim is most likely a client of the group that it was made for.
 
-        Not if he knocks everywhere, or if others are expected there whose clients are known to come.
+        Not if he `is_others`; nor if others are expected there whose clients are known to come, unless those of his
+        network are its own, or of nobody who is known.
 
         Args:
             claim: It.
             src: His packed address.
         """
-        if self._candidates.is_stranger(src):
+        if self.is_others(claim.group, src):
+            return False
+        if self._homes.may_be(src, claim.group):
+            return True
+        last = self._homes.last(src)
+        if last is not None and last is not claim.group and last.habits.caution.is_cleared:
             return False
         shares = islice(claim.reservation.shares or (), LOOKED_AT)
         return not any(each is not claim.group and each.habits.caution.is_cleared for each in shares)
+
+    def was_client(self, group: Group, flow: Flow) -> bool | None:
+        """Whether somebody was a client of the group whose claim he used, by what is known by now.
+
+        Not if he `is_others`, or if he asks for himself, as another group.
+
+        Args:
+            group: It.
+            flow: With which he came.
+
+        Returns:
+            None if he was not answered; he may be yet.
+        """
+        if self.is_others(group, flow[0]) or self._homes.asking(flow[0]) not in (None, group):
+            return False
+        return self._candidates.is_believed(flow) or None
+
+    def is_others(self, group: Group, src: bytes) -> bool:
+        """Whether a sender is known to be no client of a group.
+
+        That is who knocks everywhere, and who is another group's that keeps no answers.
+
+        Args:
+            group: It.
+            src: His packed address.
+        """
+        return self._candidates.is_stranger(src) or self._homes.trusted(src) not in (None, group)
+
+    def is_lonely(self, claim: Claim, src: bytes) -> bool:
+        """Whether an address need not be kept for others who were told the same as who uses a claim of it.
+
+        So it is if he knocks everywhere, or many packets are forged, and nothing is known of the company that clients
+        of the group come in: then it is hardly its client who came.
+
+        Args:
+            claim: It.
+            src: His packed address.
+        """
+        habits, candidates = claim.group.habits, self._candidates
+        if habits.is_known:
+            return False
+        if habits.company == math.inf and (candidates.are_forged or self.is_others(claim.group, src)):
+            return True
+        return candidates.is_stranger(src)
 
     def is_to_spend(self, spare: Claim, src: bytes, now: float) -> bool:
         """Whether a sender without a claim of his own is one of them.

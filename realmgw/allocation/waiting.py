@@ -25,6 +25,8 @@ IN_LINE = 16
 """So many hosts at most that one group asked for are in the line at once."""
 MARGIN = 0.1
 """In a full queue, a standing counts as better when it is better by so much."""
+ASKS_AGAIN = 2.0  # seconds
+"""A resolver that has waited in vain asks again within so long, if it does at all."""
 
 Deliver = Callable[[bytes | Reason], None]
 """Called once with a packed address, or with why there is none."""
@@ -165,6 +167,9 @@ class WaitingQueue:
         self._shares = _Shares()
         self._deadlines: list[tuple[float, int, Waiter]] = []
         self._order = count()
+        self.given_up: dict[tuple[int, Group], tuple[float, float]] = {}
+        """Those who have waited in vain, by target and group: since when and until when (monotonic seconds), in the
+        order of the latter. If their resolver asks again, those wait still who asked it meanwhile; read only."""
         self.size = 0
         """How many queries wait; read only."""
 
@@ -252,7 +257,33 @@ class WaitingQueue:
             if self._waits(waiter):
                 self._forget(waiter)
                 over.append(waiter)
+                self._note(waiter, now)
+        while self.given_up and next(iter(self.given_up.values()))[1] + ASKS_AGAIN <= now:
+            del self.given_up[next(iter(self.given_up))]
         return over
+
+    def _note(self, waiter: Waiter, now: float) -> None:
+        key = waiter.service.target, waiter.group
+        since, until = self.given_up.pop(key, (waiter.since, now))
+        self.given_up[key] = since if waiter.since < until + ASKS_AGAIN else waiter.since, now
+        if len(self.given_up) > self._limit:
+            del self.given_up[next(iter(self.given_up))]
+
+    def waited_before(self, target: int, group: Group, now: float) -> float:
+        """For how long those have waited whose group asks again for what it waited for in vain, in seconds.
+
+        Args:
+            target: For what.
+            group: Who asks.
+            now: The present, in monotonic seconds.
+
+        Returns:
+            0.0 if it did not; nor where it is not known yet how close together its clients come: it would be believed
+            of all of them that they come as late as any.
+        """
+        since, until = self.given_up.pop((target, group), (now, -math.inf))
+        is_of_use = now < until + ASKS_AGAIN and group.habits.company < math.inf
+        return now - since if is_of_use else 0.0
 
     def dismiss(self) -> list[Waiter]:
         """All queries; none waits any more."""

@@ -29,7 +29,7 @@ from realmgw.config.policy import Policy
 from realmgw.config.settings import Allocation, Network
 from realmgw.errors import Reason
 from realmgw.subscribers.model import CLAIM_LIFETIME, Host, Profile, Service
-from testbed.simulated import caches, dualstack, innocents, pausing, polling, robbery
+from testbed.simulated import caches, dualstack, innocents, noise, pausing, polling, robbery
 from testbed.simulated.event_queue import LAN_DELAY, EventQueue
 
 HOSTS = 10
@@ -119,7 +119,7 @@ class Patient(Group):
     def __init__(self, resolver: Hashable) -> None:
         super().__init__(resolver, claim_timeout=math.inf)
 
-    def arrived(self, delay: float) -> None:
+    def arrived(self, delay: float, src: bytes) -> None:
         """Learn nothing."""
 
 
@@ -377,7 +377,7 @@ def main(arguments: list[str] | None = None) -> int:
         cells = " | ".join(cell(result) for result in results.values())
         lines.append(f"| {case.title} | {cells} | {'yes' if good else 'NO'} |")
         print(lines[-1], flush=True)
-    kept = robbery.table, caches.table, polling.table, pausing.table
+    kept = robbery.table, caches.table, noise.table, noise.new_table, polling.table, pausing.table
     for table in (*kept, dualstack.table, innocents.innocents, innocents.crowded):
         lines.append("")
         print(flush=True)

@@ -22,6 +22,7 @@ from realmgw.allocation.claims.used import keep_used
 from realmgw.allocation.counters import Counters
 from realmgw.allocation.decisionlog import DecisionLog, End
 from realmgw.allocation.flow import Answered, Noted
+from realmgw.allocation.homes import Homes
 from realmgw.allocation.pool.circular import Pool, stands
 from realmgw.allocation.pool.places import Places, Shared
 from realmgw.allocation.pool.reclaim import ReclaimHeap
@@ -71,7 +72,8 @@ class Books:
         self.pool = Pool(networks)
         self.counters = Counters()
         self.dead = ReclaimHeap()
-        self.candidates = Candidates(answered, self.counters, self.dead.unseen)
+        self.homes = Homes()
+        self.candidates = Candidates(answered, self.counters, self.dead.unseen, self.homes)
         self.ended = EndedFlows(settings, host_at)
         self.datagrams = Datagrams(settings, self.pool, self.ended, entries, self.counters)
         self.credit_most = credit_most(self.pool.size)

@@ -31,6 +31,7 @@ from realmgw.allocation.strangers import Strangers
 if TYPE_CHECKING:
     from realmgw.allocation.counters import Counters
     from realmgw.allocation.flow import Answered, Answers, Flow
+    from realmgw.allocation.homes import Homes
     from realmgw.allocation.reputation.group import Group
     from realmgw.allocation.state import Address, Claim, Reservation
 
@@ -66,6 +67,7 @@ class Candidates:
         answered: Asks conntrack; None: nobody can be asked, and every first packet is believed.
         counters: Where the questions are counted.
         unseen: For how many seconds up to now packets have not been looked at; see `ReclaimHeap.unseen`.
+        homes: Whose clients come from where.
 
     Attributes:
         alarmed_until: Until when first packets are doubted, in monotonic seconds.
@@ -74,7 +76,10 @@ class Candidates:
 
     answers: Answers | None = None
 
-    def __init__(self, answered: Answered | None, counters: Counters, unseen: Callable[..., float]) -> None:
+    def __init__(
+        self, answered: Answered | None, counters: Counters, unseen: Callable[..., float], homes: Homes
+    ) -> None:
+        self._homes = homes
         self._answered = answered
         self._counters = counters
         self._strangers = Strangers()
@@ -106,6 +111,11 @@ class Candidates:
         """Whether a sender was refused at several addresses lately: who knocks everywhere is nobody's client."""
         return src in self._strangers
 
+    @property
+    def are_forged(self) -> bool:
+        """Whether many of those who come for claims are not answered, though later ones are."""
+        return self._forged > FORGED
+
     def is_believed(self, flow: Flow) -> bool:
         """Whether a flow that was admitted was answered, as far as can be told."""
         if self._answered is None:
@@ -132,7 +142,7 @@ class Candidates:
     def is_owed(self, reservation: Reservation, now: float) -> bool:
         """Whether a claim that was used here was most likely used by a stranger, and its client is still to come."""
         self.ask(reservation, now)
-        forged = self._forged > FORGED
+        forged = self.are_forged
         seen = self._seen(now)
         return any(claim.dead > seen and (forged or doubt.taken) for claim, doubt in _unanswered((reservation,)))
 
@@ -269,14 +279,14 @@ class Candidates:
             self._forged -= self._forged / MEMORY
         hoping = [each for each in _unanswered((reservation,)) if each[0].created <= candidate.came]
         if hoping and answered and candidate.flow[0] not in self._strangers:
-            hoping[0][1].came = candidate.came
+            hoping[0][1].came, hoping[0][1].client = candidate.came, candidate.flow[0]
             hoping[0][1].alone &= len(hoping) == 1
             _crowd_of(reservation).answered_at = candidate.came
         elif hoping:
             hoping[0][1].unclear, hoping[0][1].taken = True, answered is True
-        elif answered:
+        elif answered and candidate.flow[0] not in self._strangers:
             _crowd_of(reservation).company += 1
-            _learn(reservation, candidate)
+            _learn(reservation, candidate, self._homes.trusted(candidate.flow[0]))
         return answered is True
 
 
@@ -305,7 +315,7 @@ def _crowd_of(reservation: Reservation) -> Crowd:
     return reservation.crowd
 
 
-def _learn(reservation: Reservation, candidate: Candidate) -> None:
+def _learn(reservation: Reservation, candidate: Candidate, home: Group | None) -> None:
     """One more came than was asked for: for the last answer before him of a group that can have kept it so long.
 
     Where an answer was waited for lately, somebody asked meanwhile: it is he, or he took the claim of the one who comes
@@ -315,7 +325,8 @@ def _learn(reservation: Reservation, candidate: Candidate) -> None:
     tells how soon clients come all the same; or where names wait, hardly anything would be learned of it.
     """
     used, came = reservation.used or (), candidate.came
-    claim = next((each for each in reversed(used) if _may_have_told(each, came)), None)
+    told = [each for each in reversed(used) if _may_have_told(each, came) and home in (None, each.group)]
+    claim = next(iter(told), None)
     if claim is None:
         return
     group, age = claim.group, came - claim.created
@@ -324,8 +335,8 @@ def _learn(reservation: Reservation, candidate: Candidate) -> None:
         group.habits.came_again(candidate.flow[0], age, group.delay_p999, came)
     if age <= group.delay_p999:
         if not group.habits.keeps_answers and came >= group.learns_at and may_teach(claim, age, came):
-            learned(group, age, came)
-        first = next((each for each in reversed(used) if each.waited and _may_have_told(each, came)), claim)
+            learned(group, age, candidate.flow[0], came)
+        first = next((each for each in told if each.waited), claim)
         if first.user is not None:
             group.habits.came_together(came - first.user[0])
 

@@ -28,6 +28,8 @@ class Doubt:
     """Who came may have been told by somebody else who keeps answers, or is taken to."""
     came: float | None = None
     """When the one came who was answered, in monotonic seconds; None as long as none was."""
+    client: bytes = b""
+    """His packed address; empty as long as none was."""
     unclear: bool = False
     """Of one who came it can not be told whether he was answered."""
     counted: bool = False

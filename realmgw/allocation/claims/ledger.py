@@ -122,7 +122,10 @@ class Ledger(Books):
             if claim.spare > 0:
                 return
         elif self.candidates.alarmed_until > now or (
-            delays is not None and now - claim.created < delays.least and self.candidates.can_ask
+            delays is not None
+            and not delays.least <= now - claim.created <= delays.slowest
+            and delays.slowest
+            and self.candidates.can_ask
         ):
             doubt = outcomes.doubt_of(claim, now, learns=now >= self.dead.lost_at + LOSSES)
             self.candidates.doubt(claim, doubt, now)

@@ -49,22 +49,23 @@ def learn(claim: Claim, now: float) -> None:
     latest = next(reversed(claims.values()))
     if not is_first(latest) or not may_teach(claim, now - latest.created, now):
         return
+    src = b"" if claim.user is None else claim.user[1][0]
     if len(claims) == 1:
-        group.arrived(now - claim.created)
+        group.arrived(now - claim.created, src)
     else:
         youngest = now - latest.created
         oldest = next(iter(claims.values())).group
         if group.inexperienced:
-            group.arrived(youngest)
+            group.arrived(youngest, src)
         if oldest is not group and oldest.inexperienced:
-            oldest.arrived(youngest)
+            oldest.arrived(youngest, src)
     if not group.inexperienced:
         group.learns_at = now + LESSON
 
 
-def learned(group: Group, age: float, now: float) -> None:
+def learned(group: Group, age: float, src: bytes, now: float) -> None:
     """Let a group learn that a client of its own, and no other, came so many seconds after he was told."""
-    group.arrived(age)
+    group.arrived(age, src)
     if not group.inexperienced:
         group.learns_at = now + LESSON
 
@@ -184,7 +185,7 @@ def judge(claim: Claim, doubt: Doubt, most: int, cost: float, now: float) -> Non
     if doubt.came is not None and now >= group.learns_at:
         age = doubt.came - _told(claim, doubt)
         if age >= 0.0 and (age <= group.slowest or not doubt.shared):
-            learned(group, age, now)
+            learned(group, age, doubt.client, now)
     if doubt.came is None and doubt.unclear:
         voided(claim, now)
     elif doubt.came is None:

@@ -82,7 +82,7 @@ class FreshAllocator:
         self.counters = counters = FreshCounters()
         self.allowances = may = Allowances(askers, settings, ledger.dead.unseen)
         books = PinholeLedger(ledger.settings, ledger.outage, answered, may, settings)
-        books.decisions = ledger.decisions
+        books.decisions, books.homes.find = ledger.decisions, askers.groups.find
         self.pinholes = Pinholes(books, now=now)
         self.siblings = ledger.siblings
         self.endings = Endings(ledger, books, stock, may, counters)

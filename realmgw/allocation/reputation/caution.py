@@ -22,6 +22,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
+from realmgw.allocation.reputation.clients import Clients
+from realmgw.allocation.reputation.seen import Seen
+
 if TYPE_CHECKING:
     from realmgw.allocation.flow import Flow
     from realmgw.allocation.reputation.delays import Delays
@@ -44,9 +47,9 @@ TRUST = 600.0  # seconds
 """Then nothing is assumed for so long."""
 QUICKLY = 0.9  # seconds
 """One who counts in seconds takes longer than this to ask for one name three times, be his clock somewhat unsteady."""
-SHORTEST, SHORT, UNSTEADY = 0.05, 0.4, 0.02  # seconds
-"""Who asks again so soon, tells something of when his clock ticks, give or take that it is somewhat unsteady; if it is
-sooner than the shortest, he may not have had the answer."""
+SHORTEST, SHORT = 0.05, 0.4  # seconds
+"""Who asks again so soon, tells something of when his clock ticks; if it is sooner than the shortest, he may not have
+had the answer."""
 TIMES = 2
 """That has to happen so often before it is believed: packets get lost, and are sent again."""
 TRIED = 2.0  # seconds
@@ -78,7 +81,7 @@ STRAYS = 3
 class Watcher(Protocol):
     """Is told who comes; see `realmgw.allocation.reputation.habits.Habits`."""
 
-    def came(self, flow: Flow, claimed: float, now: float, *, known: bool, let_in: bool) -> None: ...
+    def came(self, flow: Flow, claimed: float, now: float, *, known: bool, let_in: bool, forged: bool) -> None: ...
 
 
 class Place(Protocol):
@@ -103,24 +106,6 @@ class Answer(Protocol):
 
 
 @attrs.define(eq=False)
-class _Seen:
-    """What was seen of a resolver group while it was looked at."""
-
-    again: int = 0
-    """So often it asked for something that it had asked for a moment before, in this time."""
-    all: int = 0
-    """Likewise, since it is looked at."""
-    crowded: int = 0
-    """So often somebody had just come where it was to be tried."""
-    asked: dict[str, float] = attrs.field(factory=dict)
-    """When it had to wait last, in monotonic seconds, by name; of `BUSY` names at most."""
-    ticks: tuple[float, float] | None = None
-    """Its clock ticks within so long after that, or whole seconds later."""
-    weight: float = 1.0
-    """That it waits in the present trial counts as so many times."""
-
-
-@attrs.define(eq=False)
 class Caution:
     """What a resolver group has not shown yet."""
 
@@ -134,8 +119,7 @@ class Caution:
     """It was seen to wait for its answers."""
     serves_several: bool = False
     """Clients of different addresses have come for its answers: it does not ask for itself alone."""
-    client: bytes = b""
-    """Until then: the one who has, by his packed address; empty: none has."""
+    _clients: Clients | None = None
     _until: float = -math.inf
     _not_before: float = -math.inf
     _names: int = 0  # asked for, that it had not asked for a moment before, since then
@@ -143,7 +127,7 @@ class Caution:
     _quick: int = 0
     _strays: int = 0
     _waited: float = 0.0
-    _seen: _Seen | None = None
+    _seen: Seen | None = None
     _came: tuple[Flow, ...] = ()
     _is_answered: Callable[[Flow], bool] = bool
     _trial: Place | None = None
@@ -181,8 +165,16 @@ class Caution:
         return self.is_suspected or (self.is_on and self.waits and is_often)
 
     def is_spared(self, now: float) -> bool:
-        """Whether others let alone what it was told: not for longer than that can be found out, or it harms them."""
-        return self.is_on and (now < self._not_before - TRUST + CAUTIOUS or self.is_likely_to_keep)
+        """Whether others let alone what it was told: not for longer than that can be found out, or it harms them.
+
+        If it could not be tried in that time, they do so again for a moment whenever it is looked at further: else it
+        never could where addresses are few.
+        """
+        if not self.is_on:
+            return False
+        if not (self._waited or self._strays) and now < self._until - CAUTIOUS + TRIED:
+            return True
+        return now < self._not_before - TRUST + CAUTIOUS or self.is_likely_to_keep
 
     @property
     def is_unproven(self) -> bool:
@@ -198,15 +190,31 @@ class Caution:
         """Assume nothing until then, in monotonic seconds: it was looked at in an earlier run."""
         self._not_before, self.serves_several = until, True
 
-    def served(self, src: bytes) -> None:
-        """Learn that a client came; of no interest any more once it `serves_several`.
+    def is_new(self, src: bytes) -> bool:
+        """Whether somebody (his packed address) would be its first client, or the first of another address."""
+        return not self.serves_several and (self._clients is None or self._clients.is_new(src))
+
+    def served(self, flow: Flow, now: float, is_client: Callable[[Flow], bool | None]) -> None:
+        """Learn that a client came who `is_new`.
 
         Args:
-            src: Packed address of the client.
+            flow: His.
+            now: The present, in monotonic seconds.
+            is_client: Tells later whether he is a client of this group's; None: that is not known yet.
         """
-        if self.client and src != self.client:
-            self.serves_several = True
-        self.client = src
+        self._clients = self._clients or Clients(is_client)
+        self._clients.came(flow, now)
+        self.serves_several = self._clients.are_several
+
+    def _has_clients(self, now: float) -> bool:
+        """Whether those are its clients who came first, unless it is sure already."""
+        if self._clients is None:
+            return True
+        are_its = self._clients.are_believed(now)
+        self.serves_several = self._clients.are_several
+        if are_its:
+            self._clients = None
+        return are_its is not False
 
     def asked(self, now: float) -> bool:
         """Learn that it asked for something that it had not asked for a moment before.
@@ -234,7 +242,7 @@ class Caution:
             return
         seen.again += 1
         seen.all += 1
-        if self.is_on and (span < QUICKLY or (SHORTEST < gap < SHORT and not _may_have_ticked(seen, told, gap))):
+        if self.is_on and (span < QUICKLY or (SHORTEST < gap < SHORT and not seen.may_have_ticked(told, gap))):
             self._quick += 1
             self.asks_each_time |= self._quick >= TIMES
 
@@ -248,20 +256,27 @@ class Caution:
     def look(self, now: float) -> None:
         """See whether it is time to assume something, or to stop that."""
         if not self.is_tried:
-            if self.serves_several and self._names >= NAMES and now >= self._not_before:
+            is_time = self.serves_several and self._names >= NAMES and now >= self._not_before
+            if is_time and self._has_clients(now):
                 self.is_on = self.is_tried = True
                 self.asks_each_time = self.waits = False
                 self._until, self._not_before = now + CAUTIOUS, now + TRUST
                 self._quick, self._strays, self._waited, self._came = 0, 0, 0, ()
-                self._seen = _Seen()
+                self._seen = Seen()
             return
-        seen = self._seen or _Seen()
+        if not self._has_clients(now):
+            self._end()
+            self._not_before = -math.inf
+            return
+        seen = self._seen or Seen()
         if self._trial is not None and now >= self._trial_ends:
             if self._trial.stands:
                 self._waited += seen.weight
                 self.waits = self._waited >= self._strays + 1
             self._leave()
         if now >= self._until:
+            answered = tuple(filter(self._is_answered, self._came))
+            self._strays, self._came = self._strays - len(self._came) + len(answered), answered
             if self.is_on and self._names < BUSY and (self._strays > self._waited or seen.again > AGAIN):
                 self._until, seen.again = now + CAUTIOUS, 0  # it asks too often to harm nobody
             else:
@@ -335,7 +350,7 @@ class Caution:
         """Whether it is told nothing of a target at present."""
         return self._trial is not None and self._trial.service.target == target and now < self._trial_ends
 
-    def came(self, flow: Flow, claimed: float, *, known: bool, let_in: bool) -> bool:
+    def came(self, flow: Flow, claimed: float, *, known: bool, let_in: bool, forged: bool) -> bool:
         """Somebody comes meanwhile.
 
         Args:
@@ -344,6 +359,7 @@ class Caution:
             known: He was there before, so that he may have come again by himself, or he may be another group's client:
                 that says nothing.
             let_in: Not if he was refused.
+            forged: Many packets are: then only those count who were let in and answered, once that is known.
 
         Returns:
             Whether it is no accident any more that somebody comes.
@@ -351,9 +367,9 @@ class Caution:
         if claimed >= self._trial_since:
             return False
         self._leave()
-        if known:
+        if known or (forged and not let_in):
             return False
-        self._strays += 1
+        self._strays = sum(map(self._is_answered, self._came)) if forged else self._strays + 1
         if let_in:
             self._came = (*self._came, flow)[-STRANGERS:]
         self.waits = self._waited >= self._strays + 1
@@ -382,17 +398,3 @@ def spread(delays: Delays | None) -> float:
     if delays is None or delays.total < SEEN:
         return WITHHELD
     return min(WITHHELD, max(WITHHELD_LEAST, SLOWER * delays.quantile(1.0)))
-
-
-def _may_have_ticked(seen: _Seen, told: float, gap: float) -> bool:
-    """Whether there is a moment of the second at which its clock may have ticked then, as before; it is noted."""
-    begin, length = told - UNSTEADY, gap + 2 * UNSTEADY
-    before, lasts = seen.ticks or (begin, length)
-    after = (begin - before) % 1.0
-    if after < lasts:
-        seen.ticks = begin, min(length, lasts - after)
-    elif after + length > 1.0:
-        seen.ticks = before, min(lasts, after + length - 1.0)
-    else:
-        seen.ticks = None
-    return seen.ticks is not None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 BUCKETS = 56
 """Of the delays."""
 _FIRST_EXPONENT = -11  # the first buckets begin at 2**-12 s, about a quarter of a millisecond
 _NO_TIME = 2.0**-20  # seconds; 0.0 has an exponent that says nothing of its size
 _DECAY_AT = 4096
+SEVERAL = 3
+"""If so many clients took longer than was seen, that is no accident."""
 SHORTEST = math.ldexp(5 / 8, _FIRST_EXPONENT)
 """The upper edge of the first bucket, in seconds: of what is shorter it is only known that it is."""
 
@@ -25,11 +27,12 @@ class Delays:
         slowest: Hardly anybody comes later, likewise.
     """
 
-    __slots__ = ("_counts", "_round", "least", "slowest", "total")
+    __slots__ = ("_counts", "_round", "_slower", "least", "slowest", "total")
 
     def __init__(self) -> None:
         self._counts = [0] * BUCKETS
         self._round = 0  # a single count, as the longest delays are, survives every other halving
+        self._slower: dict[Hashable, float] = {}
         self.total = 0
         self.least = self.slowest = 0.0
 
@@ -43,6 +46,26 @@ class Delays:
             self._round ^= 1
             self._counts = [(count + self._round) >> 1 for count in self._counts]
             self.total = sum(self._counts)
+
+    def add_slower(self, delay: float, who: Hashable) -> bool:
+        """Count a delay that is longer than `slowest`, once others of `SEVERAL` in all took longer than that as well.
+
+        One alone may be somebody else's client, who came by chance where one of these was expected.
+
+        Args:
+            delay: It, in seconds.
+            who: Equal for the same one.
+
+        Returns:
+            Whether they are counted now.
+        """
+        self._slower[who] = delay
+        if len(self._slower) < SEVERAL:
+            return False
+        for each in self._slower.values():
+            self.add(each)
+        self._slower.clear()
+        return True
 
     def counts(self) -> tuple[int, ...]:
         """How many delays are in each bucket."""

@@ -142,13 +142,20 @@ class Group(Rated):
         """Whether a query of the present is one that it is only taken at its word for; see `Claim.unproven`."""
         return self.passed > 0 and self.proven_at != now
 
-    def arrived(self, delay: float) -> None:
-        """Learn that a client came `delay` seconds after the answer."""
+    def arrived(self, delay: float, src: bytes) -> None:
+        """Learn that a client came so many seconds after the answer, from which packed address.
+
+        One that took longer than was seen is only believed if others did as well, where it has several.
+        """
         if not (self.habits.is_plain or self.learned_from_first) and self.habits.keeps_answers:
             self._learn_from_first()
         if self.delays is None:
             self.delays = Delays()
-        self.delays.add(delay)
+        delays = self.delays
+        if delay <= delays.slowest or not delays.slowest:
+            delays.add(delay)
+        elif delays.add_slower(delay, src if self.habits.caution.serves_several else object()):
+            self._refresh_at = 1
         self._refresh_at -= 1
         if not self._refresh_at:
             self._refresh(self.delays)

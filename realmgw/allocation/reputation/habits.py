@@ -57,6 +57,8 @@ TOGETHER = 0.005  # seconds
 COMPANIONS, LATER = 32, 1.25
 """After so many clients who did not come as the first ones, it is known how long after these they come; the next one is
 hardly slower than so many times the slowest one."""
+FEW = 8
+"""After so many, that is known roughly: the fewer there were, the slower the next one may be."""
 LESSON = 0.001  # seconds
 """A plain one that has learned from a question learns from none for so long: a thousand a second tell enough."""
 LOOK_AGAIN = 64
@@ -109,7 +111,10 @@ class Habits:
     @property
     def company(self) -> float:
         """For how long, in seconds, others come after the first of those who asked at one time; infinity: unknown."""
-        return max(TOGETHER, LATER * max(self._latest, self._latest_before))
+        latest = max(self._latest, self._latest_before)
+        if latest == math.inf and self._companions >= FEW:
+            latest = self._latest * (1 + COMPANIONS / self._companions)
+        return max(TOGETHER, LATER * latest)
 
     @property
     def keeps_answers(self) -> bool:
@@ -209,9 +214,9 @@ class Habits:
         """Learn that one of its clients came there, for whom nothing was."""
         self._strayed += 1
 
-    def came(self, flow: Flow, claimed: float, now: float, *, known: bool, let_in: bool) -> None:
+    def came(self, flow: Flow, claimed: float, now: float, *, known: bool, let_in: bool, forged: bool) -> None:
         """Learn that a client came for a name of which it was told nothing; see `Caution.came`."""
-        if self.caution.came(flow, claimed, known=known, let_in=let_in):
+        if self.caution.came(flow, claimed, known=known, let_in=let_in, forged=forged):
             self._predicts(now)
 
     def _predicts(self, now: float) -> None:

@@ -21,7 +21,7 @@ from realmgw.config.policy import Audit, Policy
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Host, Profile, Service, Terms
-from realmgw.test.allocation.scene import Network
+from realmgw.test.allocation.scene import Network, serve
 
 LINGER, MEMORY_AT_MOST = 3.0, 3.0  # seconds
 SOURCES = tuple(bytes((198, 51, 100, last)) for last in range(1, 4))
@@ -175,7 +175,7 @@ class Knowledge:
     def learn(self, resolver: str, delay: float) -> None:
         """A group gets experience."""
         for _ in range(60):
-            self.allocator.groups.of(resolver).arrived(delay)
+            self.allocator.groups.of(resolver).arrived(delay, b"1234")
 
     @rule(resolver=st.sampled_from(RESOLVERS), gap=st.sampled_from((None, 0.001, 0.4, 3.0)))
     def keep_answers(self, resolver: str, gap: float | None) -> None:
@@ -201,8 +201,7 @@ class Knowledge:
         """A group asks for several, of whom nothing is known."""
         habits = self.allocator.groups.of(resolver).habits
         habits.caution = Caution()
-        habits.caution.served(SOURCES[0])
-        habits.caution.served(SOURCES[1])
+        serve(habits.caution, *SOURCES[:2])
         for _ in range(SEVERAL):
             habits.asked(self.now)
 

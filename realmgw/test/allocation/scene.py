@@ -13,6 +13,7 @@ from realmgw.allocation.claims.datagrams import Entries
 from realmgw.allocation.claims.ended import HostAt
 from realmgw.allocation.counters import Counters
 from realmgw.allocation.flow import Answered, Flow
+from realmgw.allocation.reputation.caution import Caution
 from realmgw.allocation.reputation.group import Group
 from realmgw.allocation.reputation.load_policy import Best, Kind, LoadPolicy
 from realmgw.allocation.reputation.requestors import ClientNetwork, Requestor
@@ -182,7 +183,7 @@ class Scene:
         """Have a resolver's clients come so many times, `after` seconds each; the time after the last one."""
         self.visit(asked, resolver, now=now, after=after)
         for _ in range(visits - 1):
-            self.allocator.groups.of(resolver).arrived(after)
+            self.allocator.groups.of(resolver).arrived(after, b"1234")
         return now + visits * after
 
 
@@ -205,3 +206,16 @@ class RecordingPolicy(LoadPolicy):
         del group, client, now, trace
         self.asked.append((kind, load))
         return Reason.POLICY if kind in self._kinds else None
+
+
+def serve(caution: Caution, *clients: bytes, now: float = 0.0) -> None:
+    """Clients come for what a resolver group was told, and are answered.
+
+    Args:
+        caution: What is assumed of the group.
+        clients: Their packed addresses.
+        now: When.
+    """
+    for src in clients:
+        if caution.is_new(src):
+            caution.served((src, pool_address(1), TCP, 1234, 80), now, lambda _: True)

@@ -126,7 +126,7 @@ class CompanyTests(SynchronousTestCase):
         scene.come(address, now=0.1)
         group = scene.allocator.groups.of(OTHER)
         for _ in range(OBSERVATIONS):
-            group.arrived(0.3)
+            group.arrived(0.3, b"1234")
             group.habits.came_together(0.16)
         scene.come(address, CLIENT, now=0.11)
         self.assertEqual(scene.get(TWO, OTHER, now=0.2), address)
@@ -146,7 +146,7 @@ class CompanyTests(SynchronousTestCase):
         for resolver in (OTHER, RESOLVER):
             group = scene.allocator.groups.of(resolver)
             for _ in range(OBSERVATIONS):
-                group.arrived(0.3)
+                group.arrived(0.3, b"1234")
                 group.habits.came_together(0.16)
         scene.come(address, CLIENT, now=0.11)
         for now in (0.15, 0.25):

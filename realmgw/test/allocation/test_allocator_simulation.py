@@ -9,7 +9,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from realmgw.test.checkout import NO_CHECKOUT
 
 try:
-    from testbed.simulated import caches, dualstack, polling, simulation
+    from testbed.simulated import caches, dualstack, noise, polling, simulation
 except ImportError:
     simulation = None  # type: ignore[assignment]  # the package is installed without its testbed
 
@@ -120,6 +120,13 @@ class SimulationTests(SynchronousTestCase):
         runs = [caches.Site(case, (caches.PLAIN, caches.PLAIN), seed).run() for seed in range(1, 13)]
         self.assertGreater(mean(outcome.share for outcomes in runs for outcome in outcomes), 0.93)
 
+    def test_who_could_not_be_tried_is_tried_later(self) -> None:
+        """Beside a busy one that is known before, nothing that it is told stands for long enough; it is not starved."""
+        case = caches.Case(3, 10, 30, 0.04)
+        kinds = caches.RESOLVERS[1], caches.PLAIN
+        runs = [caches.Site(case, kinds, seed).run() for seed in (1, 13)]
+        self.assertGreater(min(others.share for _, others in runs), 0.6)
+
     def test_who_keeps_answers_leaves_addresses_to_who_waits(self) -> None:
         """A resolver that asks again and again for what it has does not keep those waiting for whom it gives up soon.
 
@@ -146,3 +153,30 @@ class DualStackTests(SynchronousTestCase):
         row = dualstack.Row(30.0, wan=False, aaaa_first=True)
         ours, without = (row.play(column, flows=1000) for column in (dualstack.ALL, dualstack.WITHOUT))
         self.assertTrue(dualstack.holds(ours, without), (str(ours), str(without)))
+
+
+class NoiseTests(SynchronousTestCase):
+    """Resolvers that are known, beside others."""
+
+    def setUp(self) -> None:
+        """Needs the testbed."""
+        if simulation is None:
+            raise SkipTest(NO_CHECKOUT)
+
+    def test_noise_does_not_pass_for_a_new_resolver(self) -> None:
+        """Who asks and never comes, who connects everywhere from the same addresses, and forged packets.
+
+        Some of what is asked is followed by a packet. As long as that was taken for a client's, up to a half of the
+        honest clients were lost.
+        """
+        for number in (2, 3, 4):
+            for shared in (False, True):
+                outcome = noise.played(noise.KINDS[number], 15.0, shared=shared, seeds=2)
+                self.assertGreater(outcome.share, noise.LEAST, (noise.KINDS[number].title, shared))
+                self.assertEqual(outcome.astray, 0)
+
+    def test_a_new_resolver_that_keeps_answers_is_found_out_beside_known_ones(self) -> None:
+        """Nobody is known in its clients' network, so that they are not taken for the clients of these."""
+        [kind] = [each for each in caches.RESOLVERS if each.predicts]
+        outcome = noise.joined(noise.DELAYED, kind)
+        self.assertLess(outcome.astray, noise.BEHIND * outcome.total)

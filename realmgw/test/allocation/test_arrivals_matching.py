@@ -11,6 +11,7 @@ from realmgw.test.allocation.scene import (
     CLIENT,
     NEIGHBOUR,
     OTHER,
+    RESOLVER,
     STRAY,
     TCP,
     Network,
@@ -116,3 +117,41 @@ class DelayTests(SynchronousTestCase):
         delays = Distribution(DELAY_BOUNDS)
         delays.add(0.2)
         self.assertEqual(scene.counters.delays, delays)
+
+
+class WhoseTests(SynchronousTestCase):
+    """Where several resolvers expect somebody, and it is known whose client the sender is."""
+
+    def setUp(self) -> None:
+        """His resolver keeps no answers; the other one asked first."""
+        self.scene = Scene(2)
+        group = self.scene.allocator.groups.of(RESOLVER)
+        group.habits.caution.serves_several = True
+        self.scene.get(TWO, now=0.0)
+        claim = group.told.last(TWO.name)
+        assert claim is not None
+        for _ in range(20):
+            self.scene.allocator.ledger.homes.came(NEIGHBOUR, claim, 0.0)
+        self.address = self.scene.get(ONE, OTHER, now=0.0)
+        self.assertEqual(self.scene.get(ONE, now=0.1), self.address)
+
+    def left(self) -> list[str]:
+        """Whose claims are left."""
+        [reservation] = self.scene.allocator.pool.addresses[self.address].reservations.values()
+        return [str(claim.group.resolver) for claim in reservation.claims.values() if not claim.is_hold]
+
+    def test_he_uses_his_own_ones(self) -> None:
+        """The other one's is not taken for used: nobody may ever have come for it."""
+        self.assertEqual(self.scene.come(self.address, CLIENT, now=0.2), 1)
+        self.assertEqual(self.left(), [OTHER])
+
+    def test_also_if_that_is_dead_by_experience(self) -> None:
+        """He came late; those of the other one are his as little as before."""
+        self.scene.get(ONE, OTHER, "again", now=0.7)
+        self.assertEqual(self.scene.come(self.address, CLIENT, now=0.8), 1)
+        self.assertEqual(set(self.left()), {OTHER})
+
+    def test_whoever_else_uses_the_oldest(self) -> None:
+        """As ever."""
+        self.assertEqual(self.scene.come(self.address, bytes((203, 0, 113, 9)), now=0.2), 1)
+        self.assertEqual(self.left(), [RESOLVER])

@@ -14,8 +14,8 @@ AWAY = ip_address("198.51.101.1").packed
 """A client in another network than the scene's are in."""
 
 
-class HomesTests(SynchronousTestCase):
-    """`Homes`."""
+class HomesTestCase(SynchronousTestCase):
+    """Two groups, of which one client each is known."""
 
     def setUp(self) -> None:
         """Claims of two groups, at addresses that nobody else had."""
@@ -27,6 +27,10 @@ class HomesTests(SynchronousTestCase):
         address = self.scene.get(service(number), resolver, f"{resolver} {number}", now=0.0)
         [reservation] = self.scene.allocator.pool.addresses[address].reservations.values()
         return next(reversed(reservation.claims.values()))
+
+
+class HomesTests(HomesTestCase):
+    """`Homes`."""
 
     def test_neighbours_are_of_the_same_group(self) -> None:
         """From the first one on; nobody else is."""
@@ -73,3 +77,31 @@ class HomesTests(SynchronousTestCase):
         """Nothing is handed on there."""
         self.homes.came(bytes(16), self.one, 0.0)
         self.assertIsNone(self.homes.of(bytes(16)))
+
+
+class TrustedTests(HomesTestCase):
+    """Clients of a resolver that keeps no answers."""
+
+    def test_not_the_first_ones(self) -> None:
+        """Those of a new resolver may have come for the claims of another one; nor while it may keep answers."""
+        caution, seen = self.one.group.habits.caution, 0
+        caution.serves_several = True
+        while self.homes.trusted(NEIGHBOUR) is None:
+            self.homes.came(CLIENT, self.one, 0.0)
+            seen += 1
+        self.assertTrue(10 < seen < 20, seen)
+        self.assertIs(self.homes.trusted(NEIGHBOUR), self.one.group)
+        caution.is_on = True
+        self.assertIsNone(self.homes.trusted(NEIGHBOUR))
+        caution.is_on, self.one.group.habits.predicts_until = False, 9.0
+        self.assertIsNone(self.homes.trusted(NEIGHBOUR))
+        self.assertIsNone(self.homes.trusted(AWAY))
+
+    def test_who_may_be_a_groups(self) -> None:
+        """Those of whose network nobody is known, and its own; of IPv6 that is not known."""
+        self.homes.came(CLIENT, self.one, 0.0)
+        found = [self.homes.may_be(src, self.one.group) for src in (NEIGHBOUR, AWAY, bytes(16))]
+        self.assertEqual(found, [True, True, False])
+        self.assertFalse(self.homes.may_be(NEIGHBOUR, self.other.group))
+        self.homes.came(CLIENT, self.other, 0.0)
+        self.assertEqual([self.homes.may_be(CLIENT, each.group) for each in (self.one, self.other)], [False, False])

@@ -16,7 +16,7 @@ from realmgw.allocation.vacancies import AGAIN
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Service, Terms
-from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, STRAY, Scene, service
+from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, STRAY, Scene, serve, service
 
 HERS = [ip_address(f"198.51.101.{last}").packed for last in range(1, 9)]
 """Clients of the other resolver, in a network of theirs."""
@@ -107,8 +107,7 @@ class OwnTests(LentTestCase):
         web = Service(f"www.{ONE.name}", ONE.host, Terms(6, 80))
         for number, asked in enumerate((web, ONE)):
             scene.come(scene.get(asked, (RESOLVER, OTHER)[number], now=0.1), CLIENT, now=0.2)
-        for client in (CLIENT, NEIGHBOUR):
-            caution.served(client)
+        serve(caution, CLIENT, NEIGHBOUR)
         for _ in range(NAMES):
             caution.asked(0.2)
         scene.allocator.groups.of(RESOLVER).habits.look(0.2)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.reputation.group import Group
-from realmgw.allocation.waiting import IN_LINE, PREFERENCE, Waiter, WaitingQueue
+from realmgw.allocation.reputation.habits import FEW
+from realmgw.allocation.waiting import ASKS_AGAIN, IN_LINE, PREFERENCE, Waiter, WaitingQueue
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Service
 from realmgw.test.allocation.scene import TCP, service
@@ -229,3 +230,35 @@ class FairnessTests(SynchronousTestCase):
             self.assertEqual(queue._shares._most, max(counts.values(), default=0))
         queue.give_up(now=1000.0)
         self.assertEqual((queue.size, queue._shares._by_count, *vars(queue._line).values()), (0, *[{}] * 5))
+
+    def test_who_waited_in_vain_has_waited_since_he_asked_first(self) -> None:
+        """If he asks again soon, and it is known how close together his clients come; it is said once."""
+        queue = WaitingQueue(limit=4)
+        known, unknown = Group("203.0.113.1"), Group("203.0.113.2")
+        for _ in range(FEW):
+            known.habits.came_together(0.1)
+        for group in (known, unknown):
+            queue.join(waiter(ONE, group.resolver, now=0.0, group=group))
+        self.assertEqual(len(queue.give_up(now=1.0)), 2)
+        self.assertEqual([queue.waited_before(ONE.target, group, 1.5) for group in (unknown, known)], [0.0, 1.5])
+        self.assertEqual(queue.waited_before(ONE.target, known, 1.5), 0.0)
+        for begun in (2.0, 4.0):
+            queue.join(waiter(ONE, begun, now=begun, group=known))
+            queue.give_up(now=begun + 1.0)
+        self.assertEqual(queue.waited_before(TWO.target, known, 5.5), 0.0)
+        self.assertEqual(queue.waited_before(ONE.target, known, 5.5), 3.5)
+
+    def test_that_is_forgotten(self) -> None:
+        """When he asks no more; and of very many the first ones."""
+        queue = WaitingQueue(limit=4)
+        group = Group("203.0.113.1")
+        for _ in range(FEW):
+            group.habits.came_together(0.1)
+        queue.join(waiter(ONE, "one", now=0.0, group=group))
+        queue.give_up(now=1.0)
+        queue.give_up(now=1.0 + ASKS_AGAIN)
+        self.assertEqual(queue.given_up, {})
+        for index in range(1, 10):
+            queue.join(waiter(service(index), index, now=5.0, group=group))
+            queue.give_up(now=6.0)
+        self.assertEqual(len(queue.given_up), 4)

@@ -48,3 +48,19 @@ class CompanyTests(RobberyTestCase):
                     scene.come(address, source, now=now + 0.01 * last)
                 scene.allocator.expire(now=now + 0.1)
             self.assertEqual(scene.allocator.ledger.candidates.alarmed_until > now, forged)
+
+    def test_no_address_is_kept_for_it_where_packets_are_forged(self) -> None:
+        """As long as nothing is known of it: it was hardly the client who came. What he is answered is found out."""
+        for forged, is_known, is_kept in ((False, False, True), (True, False, False), (True, True, True)):
+            self.conntrack = Conntrack()
+            scene = Scene(1, answered=self.conntrack.answered)
+            address = scene.get(TWO, OTHER, now=0.0)
+            self.assertIsNone(scene.wait(ONE, now=0.1))
+            scene.come(address, NEIGHBOUR, now=0.2)
+            for _ in range(COMPANIONS if is_known else 0):
+                scene.allocator.groups.of(RESOLVER).habits.came_together(0.01)
+            scene.allocator.ledger.candidates._forged = 0.5 if forged else 0.0
+            scene.allocator.expire(now=0.21)
+            self.assertEqual(scene.come(address, CLIENT, now=0.25), ONE.host.index)
+            [reservation] = scene.allocator.pool.addresses[address].reservations.values()
+            self.assertEqual(reservation.hold is not None, is_kept, (forged, is_known))

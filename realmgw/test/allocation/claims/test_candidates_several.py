@@ -5,7 +5,7 @@ from __future__ import annotations
 from realmgw.allocation.reputation.caution import CAUTIOUS, NAMES
 from realmgw.errors import Reason
 from realmgw.test.allocation.claims.test_candidates import ONE, RobberyTestCase
-from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, RESOLVER, STRAY
+from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, RESOLVER, STRAY, serve
 
 
 class KeptTests(RobberyTestCase):
@@ -17,10 +17,10 @@ class KeptTests(RobberyTestCase):
             scene = self.scene()
             address = scene.visit(ONE, now=0.1, after=0.1)
             habits = scene.allocator.groups.of(RESOLVER).habits
-            habits.caution.serves_several = True
+            serve(habits.caution, NEIGHBOUR)
             for _ in range(NAMES):
                 habits.asked(begun)
-            habits.caution._until = 99.0
+            habits.caution._until, habits.caution._waited = 99.0, 0.5
             self.assertTrue(habits.caution.is_on)
             scene.come(address, STRAY, now=0.3)
             self.conntrack.said[CLIENT] = True

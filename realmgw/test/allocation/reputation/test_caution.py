@@ -34,7 +34,7 @@ from realmgw.allocation.reputation.group import OBSERVATIONS
 from realmgw.allocation.state import State
 from realmgw.config.settings import Allocation
 from realmgw.errors import Reason
-from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, STRAY, Scene, service
+from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, STRAY, Scene, serve, service
 
 ONE, TWO, THREE, FOUR, FIVE = (service(index) for index in range(1, 6))
 
@@ -42,8 +42,7 @@ ONE, TWO, THREE, FOUR, FIVE = (service(index) for index in range(1, 6))
 def new(now: float = 0.0) -> Caution:
     """Of somebody who asks for several names, for several clients."""
     caution = Caution()
-    caution.served(CLIENT)
-    caution.served(NEIGHBOUR)
+    serve(caution, CLIENT, NEIGHBOUR)
     for _ in range(NAMES):
         caution.asked(now)
     caution.look(now)
@@ -61,7 +60,7 @@ class WhoTests(SynchronousTestCase):
         """He comes back to what he has kept, where he is known."""
         caution = Caution()
         for _ in range(10):
-            caution.served(CLIENT)
+            serve(caution, CLIENT)
             caution.asked(0.0)
         caution.look(0.0)
         self.assertFalse(caution.is_on)
@@ -69,8 +68,7 @@ class WhoTests(SynchronousTestCase):
     def test_not_who_asks_for_one_name_at_a_time(self) -> None:
         """He has all the addresses that he needs."""
         caution = Caution()
-        caution.served(CLIENT)
-        caution.served(NEIGHBOUR)
+        serve(caution, CLIENT, NEIGHBOUR)
         for number in range(10):
             caution.asked(number * (ASSUMED + 0.1))
             caution.look(number * (ASSUMED + 0.1))

@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.reputation.caution import AGAIN, CAUTIOUS, NAMES, TRIED, Caution
 from realmgw.errors import Reason
-from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, STRAY, Scene, service
+from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, STRAY, Scene, serve, service
 
 ONE, TWO, THREE, FOUR = (service(index) for index in range(1, 5))
 
@@ -26,10 +26,31 @@ class ClientsTests(SynchronousTestCase):
             scene.come(address, (CLIENT, NEIGHBOUR)[number], now=now + 0.02 + 0.1 * number)
 
     def test_not_who_may_be_another_ones_that_has_some(self) -> None:
-        """He uses the claim that is older; it need not be that of his resolver."""
-        scene = Scene(2)
-        self.caution(scene, OTHER).serves_several = True
-        self.share(scene, 0.0)
+        """He uses the claim that is older; it need not be that of his resolver.
+
+        Unless nobody is known of his network, as of a new resolver's clients; or it is known to be its own.
+        """
+        for before, is_client in ((OTHER, False), ("", True), (RESOLVER, True)):
+            scene = Scene(4)
+            self.caution(scene, OTHER).trust(99.0)
+            scene.get(FOUR, before or OTHER, now=0.0)
+            claim = scene.allocator.groups.of(before or OTHER).told.last(FOUR.name)
+            if before and claim is not None:
+                scene.allocator.ledger.homes.came(STRAY, claim, 0.0)
+            self.share(scene, 0.0)
+            self.assertEqual(self.caution(scene).serves_several, is_client, before)
+
+    def test_not_who_came_for_another_ones_claim_last(self) -> None:
+        """Where a network's clients come by several, that is all that is known of one."""
+        scene = Scene(4)
+        self.caution(scene, OTHER).trust(99.0)
+        for number, (resolver, source) in enumerate(((OTHER, CLIENT), (RESOLVER, STRAY), (OTHER, NEIGHBOUR))):
+            scene.get((THREE, FOUR, ONE)[number], resolver, now=0.0)
+            claim = scene.allocator.groups.of(resolver).told.last((THREE, FOUR, ONE)[number].name)
+            assert claim is not None
+            scene.allocator.ledger.homes.came(source, claim, 0.0)
+        for source in (CLIENT, NEIGHBOUR):
+            scene.come(scene.get(TWO, now=0.1), source, now=0.2)
         self.assertFalse(self.caution(scene).serves_several)
 
     def test_but_who_may_be_another_ones_that_has_none_either(self) -> None:
@@ -74,8 +95,7 @@ class BoundTests(SynchronousTestCase):
     def new(self) -> Caution:
         """Of one that asks for several names, for several clients."""
         caution = Caution()
-        for client in (CLIENT, NEIGHBOUR):
-            caution.served(client)
+        serve(caution, CLIENT, NEIGHBOUR)
         for _ in range(NAMES):
             caution.asked(0.0)
         caution.look(0.0)
@@ -93,7 +113,16 @@ class BoundTests(SynchronousTestCase):
         caution = self.new()
         self.assertTrue(caution.is_spared(CAUTIOUS - 0.1))
         self.again(caution)
+        caution._waited = 0.5
         self.assertFalse(caution.is_spared(CAUTIOUS))
+
+    def test_for_a_moment_more_who_could_not_be_tried(self) -> None:
+        """Whenever it is looked at further: nothing that it is told stands for long enough where others wait."""
+        caution = self.new()
+        self.again(caution)
+        self.assertEqual(
+            [caution.is_spared(CAUTIOUS + after) for after in (0.0, TRIED - 0.1, TRIED)], [True, True, False]
+        )
 
     def test_for_as_long_as_it_is_likely(self) -> None:
         """Its clients would come to other hosts."""
@@ -109,7 +138,8 @@ class BoundTests(SynchronousTestCase):
             scene.come(scene.get(asked, now=0.1 * number), (CLIENT, NEIGHBOUR)[number % 2], now=0.1 * number + 0.01)
         caution = scene.allocator.groups.of(RESOLVER).habits.caution
         self.again(caution)
-        now = CAUTIOUS + 0.5
+        caution.look(CAUTIOUS + 0.5)
+        now = CAUTIOUS + 0.5 + TRIED
         for number, asked in enumerate((ONE, TWO, THREE)):
             scene.come(scene.get(asked, now=now), bytes((203, 0, 113, number)), now=now + 0.01)
         for likely in (True, False):
@@ -129,5 +159,6 @@ class BoundTests(SynchronousTestCase):
                 [reservation] = address.reservations.values()
                 address.before.note(99, reservation.told)
                 reservation.told = {}
-            caution._not_before -= 0 if spared else CAUTIOUS
+            if not spared:
+                caution._not_before, caution._until = caution._not_before - CAUTIOUS, caution._until - TRIED
             self.assertEqual(scene.ask(FOUR, OTHER, now=1.0) is Reason.EXHAUSTED, spared)

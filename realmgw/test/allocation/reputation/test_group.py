@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.allocation.reputation.delays import Delays
 from realmgw.allocation.reputation.group import CLAIM_TIMEOUT_LEAST, CLAIM_TIMEOUT_UNKNOWN, OBSERVATIONS, Group
 from realmgw.allocation.reputation.groups import Groups
+from realmgw.test.allocation.scene import serve
 
 
 class DelaysTests(SynchronousTestCase):
@@ -65,14 +66,14 @@ class GroupTests(SynchronousTestCase):
         """A group with fewer than 50 observations has a claim timeout of 500 ms."""
         group = Group("203.0.113.1")
         for _ in range(OBSERVATIONS - 1):
-            group.arrived(0.2)
+            group.arrived(0.2, b"1234")
         self.assertEqual(group.claim_timeout, CLAIM_TIMEOUT_UNKNOWN)
 
     def test_twice_the_percentile_is_the_guard_of_the_known(self) -> None:
         """With thousands of observations, the claim timeout is twice the 99.9th percentile."""
         group = Group("203.0.113.1")
         for _ in range(3000):
-            group.arrived(0.2)
+            group.arrived(0.2, b"1234")
         self.assertTrue(0.4 <= group.claim_timeout <= 0.45, group.claim_timeout)
         self.assertEqual(group.claim_timeout, 2 * group.delay_p999)
 
@@ -80,14 +81,14 @@ class GroupTests(SynchronousTestCase):
         """From 50 observations on a group's own experience counts, doubled at first: it is scarce."""
         group = Group("203.0.113.1")
         for _ in range(OBSERVATIONS):
-            group.arrived(0.04)
+            group.arrived(0.04, b"1234")
         self.assertTrue(0.16 <= group.claim_timeout <= 0.2, group.claim_timeout)
 
     def test_a_guard_is_never_below_a_tenth_of_a_second(self) -> None:
         """However fast its clients are, a group's claim timeout is at least 100 ms."""
         group = Group("203.0.113.1")
         for _ in range(200):
-            group.arrived(0.001)
+            group.arrived(0.001, b"1234")
         self.assertEqual(group.claim_timeout, CLAIM_TIMEOUT_LEAST)
         self.assertLess(group.delay_p999, 0.002)
 
@@ -95,17 +96,32 @@ class GroupTests(SynchronousTestCase):
         """A group whose clients become slow gets a longer claim timeout after a few dozen of them."""
         group = Group("203.0.113.1")
         for _ in range(100):
-            group.arrived(0.001)
+            group.arrived(0.001, b"1234")
         for _ in range(50):
-            group.arrived(0.5)
+            group.arrived(0.5, b"1234")
         self.assertGreaterEqual(group.claim_timeout, 1.0)
+
+    def test_one_alone_who_is_slower_is_not_believed(self) -> None:
+        """He may be another group's client, who came where one of these was expected; others who are as well are."""
+        for clients, is_believed in (
+            ((b"1234",) * 9, False),
+            ((b"1234", b"5678") * 9, False),
+            ((b"1", b"2", b"3"), True),
+        ):
+            group = Group("203.0.113.1")
+            serve(group.habits.caution, b"1234", b"5678")
+            for _ in range(100):
+                group.arrived(0.001, b"1234")
+            for src in clients:
+                group.arrived(0.5, src)
+            self.assertEqual(group.delay_p999 >= 0.5, is_believed, clients)
 
     def test_who_comes_too_soon_is_known_where_delays_can_be_told_apart(self) -> None:
         """Less than nine of ten clients take; nothing where all come sooner than the shortest delay that is told."""
         for delay, is_known in ((0.04, True), (0.0005, True), (0.0001, False), (0.0, False)):
             group = Group("203.0.113.1")
             for _ in range(2 * OBSERVATIONS):
-                group.arrived(delay)
+                group.arrived(delay, b"1234")
             assert group.delays is not None
             self.assertEqual(0.0 < group.delays.least < delay, is_known, delay)
             self.assertLessEqual(group.delays.least, delay)
@@ -116,14 +132,14 @@ class GroupTests(SynchronousTestCase):
         group.rate(0.01)
         self.assertEqual(group.claim_timeout, CLAIM_TIMEOUT_LEAST)
         for _ in range(100):
-            group.arrived(0.5)
+            group.arrived(0.5, b"1234")
         self.assertEqual(group.claim_timeout, CLAIM_TIMEOUT_LEAST)
 
     def test_the_guard_recovers_with_the_standing(self) -> None:
         """A group that rises above the lowest band again has the claim timeout that its experience gives."""
         unknown, known = Group("203.0.113.1"), Group("203.0.113.2")
         for _ in range(100):
-            known.arrived(0.5)
+            known.arrived(0.5, b"1234")
         for group in (unknown, known):
             group.rate(0.01)
             group.rate(0.45)

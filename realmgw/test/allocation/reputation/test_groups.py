@@ -198,7 +198,7 @@ class MergingTests(SynchronousTestCase):
             groups.preset([preset("203.0.113.1/32", sla=sla)] if seen else [], now=0.0)
             one, other = (groups.proven(each, now=0.0) for each in (RESOLVER, OTHER))
             one.reputation.ok, other.reputation.nok = ok, nok
-            other.arrived(0.01)
+            other.arrived(0.01, b"1234")
             merged = groups.merge(*(one, other)[::order], now=50.0)
             delays = merged.delays.counts() if merged.delays is not None else None
             told.append((merged.nodes, merged.sla, merged.reputation.value(50.0), merged.claim_timeout, delays))

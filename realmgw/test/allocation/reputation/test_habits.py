@@ -10,6 +10,7 @@ from realmgw.allocation.explain import explain_ask
 from realmgw.allocation.reputation.caution import ASSUMED
 from realmgw.allocation.reputation.habits import (
     COMPANIONS,
+    FEW,
     LATECOMERS,
     LONGER,
     MOVES,
@@ -69,10 +70,11 @@ class HabitsTests(SynchronousTestCase):
         self.assertFalse(habits.is_known)
 
     def test_how_close_together_clients_come_is_learned_and_forgotten(self) -> None:
-        """A quarter longer than the last ones took, never less than a moment; unknown before there were many."""
+        """A quarter longer than the last ones took, never less than a moment; of few only that it is hardly longer."""
         habits = Habits()
         for number in range(COMPANIONS):
-            self.assertEqual(habits.company, math.inf, number)
+            company = 0.125 * (1 + COMPANIONS / number) if number >= FEW else math.inf
+            self.assertTrue(math.isclose(habits.company, company), number)
             habits.came_together(0.04 if number else 0.1)
         self.assertEqual(habits.company, 0.125)
         for _ in range(COMPANIONS):
@@ -233,7 +235,7 @@ class KeeperTests(SynchronousTestCase):
         scene = Scene(2)
         group = scene.allocator.groups.of(RESOLVER)
         for _ in range(200):
-            group.arrived(2.0)
+            group.arrived(2.0, b"1234")
         self.assertGreater(group.delay_p999, 2.0)
         group.habits = keeper(1.0)
         for number in range(60):

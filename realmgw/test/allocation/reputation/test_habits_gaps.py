@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.reputation.habits import GAPS, Habits
-from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, Scene, service
+from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, Scene, serve, service
 
 ONE = service(1)
 PATIENCE = 0.1
@@ -17,8 +17,7 @@ class GapsTests(SynchronousTestCase):
     def regular(self, late: int, spread: float, *, clients: int = 2) -> bool:
         """Whether it is known after gaps of a second, and by up to so much more, with so many late clients to 24."""
         habits = Habits()
-        for src in (CLIENT, NEIGHBOUR)[:clients]:
-            habits.caution.served(src)
+        serve(habits.caution, *(CLIENT, NEIGHBOUR)[:clients])
         for _ in range(2):
             self.assertFalse(habits.keeps_answers)
             for _ in range(late):
@@ -48,8 +47,7 @@ class GapsTests(SynchronousTestCase):
     def test_a_late_client_whom_it_was_not_asked_for_counts(self) -> None:
         """One who comes for what another one was told."""
         habits = Habits()
-        for src in (CLIENT, NEIGHBOUR):
-            habits.caution.served(src)
+        serve(habits.caution, CLIENT, NEIGHBOUR)
         for _ in range(2):
             for src in (CLIENT, NEIGHBOUR):
                 habits.came_again(src, PATIENCE + 0.1, PATIENCE, 0.0)
@@ -61,8 +59,7 @@ class GapsTests(SynchronousTestCase):
     def test_gaps_by_chance_do_not(self) -> None:
         """As those of clients are: some are very short, and none of many is so for once only."""
         habits = Habits()
-        for src in (CLIENT, NEIGHBOUR):
-            habits.caution.served(src)
+        serve(habits.caution, CLIENT, NEIGHBOUR)
         for least in (0.02, 1.0, 0.02, 1.0, 0.02):
             for _ in range(GAPS):
                 habits.came_late()
@@ -73,8 +70,7 @@ class GapsTests(SynchronousTestCase):
     def test_who_came_late_before_does_not_count(self) -> None:
         """While it asked by chance, or clients came for something else."""
         habits = Habits()
-        for src in (CLIENT, NEIGHBOUR):
-            habits.caution.served(src)
+        serve(habits.caution, CLIENT, NEIGHBOUR)
         for _ in range(GAPS):
             habits.came_late()
         for least in (0.02, 1.0, 1.0):

@@ -23,7 +23,7 @@ from realmgw.allocation.reputation.requestors import ClientPrefix
 from realmgw.allocation.reputation.score import PERIOD
 from realmgw.config.policy import Policy, ResolverGroup
 from realmgw.errors import MalformedError
-from realmgw.test.allocation.scene import CLIENT, OTHER, RESOLVER, THIRD, Scene, service
+from realmgw.test.allocation.scene import CLIENT, OTHER, RESOLVER, THIRD, Scene, serve, service
 
 NEAR = ClientPrefix.of(CLIENT, 24)
 PRESET = "192.0.2.0/24"
@@ -157,7 +157,7 @@ class RestartTests(SynchronousTestCase):
         group = self.askers.groups.proven(RESOLVER, now=0.5)
         group.passed, group.trusted, group.untrusted = 5, 7, 8
         for _ in range(100):
-            group.arrived(0.01)
+            group.arrived(0.01, b"1234")
         self.active(RESOLVER, 100, 0)
         after = self.restarted(age=2.0)
         found = after.groups.of(RESOLVER)
@@ -221,8 +221,7 @@ class RestartTests(SynchronousTestCase):
     @staticmethod
     def show(caution: Caution, since: float) -> None:
         """It asks for several names, for clients of several addresses."""
-        for client in (b"1234", b"5678"):
-            caution.served(client)
+        serve(caution, b"1234", b"5678")
         for _ in range(NAMES):
             caution.asked(since)
         caution.look(since)

@@ -1,0 +1,59 @@
+"""Whether a resolver asks for clients of different addresses, and not for itself alone: by the first two who come.
+
+Whoever comes for what a resolver was told may be its client, or somebody who only guessed: a packet with a forged
+source costs its sender nothing. So it is looked again at who they were where something follows from that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from realmgw.allocation.flow import Flow
+
+ANSWERED = 0.5  # seconds
+"""Whoever is a client is answered within so long."""
+
+
+@attrs.define(eq=False)
+class Clients:
+    """The first clients of a resolver group."""
+
+    is_client: Callable[[Flow], bool | None]
+    """Tells whether somebody was a client of this group's; None: that is not known yet."""
+    first: tuple[tuple[float, Flow], ...] = ()
+    """When they came, in monotonic seconds, and by which flow; of different addresses."""
+    were_forged: bool = False
+    """They were taken for clients in vain before."""
+
+    @property
+    def are_several(self) -> bool:
+        """Whether there are two, as far as is known."""
+        return len(self.first) > 1
+
+    def is_new(self, src: bytes) -> bool:
+        """Whether somebody (his packed address) would be the first one, or the first of another address."""
+        return not self.are_several and not any(flow[0] == src for _, flow in self.first)
+
+    def came(self, flow: Flow, now: float) -> None:
+        """Learn that one came who `is_new`, by which flow, in monotonic seconds."""
+        self.first = (*self.first, (now, flow))
+
+    def are_believed(self, now: float) -> bool | None:
+        """Whether two of them are this group's, by what is known of them by now, in monotonic seconds.
+
+        Those of whom it turns out otherwise are forgotten, and so are those who are not answered in time.
+
+        Returns:
+            None if that is not known yet, and is taken for granted, as it was not in vain before.
+        """
+        said = [self.is_client(flow) for _, flow in self.first]
+        if self.are_several and all(said):
+            return True
+        known = zip(self.first, said, strict=True)
+        self.first = tuple(each for each, its in known if its or (its is None and now < each[0] + ANSWERED))
+        self.were_forged |= not self.are_several
+        return False if self.were_forged else None
