@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Collection
-from functools import partial
 from itertools import islice
 
 from realmgw.allocation.claims import holds, lessons
@@ -64,6 +63,7 @@ class Arrivals:
         self._turn_at = now + MEMORY
         self._homes = ledger.homes
         self._late = Latecomers(ledger.candidates, self._homes)
+        self._was_client = self._late.was_client  # one for all
 
     def admit(
         self, src: bytes, dst: bytes, protocol: int, sport: int, dport: int, *, now: float, trace: Trace | None = None
@@ -365,7 +365,7 @@ class Arrivals:
         self._let_in(reservation, src, came, now)
         caution = habits.caution
         if not caution.serves_several and caution.is_new(src) and self._late.is_client(claim, src):
-            caution.served(flow, now, partial(self._late.was_client, claim.group))
+            caution.served(flow, now, self._was_client)
         if ledger.dead.watching or not habits.is_plain:
             self._homes.came(src, claim, now)
         ledger.use(claim, now)

@@ -108,7 +108,7 @@ class Homes:
         known = self._networks.peek(src[:NETWORK])
         if known is None:
             return len(src) == 4
-        return known.part >= SURE and known.group is group
+        return known.part >= SURE and known.group.habits is group.habits
 
     def asking(self, src: bytes) -> Group | None:
         """The group that an address is one of, packed, if it asks for itself."""

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from realmgw.allocation.claims.candidates import Candidates
     from realmgw.allocation.flow import Flow
     from realmgw.allocation.homes import Homes
-    from realmgw.allocation.reputation.group import Group
     from realmgw.allocation.state import Claim, Reservation
 
 
@@ -82,42 +81,44 @@ class Latecomers:
             claim: It.
             src: His packed address.
         """
-        if self.is_others(claim.group, src):
+        if self.is_others(claim.group.habits.caution, src):
             return False
         if self._homes.may_be(src, claim.group):
             return True
         last = self._homes.last(src)
-        if last is not None and last is not claim.group and last.habits.caution.is_cleared:
+        if last is not None and last.habits is not claim.group.habits and last.habits.caution.is_cleared:
             return False
         shares = islice(claim.reservation.shares or (), LOOKED_AT)
         return not any(each is not claim.group and each.habits.caution.is_cleared for each in shares)
 
-    def was_client(self, group: Group, flow: Flow) -> bool | None:
+    def was_client(self, flow: Flow, caution: object) -> bool | None:
         """Whether somebody was a client of the group whose claim he used, by what is known by now.
 
         Not if he `is_others`, or if he asks for himself, as another group.
 
         Args:
-            group: It.
             flow: With which he came.
+            caution: What is assumed of the group, a `Caution`; those that were merged into one share it.
 
         Returns:
             None if he was not answered; he may be yet.
         """
-        if self.is_others(group, flow[0]) or self._homes.asking(flow[0]) not in (None, group):
+        asking = self._homes.asking(flow[0])
+        if self.is_others(caution, flow[0]) or (asking is not None and asking.habits.caution is not caution):
             return False
         return self._candidates.is_believed(flow) or None
 
-    def is_others(self, group: Group, src: bytes) -> bool:
+    def is_others(self, caution: object, src: bytes) -> bool:
         """Whether a sender is known to be no client of a group.
 
         That is who knocks everywhere, and who is another group's that keeps no answers.
 
         Args:
-            group: It.
+            caution: What is assumed of it, likewise.
             src: His packed address.
         """
-        return self._candidates.is_stranger(src) or self._homes.trusted(src) not in (None, group)
+        home = self._homes.trusted(src)
+        return self._candidates.is_stranger(src) or (home is not None and home.habits.caution is not caution)
 
     def is_lonely(self, claim: Claim, src: bytes) -> bool:
         """Whether an address need not be kept for others who were told the same as who uses a claim of it.
@@ -132,7 +133,7 @@ class Latecomers:
         habits, candidates = claim.group.habits, self._candidates
         if habits.is_known:
             return False
-        if habits.company == math.inf and (candidates.are_forged or self.is_others(claim.group, src)):
+        if habits.company == math.inf and (candidates.are_forged or self.is_others(habits.caution, src)):
             return True
         return candidates.is_stranger(src)
 

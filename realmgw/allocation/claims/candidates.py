@@ -325,7 +325,9 @@ def _learn(reservation: Reservation, candidate: Candidate, home: Group | None) -
     tells how soon clients come all the same; or where names wait, hardly anything would be learned of it.
     """
     used, came = reservation.used or (), candidate.came
-    told = [each for each in reversed(used) if _may_have_told(each, came) and home in (None, each.group)]
+    told = [each for each in reversed(used) if _may_have_told(each, came)]
+    if home is not None:
+        told = [each for each in told if each.group.habits is home.habits]
     claim = next(iter(told), None)
     if claim is None:
         return

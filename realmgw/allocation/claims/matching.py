@@ -66,7 +66,7 @@ def _likeliest(claims: Collection[Claim], now: float, home: Group | None) -> Cla
 
 def _unlikely(claim: Claim, now: float, home: Group | None) -> tuple[bool, ...]:
     group, is_hold = claim.group, claim.is_hold
-    is_others = home is not None and group is not home
+    is_others = home is not None and group.habits is not home.habits  # those that were merged into one share them
     return is_hold, has_come(claim), is_others, claim.dead <= now, group.hopeless, claim.is_long
 
 

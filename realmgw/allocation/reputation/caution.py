@@ -194,13 +194,13 @@ class Caution:
         """Whether somebody (his packed address) would be its first client, or the first of another address."""
         return not self.serves_several and (self._clients is None or self._clients.is_new(src))
 
-    def served(self, flow: Flow, now: float, is_client: Callable[[Flow], bool | None]) -> None:
+    def served(self, flow: Flow, now: float, is_client: Callable[[Flow, object], bool | None]) -> None:
         """Learn that a client came who `is_new`.
 
         Args:
             flow: His.
             now: The present, in monotonic seconds.
-            is_client: Tells later whether he is a client of this group's; None: that is not known yet.
+            is_client: Tells later whether he was a client of a group, by this of it; None: that is not known yet.
         """
         self._clients = self._clients or Clients(is_client)
         self._clients.came(flow, now)
@@ -210,7 +210,7 @@ class Caution:
         """Whether those are its clients who came first, unless it is sure already."""
         if self._clients is None:
             return True
-        are_its = self._clients.are_believed(now)
+        are_its = self._clients.are_believed(self, now)
         self.serves_several = self._clients.are_several
         if are_its:
             self._clients = None

@@ -22,8 +22,8 @@ ANSWERED = 0.5  # seconds
 class Clients:
     """The first clients of a resolver group."""
 
-    is_client: Callable[[Flow], bool | None]
-    """Tells whether somebody was a client of this group's; None: that is not known yet."""
+    is_client: Callable[[Flow, object], bool | None]
+    """Tells whether somebody was a client of a group, by its `Caution`; None: that is not known yet."""
     first: tuple[tuple[float, Flow], ...] = ()
     """When they came, in monotonic seconds, and by which flow; of different addresses."""
     were_forged: bool = False
@@ -42,15 +42,19 @@ class Clients:
         """Learn that one came who `is_new`, by which flow, in monotonic seconds."""
         self.first = (*self.first, (now, flow))
 
-    def are_believed(self, now: float) -> bool | None:
-        """Whether two of them are this group's, by what is known of them by now, in monotonic seconds.
+    def are_believed(self, caution: object, now: float) -> bool | None:
+        """Whether two of them are this group's, by what is known of them by now.
 
         Those of whom it turns out otherwise are forgotten, and so are those who are not answered in time.
+
+        Args:
+            caution: The group's.
+            now: The present, in monotonic seconds.
 
         Returns:
             None if that is not known yet, and is taken for granted, as it was not in vain before.
         """
-        said = [self.is_client(flow) for _, flow in self.first]
+        said = [self.is_client(flow, caution) for _, flow in self.first]
         if self.are_several and all(said):
             return True
         known = zip(self.first, said, strict=True)

@@ -218,4 +218,4 @@ def serve(caution: Caution, *clients: bytes, now: float = 0.0) -> None:
     """
     for src in clients:
         if caution.is_new(src):
-            caution.served((src, pool_address(1), TCP, 1234, 80), now, lambda _: True)
+            caution.served((src, pool_address(1), TCP, 1234, 80), now, lambda *_: True)

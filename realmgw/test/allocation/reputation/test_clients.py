@@ -31,7 +31,7 @@ class ClientsTests(SynchronousTestCase):
         """Somebody comes, and several names were asked for."""
         for source in sources:
             if self.caution.is_new(source):
-                self.caution.served(flow(source), now, lambda flow: self.said.get(flow[0]))
+                self.caution.served(flow(source), now, lambda flow, _: self.said.get(flow[0]))
         for _ in range(NAMES):
             self.caution.asked(now)
         self.caution.look(now)
