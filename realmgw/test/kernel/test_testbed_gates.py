@@ -87,6 +87,8 @@ class MachineTests(SynchronousTestCase):
     def test_commit_is_unknown_where_there_is_no_git(self) -> None:
         """A measurement of ten minutes does not end for that."""
         self.patch(os, "environ", {**os.environ, "PATH": "/nowhere"})
+        figures.commit.cache_clear()  # other tests of this process may have asked before
+        self.addCleanup(figures.commit.cache_clear)
         self.assertIn("- commit: unknown\n", figures.machine())
 
 
