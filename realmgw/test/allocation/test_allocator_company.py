@@ -274,3 +274,22 @@ class CompanyTests(SynchronousTestCase):
         scene.allocator.forget({TWO.target}, now=0.115)
         self.assertEqual(scene.told, [(0, address), (1, address)])
         self.assertEqual(scene.counters.voided, 0)
+
+
+class InVainTests(SynchronousTestCase):
+    """A resolver that asks again for what it has waited for in vain."""
+
+    def test_its_clients_have_waited_all_the_time(self) -> None:
+        """Those who asked meanwhile are told together: the address is kept for them."""
+        scene = Scene(1)
+        habits = scene.allocator.groups.of(RESOLVER).habits
+        for _ in range(COMPANIONS):
+            habits.came_together(0.1)
+        scene.get(service(2), OTHER, now=0.0)
+        self.assertIsNone(scene.wait(service(1), now=0.1))
+        self.assertEqual(len(scene.allocator._queue.give_up(now=1.2)), 1)
+        scene.allocator.expire(now=2.5)
+        scene.get(service(1), now=2.6)
+        claim = scene.allocator.groups.of(RESOLVER).told.last(service(1).name)
+        assert claim is not None
+        self.assertAlmostEqual(claim.waited, 2.5)

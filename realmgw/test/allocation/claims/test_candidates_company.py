@@ -64,3 +64,19 @@ class CompanyTests(RobberyTestCase):
             self.assertEqual(scene.come(address, CLIENT, now=0.25), ONE.host.index)
             [reservation] = scene.allocator.pool.addresses[address].reservations.values()
             self.assertEqual(reservation.hold is not None, is_kept, (forged, is_known))
+
+    def test_nor_for_who_knocks_everywhere(self) -> None:
+        """Whatever is known of the company that others come in."""
+        for places in (1, 2):
+            scene = Scene(1)
+            address = scene.get(TWO, OTHER, now=0.0)
+            self.assertIsNone(scene.wait(ONE, now=0.1))
+            scene.come(address, NEIGHBOUR, now=0.2)
+            for _ in range(COMPANIONS):
+                scene.allocator.groups.of(RESOLVER).habits.came_together(0.01)
+            for last in range(places):
+                scene.allocator.ledger.candidates.refused(CLIENT, bytes((192, 0, 2, last)), 0.2)
+            scene.allocator.expire(now=0.21)
+            self.assertEqual(scene.come(address, CLIENT, now=0.25), ONE.host.index)
+            [reservation] = scene.allocator.pool.addresses[address].reservations.values()
+            self.assertEqual(reservation.hold is not None, places == 1)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from realmgw.allocation.reputation.caution import CAUTIOUS, NAMES
+from realmgw.allocation.reputation.group import OBSERVATIONS
 from realmgw.errors import Reason
-from realmgw.test.allocation.claims.test_candidates import ONE, RobberyTestCase
-from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, RESOLVER, STRAY, serve
+from realmgw.test.allocation.claims.test_candidates import ONE, TWO, Conntrack, RobberyTestCase
+from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, RESOLVER, STRAY, Scene, serve
 
 
 class KeptTests(RobberyTestCase):
@@ -88,3 +89,28 @@ class SeveralTests(RobberyTestCase):
             group = scene.allocator.groups.of(RESOLVER)
             self.assertGreater(group.ok, 0)
             self.assertTrue(group.delays is None or not group.delays.total, queries)
+
+    def test_who_is_slower_than_all_before_is_doubted(self) -> None:
+        """Without any alarm: of a claim whose client came otherwise a stranger finds what is left."""
+        for after, is_doubted in ((0.02, False), (0.5, True)):
+            self.conntrack = Conntrack()
+            scene = Scene(4, answered=self.conntrack.answered)
+            now = scene.learn(ONE, visits=2 * OBSERVATIONS, now=0.1, after=0.02) + 1.0
+            address = scene.get(TWO, now=now)
+            claim = scene.allocator.groups.of(RESOLVER).told.last(TWO.name)
+            assert claim is not None
+            self.assertEqual(scene.come(address, NEIGHBOUR, now=now + after), TWO.host.index)
+            self.assertEqual(claim.doubt is not None, is_doubted, after)
+
+    def test_nothing_is_learned_from_who_knocks_everywhere(self) -> None:
+        """He is answered where another one's claim was used; he was no company of that one's."""
+        for places, learned in ((1, 1), (2, 0)):
+            scene = self.scene()
+            address = scene.get(ONE, now=0.1)
+            self.conntrack.said.update({CLIENT: True, STRAY: True})
+            for source in (CLIENT, STRAY):
+                scene.come(address, source, now=0.2)
+            for last in range(places):
+                scene.allocator.ledger.candidates.refused(STRAY, bytes((192, 0, 2, last)), 0.2)
+            self.end(scene)
+            self.assertEqual(scene.allocator.groups.of(RESOLVER).habits._companions, learned)

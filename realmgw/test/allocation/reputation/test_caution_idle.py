@@ -75,9 +75,10 @@ class ClientsTests(SynchronousTestCase):
         self.assertTrue(self.caution(scene).serves_several)
 
     def test_he_says_nothing_while_it_is_tried(self) -> None:
-        """Nor does he bring a new one into the suspicion that it keeps answers."""
-        for is_stranger in (True, False):
+        """Nor does he bring a new one into the suspicion that it keeps answers; nor who may have forged his packet."""
+        for is_stranger, are_forged in ((True, False), (False, False), (False, True)):
             scene = Scene(6)
+            scene.allocator.ledger.candidates._forged = 0.5 if are_forged else 0.0
             for number, asked in enumerate((ONE, TWO, THREE)):
                 scene.come(scene.get(asked, now=0.1 * number), (CLIENT, NEIGHBOUR)[number % 2], now=0.1 * number + 0.01)
             free = [each.packed for each in scene.allocator.pool.addresses.values() if not each.reservations]
@@ -86,7 +87,7 @@ class ClientsTests(SynchronousTestCase):
             self.assertIs(scene.ask(ONE, now=0.7), Reason.EXHAUSTED)
             place = next(each for each in scene.allocator.ledger.last[ONE.target].reservations.values())
             scene.come(place.address.packed, STRAY, now=0.8)
-            self.assertEqual(self.caution(scene)._strays, 0 if is_stranger else 1)
+            self.assertEqual(self.caution(scene)._strays, 0 if is_stranger or are_forged else 1)
 
 
 class BoundTests(SynchronousTestCase):
@@ -130,6 +131,33 @@ class BoundTests(SynchronousTestCase):
         self.again(caution)
         caution.waits = True
         self.assertTrue(caution.is_spared(CAUTIOUS))
+
+    def test_who_was_not_answered_is_no_reason_to_look_further(self) -> None:
+        """That he came meanwhile makes it suspected for as long as it is not known whether he was."""
+        for answered in (True, False):
+            caution = self.new()
+            caution._strays, caution._came = 1, ((STRAY, CLIENT, 6, 1024, 80),)
+            caution._is_answered = dict.fromkeys(caution._came, answered).__getitem__
+            caution.look(CAUTIOUS - 0.1)
+            self.assertTrue(caution.is_suspected)
+            caution.look(CAUTIOUS)
+            self.assertEqual((caution.is_on, caution.is_suspected), (answered, answered))
+
+    def test_who_was_refused_says_nothing_where_packets_are_forged(self) -> None:
+        """Nor who was let in, until it is known that he was answered: then he counts when the next one comes."""
+        for forged, let_in, strays in ((False, False, [1, 2]), (True, False, [0, 0]), (True, True, [0, 1])):
+            scene = Scene(4)
+            scene.get(ONE, now=0.0)
+            before = scene.allocator.groups.of(RESOLVER).told.last(ONE.name)
+            assert before is not None
+            caution, seen = self.new(), list[int]()
+            for number in (1.0, 2.0):
+                watcher = scene.allocator.groups.of(RESOLVER).habits
+                caution.withhold(before, None, watcher, lambda _: True, number, is_alone=True)
+                flow = (STRAY, CLIENT, 6, int(number), 80)
+                caution.came(flow, -1.0, known=False, let_in=let_in, forged=forged)
+                seen.append(caution._strays)
+            self.assertEqual(seen, strays)
 
     def test_then_its_addresses_are_lent(self) -> None:
         """At once to those who wait."""
