@@ -144,7 +144,7 @@ class Allocator:
             family: 6 for AAAA, see `FreshAllocator.ask`.
 
         Returns:
-            The packed address to answer with; or why nothing is claimed: `Reason.EXHAUSTED` if `wait` may help.
+            The packed address to answer with; or why nothing is claimed, finally but for `EXHAUSTED`: `wait` may help.
         """
         if family == 6:
             return self.fresh.ask(service, resolver, question, now=now, client=client, trace=trace)

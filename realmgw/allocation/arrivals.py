@@ -194,11 +194,10 @@ class Arrivals:
         When the address has been handed on since, and its client may be this one, it is another flow that looks the
         same: one without ports, or one that begins with a handshake from a port that is used again.
         """
-        claim = (
-            None
-            if known.stands
-            else goes_before(known, flow, now, self._homes, seen=now - self._ledger.dead.unseen(now=now))
-        )
+        claim = None
+        if not known.stands:
+            seen = now - self._ledger.dead.unseen(now=now)
+            claim = goes_before(known, flow, now, self._homes, seen=seen)
         where = known if claim is None else claim.reservation
         if trace is not None:
             what = "a claim goes before that" if claim is not None else "it is admitted again"

@@ -61,9 +61,8 @@ class Homes:
         find: Tells the group of an address, as text, if it is one that asks.
     """
 
-    find: Callable[[str], Group | None]
-
     def __init__(self) -> None:
+        self.find: Callable[[str], Group | None] = _nobody
         self._clients = TwoGenerationLRU[bytes, Group](REMEMBERED)
         self._networks = TwoGenerationLRU[bytes, _Network](REMEMBERED)
 
@@ -118,3 +117,8 @@ class Homes:
         """Whose clients those of a network are, by a packed address in it; None: that is not known."""
         known = self._networks.peek(src[:NETWORK])
         return None if known is None or known.part < SURE else known.group
+
+
+def _nobody(resolver: str) -> Group | None:  # noqa: ARG001 - as all who tell it
+    """Where it is not known who asks."""
+    return None

@@ -324,11 +324,8 @@ def _learn(reservation: Reservation, candidate: Candidate, home: Group | None) -
     were told later. Who came together with the first one, so that it was not known yet whether that one is answered,
     tells how soon clients come all the same; or where names wait, hardly anything would be learned of it.
     """
-    used, came = reservation.used or (), candidate.came
-    told = [each for each in reversed(used) if _may_have_told(each, came)]
-    if home is not None:
-        told = [each for each in told if each.group.habits is home.habits]
-    claim = next(iter(told), None)
+    came = candidate.came
+    claim = next(_told(reservation, came, home), None)
     if claim is None:
         return
     group, age = claim.group, came - claim.created
@@ -338,9 +335,16 @@ def _learn(reservation: Reservation, candidate: Candidate, home: Group | None) -
     if age <= group.delay_p999:
         if not group.habits.keeps_answers and came >= group.learns_at and may_teach(claim, age, came):
             learned(group, age, candidate.flow[0], came)
-        first = next((each for each in told if each.waited), claim)
+        first = next((each for each in _told(reservation, came, home) if each.waited), claim)
         if first.user is not None:
             group.habits.came_together(came - first.user[0])
+
+
+def _told(reservation: Reservation, came: float, home: Group | None) -> Iterator[Claim]:
+    """The used claims that may have told somebody who came then, the latest first; of his own resolver's, if known."""
+    for each in reversed(reservation.used or ()):
+        if (home is None or each.group.habits is home.habits) and _may_have_told(each, came):
+            yield each
 
 
 def _may_have_told(claim: Claim, came: float) -> bool:

@@ -207,7 +207,7 @@ class Caution:
         self.serves_several = self._clients.are_several
 
     def _has_clients(self, now: float) -> bool:
-        """Whether those are its clients who came first, unless it is sure already."""
+        """Whether those are its clients who came first; nothing is to be asked once that is sure."""
         if self._clients is None:
             return True
         are_its = self._clients.are_believed(self, now)
@@ -264,7 +264,7 @@ class Caution:
                 self._quick, self._strays, self._waited, self._came = 0, 0, 0, ()
                 self._seen = Seen()
             return
-        if not self._has_clients(now):
+        if self._clients is not None and not self._has_clients(now):
             self._end()
             self._not_before = -math.inf
             return
@@ -367,7 +367,7 @@ class Caution:
         if claimed >= self._trial_since:
             return False
         self._leave()
-        if known or (forged and not let_in):
+        if known:
             return False
         self._strays = sum(map(self._is_answered, self._came)) if forged else self._strays + 1
         if let_in:

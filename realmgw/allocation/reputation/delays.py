@@ -12,6 +12,8 @@ _NO_TIME = 2.0**-20  # seconds; 0.0 has an exponent that says nothing of its siz
 _DECAY_AT = 4096
 SEVERAL = 3
 """If so many clients took longer than was seen, that is no accident."""
+ALL = 8
+"""If so many did one after the other, nobody is as quick any more, however few addresses they have."""
 SHORTEST = math.ldexp(5 / 8, _FIRST_EXPONENT)
 """The upper edge of the first bucket, in seconds: of what is shorter it is only known that it is."""
 
@@ -27,17 +29,19 @@ class Delays:
         slowest: Hardly anybody comes later, likewise.
     """
 
-    __slots__ = ("_counts", "_round", "_slower", "least", "slowest", "total")
+    __slots__ = ("_counts", "_in_a_row", "_round", "_slower", "least", "slowest", "total")
 
     def __init__(self) -> None:
         self._counts = [0] * BUCKETS
         self._round = 0  # a single count, as the longest delays are, survives every other halving
         self._slower: dict[Hashable, float] = {}
+        self._in_a_row = 0
         self.total = 0
         self.least = self.slowest = 0.0
 
     def add(self, delay: float) -> None:
         """Count a delay, in seconds; what is out of range counts in the first or last bucket."""
+        self._in_a_row = 0
         mantissa, exponent = math.frexp(delay or _NO_TIME)
         bucket = (exponent - _FIRST_EXPONENT) * 4 + int(mantissa * 8) - 4
         self._counts[0 if bucket < 0 else bucket if bucket < BUCKETS else BUCKETS - 1] += 1
@@ -50,7 +54,8 @@ class Delays:
     def add_slower(self, delay: float, who: Hashable) -> bool:
         """Count a delay that is longer than `slowest`, once others of `SEVERAL` in all took longer than that as well.
 
-        One alone may be somebody else's client, who came by chance where one of these was expected.
+        Or `ALL` in a row did: then they are slower by now. One alone may be somebody else's client, who came by chance
+        where one of these was expected.
 
         Args:
             delay: It, in seconds.
@@ -60,7 +65,8 @@ class Delays:
             Whether they are counted now.
         """
         self._slower[who] = delay
-        if len(self._slower) < SEVERAL:
+        self._in_a_row += 1
+        if len(self._slower) < SEVERAL and self._in_a_row < ALL:
             return False
         for each in self._slower.values():
             self.add(each)
