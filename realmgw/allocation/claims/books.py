@@ -155,7 +155,7 @@ class Books:
             noted[address.packed, target & KEY] = None
         del self.lingers[reservation]
         if reservation.crowd is not None:
-            self.candidates.ask(reservation, now, at_once=True)
+            self.candidates.leave(reservation, now)
         self.remembered -= len(reservation.sources)
         reservation.used = None  # each would keep the other alive until the collector came
         reservation.claims = reservation.expected = reservation.expecting = NOTHING  # who was told of it has it still

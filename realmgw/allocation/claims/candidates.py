@@ -23,8 +23,8 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from realmgw.allocation.claims import company
 from realmgw.allocation.claims.crowd import Candidate, Crowd, Doubt
-from realmgw.allocation.claims.outcomes import learned, may_teach
 from realmgw.allocation.reputation.caution import TRIED
 from realmgw.allocation.strangers import Strangers
 
@@ -83,6 +83,7 @@ class Candidates:
         self._answered = answered
         self._counters = counters
         self._strangers = Strangers()
+        self._parted = company.Parted()
         self._forged = 0.0
         self.alarmed_until = -math.inf
         self._unseen = unseen
@@ -235,6 +236,26 @@ class Candidates:
             since = crowd.answered_at if reservation.hold is not None else math.inf
             crowd.candidates = deque(each for each in candidates if each.beyond or each.came >= since)
 
+    def leave(self, reservation: Reservation, now: float) -> None:
+        """A reservation leaves its address: find out who was answered of those who came there.
+
+        Of those of whom it is not known yet, that is found out later by `look_back`, unless packets are forged.
+        """
+        crowd = reservation.crowd
+        if crowd is None:
+            return
+        self.ask(reservation, now, at_once=True)
+        if crowd.candidates and not self.are_forged:
+            self._parted.enter(reservation, crowd.candidates, now)
+
+    def look_back(self, now: float) -> None:
+        """Find out who was answered of those who came last to reservations that have left their addresses."""
+        for reservation, used, candidates in self._parted.over(now):
+            for each in candidates:
+                src = each.flow[0]
+                if src not in self._strangers and self._says(each, surely=False):
+                    company.learn(reservation, used, each, self._homes.trusted(src))
+
     def _is_quiet(self, reservation: Reservation, crowd: Crowd, now: float) -> bool:
         """Whether nothing was told of an address since all who came there were looked at: none of them was answered."""
         news = self.answers.news(reservation.address.packed) if self.answers is not None and crowd.is_told else None
@@ -286,7 +307,7 @@ class Candidates:
             hoping[0][1].unclear, hoping[0][1].taken = True, answered is True
         elif answered and candidate.flow[0] not in self._strangers:
             _crowd_of(reservation).company += 1
-            _learn(reservation, candidate, self._homes.trusted(candidate.flow[0]))
+            company.learn(reservation, reservation.used or (), candidate, self._homes.trusted(candidate.flow[0]))
         return answered is True
 
 
@@ -313,45 +334,6 @@ def _is_tried(address: Address, now: float) -> bool:
 def _crowd_of(reservation: Reservation) -> Crowd:
     assert reservation.crowd is not None, "its candidates are there"
     return reservation.crowd
-
-
-def _learn(reservation: Reservation, candidate: Candidate, home: Group | None) -> None:
-    """One more came than was asked for: for the last answer before him of a group that can have kept it so long.
-
-    Where an answer was waited for lately, somebody asked meanwhile: it is he, or he took the claim of the one who comes
-    now. That is no habit of their resolver's. How long he took tells as much as what the first one took: who is first
-    of several is quick, and if those alone told, nobody would wait for the others. Unless answers are kept: then others
-    were told later. Who came together with the first one, so that it was not known yet whether that one is answered,
-    tells how soon clients come all the same; or where names wait, hardly anything would be learned of it.
-    """
-    came = candidate.came
-    claim = next(_told(reservation, came, home), None)
-    if claim is None:
-        return
-    group, age = claim.group, came - claim.created
-    is_habit = age > group.delay_p999 or came - reservation.waited_at > reservation.service.terms.timeout
-    if candidate.beyond and is_habit:
-        group.habits.came_again(candidate.flow[0], age, group.delay_p999, came)
-    if age <= group.delay_p999:
-        if not group.habits.keeps_answers and came >= group.learns_at and may_teach(claim, age, came):
-            learned(group, age, candidate.flow[0], came)
-        first = next((each for each in _told(reservation, came, home) if each.waited), claim)
-        if first.user is not None:
-            group.habits.came_together(came - first.user[0])
-
-
-def _told(reservation: Reservation, came: float, home: Group | None) -> Iterator[Claim]:
-    """The used claims that may have told somebody who came then, the latest first; of his own resolver's, if known."""
-    for each in reversed(reservation.used or ()):
-        if (home is None or each.group.habits is home.habits) and _may_have_told(each, came):
-            yield each
-
-
-def _may_have_told(claim: Claim, came: float) -> bool:
-    """Whether somebody who came then may have been told what a claim says, as its group may have kept it."""
-    group = claim.group
-    most = 0.0 if group.habits.caution.keeps_nothing else group.habits.renews
-    return 0.0 <= came - claim.created <= most + group.delay_p999
 
 
 def _unanswered(reservations: Iterable[Reservation]) -> Iterator[tuple[Claim, Doubt]]:

@@ -162,6 +162,7 @@ class Ledger(Books):
         After a stall, a claim whose client's packet may still lie in the queue is not over: else its address would be
         handed on, and the packet delivered to somebody else.
         """
+        self.candidates.look_back(now)
         seen = now - self.dead.unseen(now=now)
         for claim in self.deadlines.over(seen):
             self._finish(claim, now)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from realmgw.allocation.claims.company import ANSWERED, LATEST, LEFT, Parted
+from realmgw.allocation.claims.crowd import Candidate
 from realmgw.allocation.explain import explain_ask
-from realmgw.allocation.reputation.habits import COALESCES, COMPANIONS
+from realmgw.allocation.reputation.habits import COALESCES, COMPANIONS, Habits
 from realmgw.errors import Reason
 from realmgw.test.allocation.claims.test_candidates import Conntrack, RobberyTestCase
-from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, Scene, service
+from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, STRAY, TCP, Scene, service
 
 ONE, TWO, THREE = (service(index) for index in range(1, 4))
 
@@ -80,3 +82,82 @@ class CompanyTests(RobberyTestCase):
             self.assertEqual(scene.come(address, CLIENT, now=0.25), ONE.host.index)
             [reservation] = scene.allocator.pool.addresses[address].reservations.values()
             self.assertEqual(reservation.hold is not None, places == 1)
+
+
+class PartedTests(RobberyTestCase):
+    """Who came last, and was not answered yet when the address passed on."""
+
+    def pass_on(self, scene: Scene, sources: tuple[bytes, ...] = (NEIGHBOUR,), begin: float = 0.0) -> None:
+        """A client comes, then others 0.1 s later; before it is known who of these is answered, another host has it."""
+        scene.visit(ONE, source=CLIENT, now=begin, after=0.05)
+        for source in sources:
+            scene.come(self.address, source, now=begin + 0.15)
+        self.assertEqual(scene.get(TWO, OTHER, now=begin + 0.16), self.address)
+        self.assertEqual(scene.come(self.address, STRAY, now=begin + 0.165), TWO.host.index)
+
+    def quiet(self) -> Scene:
+        """One address, and nobody is alarmed."""
+        self.conntrack = Conntrack()
+        self.conntrack.said[CLIENT] = True
+        scene = Scene(1, answered=self.conntrack.answered)
+        self.address = next(iter(scene.allocator.pool.addresses))
+        return scene
+
+    def lags(self, scene: Scene) -> list[float]:
+        """How long after the first one others came, as that is learned."""
+        lags: list[float] = []
+        self.patch(Habits, "came_together", lambda _, after: lags.append(round(after, 3)))
+        self.pass_on(scene)
+        self.assertEqual(lags, [])
+        return lags
+
+    def test_is_learned_of_when_he_was(self) -> None:
+        """Or only the quick ones would be, and an address would pass on the sooner the more come."""
+        scene = self.quiet()
+        lags = self.lags(scene)
+        self.conntrack.said[NEIGHBOUR] = True
+        scene.allocator.expire(now=0.16 + ANSWERED - 0.01)
+        self.assertEqual(lags, [])
+        for _ in range(2):  # once
+            scene.allocator.expire(now=0.16 + ANSWERED)
+            self.assertEqual(lags, [0.1])
+
+    def test_not_who_was_not(self) -> None:
+        """Anybody can send a packet."""
+        scene = self.quiet()
+        lags = self.lags(scene)
+        scene.allocator.expire(now=0.16 + ANSWERED)
+        self.assertEqual(lags, [])
+
+    def test_nor_who_knocks_everywhere(self) -> None:
+        """As is known by then."""
+        scene = self.quiet()
+        lags = self.lags(scene)
+        self.conntrack.said[NEIGHBOUR] = True
+        for last in (1, 2):
+            scene.allocator.ledger.candidates.refused(NEIGHBOUR, bytes((192, 0, 2, last)), 0.2)
+        scene.allocator.expire(now=0.16 + ANSWERED)
+        self.assertEqual(lags, [])
+
+    def test_nobody_where_packets_are_forged(self) -> None:
+        """They would all be asked for."""
+        scene = self.quiet()
+        scene.allocator.ledger.candidates._forged = 0.5
+        lags = self.lags(scene)
+        self.conntrack.said[NEIGHBOUR] = True
+        scene.allocator.expire(now=0.16 + ANSWERED)
+        self.assertEqual(lags, [])
+
+    def test_in_bounds(self) -> None:
+        """So many reservations, and the last ones who came there, whatever comes; and there is room again."""
+        scene, parted = self.quiet(), Parted()
+        scene.get(ONE, now=0.0)
+        [reservation] = scene.allocator.pool.addresses[self.address].reservations.values()
+        flows = [(bytes((198, 51, 100, last)), self.address, TCP, 1234, 80) for last in range(2 * LATEST)]
+        candidates = [Candidate(flow, 0.1, 0.2, beyond=True) for flow in flows]
+        for _ in range(2):
+            for _ in range(LEFT + 10):
+                parted.enter(reservation, candidates, 0.3)
+            left = list(parted.over(0.3 + ANSWERED))
+            self.assertEqual(len(left), LEFT)
+            self.assertEqual({each for _, _, each in left}, {tuple(candidates[LATEST:])})
