@@ -365,6 +365,7 @@ class Arrivals:
         caution = habits.caution
         if not caution.serves_several and caution.is_new(src) and self._late.is_client(claim, src):
             caution.served(flow, now, self._was_client)
+            habits.look(now)  # the next question may be for another host at one of its addresses
         if ledger.dead.watching or not habits.is_plain:
             self._homes.came(src, claim, now)
         ledger.use(claim, now)
@@ -378,8 +379,9 @@ class Arrivals:
             self._candidates.note(reservation, flow, now)
         several = claim.waited or reservation.hold is not None or not habits.is_plain
         several = several or (others_wait and caution.serves_several)
-        if spare and several and not (claim.waited and self._late.is_lonely(claim, src)):
-            holds.wait_for_others(ledger, claim, now, others_wait=others_wait)
+        sooner = now < ledger.short_until and self._late.are_told_sooner(claim, src, now)
+        if spare and (several or sooner) and not (claim.waited and self._late.is_lonely(claim, src)):
+            holds.wait_for_others(ledger, claim, now, others_wait=others_wait, is_told_sooner=sooner)
         if others_wait:
             self._serve(now)
 

@@ -123,8 +123,9 @@ class Latecomers:
     def is_lonely(self, claim: Claim, src: bytes) -> bool:
         """Whether an address need not be kept for others who were told the same as who uses a claim of it.
 
-        So it is if he knocks everywhere, or many packets are forged, and nothing is known of the company that clients
-        of the group come in: then it is hardly its client who came.
+        So it is if he knocks everywhere, and its clients are not known to live in his network; or many packets are
+        forged, and nothing is known of the company that clients of the group come in: then it is hardly its client who
+        came.
 
         Args:
             claim: It.
@@ -135,7 +136,24 @@ class Latecomers:
             return False
         if habits.company == math.inf and (candidates.are_forged or self.is_others(habits.caution, src)):
             return True
-        return candidates.is_stranger(src)
+        return candidates.is_stranger(src) and self._homes.of(src) is not claim.group
+
+    def are_told_sooner(self, claim: Claim, src: bytes, now: float) -> bool:
+        """Whether who uses a claim may have been told of its host sooner, so that its own client is to come yet.
+
+        They had to wait, or asked while somebody else's question was under way. Not if he `is_others`; and little is
+        known of a group as long as few of its clients came.
+
+        Args:
+            claim: It.
+            src: His packed address.
+            now: The present, in monotonic seconds.
+        """
+        group = claim.group
+        since = now - group.delay_p999
+        if not group.delay_median or (since >= claim.reservation.waited_at and since >= claim.asked_before):
+            return False
+        return not self.is_others(group.habits.caution, src)
 
     def is_to_spend(self, spare: Claim, src: bytes, now: float) -> bool:
         """Whether a sender without a claim of his own is one of them.

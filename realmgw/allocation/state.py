@@ -305,6 +305,11 @@ class Address:
         key = self.gone_target & KEY
         return self.gone_target >> 24 != service.host.index and (not key or overlap(key, service.target & KEY))
 
+    @property
+    def is_kept_only(self) -> bool:
+        """Whether no claim is pending here but what keeps the address for others who were told the same."""
+        return all(claim.is_hold for each in self.reservations.values() for claim in each.claims.values())
+
     def may_come(self, host: int, now: float) -> list[Group]:
         """Whose clients may still come for what stands here, or for another host than this one (its index) before it.
 

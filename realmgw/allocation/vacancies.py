@@ -155,9 +155,10 @@ def _keeps_until(ledger: Ledger, address: Address, service: Service, group: Grou
 
     Clients may come of those who keep answers, or of who asks, if he does; or the one of a claim that a stranger may
     have used, which holds nothing any more. What still stands there may be no more than what keeps the address for
-    company, for a moment.
+    company, for a moment: then its clients have come, and who asks may have kept what he was told.
     """
-    is_own = group.habits.caution.is_likely_to_keep and group in address.may_come(service.host.index, now)
-    if is_own or address.is_kept(now):
+    caution = group.habits.caution
+    may_keep = caution.is_likely_to_keep or (caution.is_on and address.is_kept_only)
+    if (may_keep and group in address.may_come(service.host.index, now)) or address.is_kept(now):
         return now + AGAIN
     return now + POLL if address.doubt and ledger.candidates.is_doubted(address, now) else 0.0

@@ -45,6 +45,9 @@ QUESTIONS = 64
 """So many candidates of a reservation are looked at in one go."""
 FIRST_QUESTION = 0.001  # seconds
 """A candidate younger than this has hardly been answered; the next question waits until he is twice as old."""
+JUDGED = 0.3  # seconds
+"""Who came longer ago, and is not answered though somebody is who came later, has sent a forged packet, most likely. Of
+those who come together, the first one to be answered is the one whose way is the shortest."""
 PATIENCE = 3.0  # seconds
 """Who came when no claim was left is asked for that long; a flow that is not answered by then is not of a client."""
 POLL = 0.002  # seconds
@@ -150,7 +153,8 @@ class Candidates:
     def note(self, reservation: Reservation, flow: Flow, now: float) -> None:
         """Somebody is let in while the gateway is alarmed."""
         crowd = reservation.crowd = reservation.crowd or Crowd()
-        if len(crowd.candidates) >= KEPT and not self._settles(reservation, crowd.candidates.popleft()):
+        if len(crowd.candidates) >= KEPT and not self._settles(reservation, oldest := crowd.candidates.popleft()):
+            self._regard_forged(not oldest.beyond and oldest.came < crowd.answered_at, now)
             for _, doubt in _unanswered((reservation,)):
                 doubt.unclear = True  # it may have been he, a moment before he was answered
         self.ask(reservation, now)
@@ -221,7 +225,8 @@ class Candidates:
         if reservation.hold is not None:
             least = min(least, crowd.answered_at)  # it is for those who came since then
         for candidate in [candidates.popleft() for _ in range(min(len(candidates), QUESTIONS))]:
-            is_last = now - candidate.came > PATIENCE if candidate.beyond else candidate.came < least
+            age = now - candidate.came
+            is_last = age > PATIENCE if candidate.beyond else candidate.came < least and age >= JUDGED
             if now < candidate.due and not at_once and not is_last:
                 candidates.append(candidate)
             elif self._settles(reservation, candidate, surely=surely):
@@ -229,12 +234,14 @@ class Candidates:
             elif is_last:  # what he came for has ended
                 self._regard_forged(not candidate.beyond and candidate.came < crowd.answered_at, now)
             else:
-                candidate.due = now + max(FIRST_QUESTION, now - candidate.came)
+                candidate.due = now + max(FIRST_QUESTION, age)
                 candidates.append(candidate)
         if next(_unanswered((reservation,)), None) is None:  # only those who tell something else are of interest
-            self._regard_forged(sum(each.came < crowd.answered_at for each in candidates), now)
-            since = crowd.answered_at if reservation.hold is not None else math.inf
-            crowd.candidates = deque(each for each in candidates if each.beyond or each.came >= since)
+            since, young = crowd.answered_at if reservation.hold is not None else math.inf, now - JUDGED
+            crowd.candidates = deque(each for each in candidates if each.beyond or each.came >= min(since, young))
+            if len(crowd.candidates) < len(candidates):
+                judged = (each for each in candidates if not each.beyond and each.came < young)
+                self._regard_forged(sum(each.came < crowd.answered_at for each in judged), now)
 
     def leave(self, reservation: Reservation, now: float) -> None:
         """A reservation leaves its address: find out who was answered of those who came there.
@@ -252,8 +259,10 @@ class Candidates:
         """Find out who was answered of those who came last to reservations that have left their addresses."""
         for reservation, used, candidates in self._parted.over(now):
             for each in candidates:
-                src = each.flow[0]
-                if src not in self._strangers and self._says(each, surely=False):
+                src, crowd = each.flow[0], _crowd_of(reservation)
+                if not self._says(each, surely=False):
+                    self._regard_forged(not each.beyond and each.came < crowd.answered_at, now)
+                elif src not in self._strangers:
                     company.learn(reservation, used, each, self._homes.trusted(src))
 
     def _is_quiet(self, reservation: Reservation, crowd: Crowd, now: float) -> bool:

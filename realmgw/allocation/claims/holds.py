@@ -18,21 +18,24 @@ NEARLY_ALL = 0.99
 """Where somebody else may have used the claim of a client, he is waited for as long as so many of his group take."""
 
 
-def wait_for_others(ledger: Books, claim: Claim, now: float, *, others_wait: bool) -> None:
+def wait_for_others(
+    ledger: Books, claim: Claim, now: float, *, others_wait: bool, is_told_sooner: bool = False
+) -> None:
     """Others may have been told what the client of a claim was told, and come yet: keep the address for them.
 
     So it is where clients were seen to come for answers that were given before. Who waits, lets others wait whose
     clients are quick; slow ones would come too late all the same. Where nothing is known, the address is handed on when
     no other can be had; but not in the moment in which who asked at one time, and is alike, comes together, or they
     would be taken for clients of the next host. (If nothing is suspected, and nobody waits or has waited, this is not
-    asked.) Where the address is kept already, one of those may just have used the claim of a query that came since,
-    whose own client is to come yet.
+    asked.) Where somebody was told of it sooner, who may come yet, he may just have used the claim of a query that came
+    since, whose own client is to come yet.
 
     Args:
         ledger: What stands where.
         claim: That was used, just now.
         now: The present, in monotonic seconds.
         others_wait: For an address.
+        is_told_sooner: Others were told of it before this claim was made, who may come yet.
     """
     group, reservation = claim.group, claim.reservation
     address, habits = reservation.address, group.habits
@@ -43,7 +46,7 @@ def wait_for_others(ledger: Books, claim: Claim, now: float, *, others_wait: boo
         may_be = others_wait and habits.caution.serves_several
         after = habits.company if is_expected else TOGETHER if may_be else 0.0
         latest = claim.created + (group.delay_p999 if group.delay_median else group.claim_timeout)
-        if _may_be_of(reservation.hold, claim):
+        if (is_told_sooner and not claim.waited) or _may_be_of(reservation.hold, claim):
             after, latest = math.inf, min(latest, claim.created + _nearly_all(group))
         until = min(now + min(after, ledger.settings.hold_after_use), latest)
     host, places = reservation.service.host, ledger.places

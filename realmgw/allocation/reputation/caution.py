@@ -207,12 +207,12 @@ class Caution:
         self.serves_several = self._clients.are_several
 
     def _has_clients(self, now: float) -> bool:
-        """Whether those are its clients who came first; nothing is to be asked once that is sure."""
+        """Whether those are its clients who came first; nothing is asked any more once that is sure."""
         if self._clients is None:
             return True
         are_its = self._clients.are_believed(self, now)
         self.serves_several = self._clients.are_several
-        if are_its:
+        if are_its and self._clients.are_old(now):
             self._clients = None
         return are_its is not False
 

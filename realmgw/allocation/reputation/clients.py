@@ -29,6 +29,13 @@ class Clients:
     were_forged: bool = False
     """They were taken for clients in vain before."""
 
+    were_answered: bool = False
+    """Each of the present ones was, and nothing spoke against him: only that is looked at again."""
+
+    def are_old(self, now: float) -> bool:
+        """Whether it is known by now, in monotonic seconds, who they are; until then more may be learned of them."""
+        return now >= self.first[-1][0] + ANSWERED
+
     @property
     def are_several(self) -> bool:
         """Whether there are two, as far as is known."""
@@ -55,8 +62,10 @@ class Clients:
             None if that is not known yet, and is taken for granted, as it was not in vain before.
         """
         said = [self.is_client(flow, caution) for _, flow in self.first]
-        if self.are_several and all(said):
+        if self.are_several and (all(said) or (self.were_answered and False not in said)):
+            self.were_answered = True
             return True
+        self.were_answered = False
         known = zip(self.first, said, strict=True)
         self.first = tuple(each for each, its in known if its or (its is None and now < each[0] + ANSWERED))
         self.were_forged |= not self.are_several

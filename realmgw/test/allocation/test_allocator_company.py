@@ -267,6 +267,42 @@ class CompanyTests(SynchronousTestCase):
             self.assertEqual(scene.told, [(0, address), (1, address)])
             self.assertEqual(scene.allocator.groups.of(OTHER).habits._alone, alone)
 
+    def test_for_the_client_whose_claim_another_one_used(self) -> None:
+        """Who asks while another one's question is under way is told with him, and may come when more have asked.
+
+        As long as it is known how soon clients come, they are its own, and nobody else is seen to find no address.
+        """
+        for asked_again, is_known, is_stranger, is_short in (
+            (True, True, False, True),
+            (False, True, False, True),
+            (True, False, False, True),
+            (True, True, True, True),
+            (True, True, False, False),
+        ):
+            scene = Scene(1)
+            if is_known:
+                scene.learn_delays(RESOLVER, 0.3)
+            address = scene.get(ONE, now=0.0)
+            scene.come(address, CLIENT, now=0.01)
+            if asked_again:
+                scene.get(ONE, now=0.05)
+            else:
+                address = scene.get(ONE, now=0.4)
+            for last in range(2 if is_stranger else 0):
+                scene.allocator.ledger.candidates.refused(NEIGHBOUR, bytes((192, 0, 2, last)), 0.2)
+            now = 0.29 if asked_again else 0.41
+            if is_short:
+                self.assertIsNone(scene.wait(TWO, OTHER, "waits", now=now - 0.01))
+            self.assertEqual(scene.come(address, NEIGHBOUR, now=now), ONE.host.index)
+            is_kept = asked_again and is_known and not is_stranger and is_short
+            if not is_short:
+                self.assertEqual(scene.get(TWO, OTHER, now=now + 0.01), address)
+                continue
+            for step in range(10):
+                scene.allocator.expire(now=now + 0.001 * step)
+            self.assertEqual(scene.told, [] if is_kept else [("waits", address)])
+            self.assertEqual(scene.come(address, STRAY, now=now + 0.04), (ONE if is_kept else TWO).host.index)
+
     def test_goes_when_the_host_goes(self) -> None:
         """And the next one is served."""
         scene, address = self.crowded()

@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.reputation.habits import LATECOMERS, MOST, SECOND
+from realmgw.allocation.reputation.habits import LATECOMERS, MOST, SECOND, TOGETHER
 from realmgw.errors import Reason
 from realmgw.test.allocation.scene import (
     CLIENT,
@@ -57,6 +57,35 @@ class SuspicionTests(SynchronousTestCase):
     def test_who_asks_for_others_does(self) -> None:
         """One of them may still come."""
         self.assertIn(Reason.EXHAUSTED, self.many(Scene(3), (CLIENT, NEIGHBOUR)))
+
+    def begun(self) -> Scene:
+        """Three hosts at as many addresses; a client came for the first one. The second one's may come twice."""
+        scene = Scene(3)
+        scene.visit(ONE, source=CLIENT, now=0.0, after=0.001)
+        self.address = scene.get(TWO, now=0.01)
+        scene.get(TWO, now=0.02)
+        scene.get(service(3), OTHER, now=0.03)
+        return scene
+
+    def test_as_soon_as_it_is_seen(self) -> None:
+        """Its second client is enough: the very next question may be for another host where he came."""
+        for source, may in ((CLIENT, True), (NEIGHBOUR, False)):
+            scene = self.begun()
+            for last in range(2):
+                scene.come(self.address, source, now=0.1 + last / 100)
+            self.assertIs(isinstance(scene.ask(service(4), now=0.2), bytes), may)
+
+    def test_also_who_waits_already(self) -> None:
+        """The address is kept for a moment, for company; then for whoever may have been told what is kept."""
+        scene = self.begun()
+        scene.get(ONE, now=0.04)
+        self.assertIsNone(scene.wait(service(4), now=0.05))
+        for last in range(2):
+            scene.come(self.address, NEIGHBOUR, now=0.1 + last / 100)
+        self.assertIsNone(scene.wait(service(5), now=0.111 + TOGETHER))  # which looks for what is dead
+        for number in range(1, 20):
+            scene.allocator.expire(now=0.111 + number * TOGETHER)
+        self.assertEqual(scene.told, [])
 
 
 class CourtesyTests(SynchronousTestCase):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from realmgw.allocation.claims.candidates import JUDGED
 from realmgw.allocation.claims.company import ANSWERED, LATEST, LEFT, Parted
 from realmgw.allocation.claims.crowd import Candidate
 from realmgw.allocation.explain import explain_ask
+from realmgw.allocation.homes import NETWORK, _Network
 from realmgw.allocation.reputation.habits import COALESCES, COMPANIONS, Habits
 from realmgw.errors import Reason
 from realmgw.test.allocation.claims.test_candidates import Conntrack, RobberyTestCase
@@ -82,6 +84,45 @@ class CompanyTests(RobberyTestCase):
             self.assertEqual(scene.come(address, CLIENT, now=0.25), ONE.host.index)
             [reservation] = scene.allocator.pool.addresses[address].reservations.values()
             self.assertEqual(reservation.hold is not None, places == 1)
+
+    def test_but_for_one_in_whose_network_its_clients_live(self) -> None:
+        """Where addresses are few, honest clients are refused here and there as well."""
+        for is_home in (False, True):
+            scene = Scene(1)
+            group = scene.allocator.groups.of(RESOLVER)
+            scene.allocator.ledger.homes._networks.put(CLIENT[:NETWORK], _Network(group, 1.0 if is_home else 0.5))
+            address = scene.get(TWO, OTHER, now=0.0)
+            self.assertIsNone(scene.wait(ONE, now=0.1))
+            scene.come(address, bytes((203, 0, 113, 1)), now=0.2)
+            for _ in range(COMPANIONS):
+                group.habits.came_together(0.01)
+            for last in range(2):
+                scene.allocator.ledger.candidates.refused(CLIENT, bytes((192, 0, 2, last)), 0.2)
+            scene.allocator.expire(now=0.21)
+            self.assertEqual(scene.come(address, CLIENT, now=0.25), ONE.host.index)
+            [reservation] = scene.allocator.pool.addresses[address].reservations.values()
+            self.assertEqual(reservation.hold is not None, is_home)
+
+    def test_who_is_answered_later_has_forged_nothing(self) -> None:
+        """Of those who come together, one is the first to be answered; the others are judged when they had time."""
+        for answered in (False, True):
+            self.conntrack = Conntrack()
+            scene = Scene(4, answered=self.conntrack.answered)
+            self.alarm(scene, now=0.0)
+            address = scene.get(ONE, now=0.1)
+            sources = [bytes((203, 0, 113, last)) for last in range(1, 11)]
+            for source in sources:
+                scene.come(address, source, now=0.11)
+            self.conntrack.said[CLIENT] = True
+            scene.come(address, CLIENT, now=0.12)
+            candidates = scene.allocator.ledger.candidates
+            [reservation] = scene.allocator.pool.addresses[address].reservations.values()
+            candidates.ask(reservation, 0.13, at_once=True)
+            self.assertFalse(candidates.are_forged)
+            self.conntrack.said.update(dict.fromkeys(sources, answered))
+            candidates.ask(reservation, 0.12 + JUDGED, at_once=True)
+            self.assertIs(candidates.are_forged, not answered)
+            self.assertFalse(reservation.crowd is not None and reservation.crowd.candidates)
 
 
 class PartedTests(RobberyTestCase):

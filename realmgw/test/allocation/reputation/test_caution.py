@@ -160,10 +160,9 @@ class TrialTests(SynchronousTestCase):
         scene = Scene(addresses, answered=answered, claim_sources=claim_sources)
         for number, asked in enumerate((ONE, TWO)):
             scene.come(scene.get(asked, now=0.1 * number), (CLIENT, NEIGHBOUR)[number], now=0.1 * number + 0.01)
-        self.assertFalse(self.caution(scene).is_on)
+            self.assertIs(self.caution(scene).is_on, number > 0)
         scene.allocator.ask(THREE, OTHER, "three", now=0.2)
-        scene.get(FOUR, now=0.2)
-        self.assertTrue(self.caution(scene).is_on)
+        scene.ask(FOUR, now=0.2)
         return scene
 
     def test_who_has_to_wait_shows_at_once_that_he_asks(self) -> None:
