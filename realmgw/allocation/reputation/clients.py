@@ -6,6 +6,7 @@ source costs its sender nothing. So it is looked again at who they were where so
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 ANSWERED = 0.5  # seconds
 """Whoever is a client is answered within so long."""
+AGAIN = 0.05  # seconds
+"""Who was answered is looked at again so often as long."""
 
 
 @attrs.define(eq=False)
@@ -28,9 +31,9 @@ class Clients:
     """When they came, in monotonic seconds, and by which flow; of different addresses."""
     were_forged: bool = False
     """They were taken for clients in vain before."""
-
     were_answered: bool = False
     """Each of the present ones was, and nothing spoke against him: only that is looked at again."""
+    _again_at: float = -math.inf
 
     def are_old(self, now: float) -> bool:
         """Whether it is known by now, in monotonic seconds, who they are; until then more may be learned of them."""
@@ -61,6 +64,9 @@ class Clients:
         Returns:
             None if that is not known yet, and is taken for granted, as it was not in vain before.
         """
+        if self.were_answered and now < self._again_at:
+            return True
+        self._again_at = now + AGAIN
         said = [self.is_client(flow, caution) for _, flow in self.first]
         if self.are_several and (all(said) or (self.were_answered and False not in said)):
             self.were_answered = True

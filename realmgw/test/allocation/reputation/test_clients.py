@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.flow import Flow
 from realmgw.allocation.reputation.caution import NAMES, Caution
-from realmgw.allocation.reputation.clients import ANSWERED
+from realmgw.allocation.reputation.clients import AGAIN, ANSWERED
 from realmgw.allocation.strangers import GENERATION
 from realmgw.test.allocation.claims.test_candidates import Conntrack
 from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, STRAY, TCP, Scene, pool_address, service
@@ -69,6 +69,19 @@ class ClientsTests(SynchronousTestCase):
         self.assertFalse(self.caution.serves_several)
         self.come(STRAY, now=0.1)
         self.assertTrue(self.caution.is_on)
+
+    def test_of_who_was_answered_it_is_seldom_looked_again(self) -> None:
+        """For half a second, whether anything speaks against him: to ask costs something, and a busy one asks often."""
+        asked: list[float] = []
+        for source in (CLIENT, NEIGHBOUR):
+            self.caution.served(flow(source), 0.0, lambda *_: not asked.append(now))
+        self.caution._names = NAMES
+        for number in range(1000):
+            now = number / 1000
+            self.caution.look(now)
+        self.assertTrue(self.caution.is_on)
+        self.assertLessEqual(len(asked), 2 * (round(ANSWERED / AGAIN) + 1))
+        self.assertGreater(max(asked), ANSWERED - AGAIN)
 
     def test_whom_an_earlier_run_trusted_needs_none(self) -> None:
         """Nobody has come yet."""
