@@ -73,8 +73,13 @@ class ClientsTests(SynchronousTestCase):
     def test_of_who_was_answered_it_is_seldom_looked_again(self) -> None:
         """For half a second, whether anything speaks against him: to ask costs something, and a busy one asks often."""
         asked: list[float] = []
+
+        def is_client(*_: object) -> bool:
+            asked.append(now)
+            return True
+
         for source in (CLIENT, NEIGHBOUR):
-            self.caution.served(flow(source), 0.0, lambda *_: not asked.append(now))
+            self.caution.served(flow(source), 0.0, is_client)
         self.caution._names = NAMES
         for number in range(1000):
             now = number / 1000
