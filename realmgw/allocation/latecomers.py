@@ -136,13 +136,14 @@ class Latecomers:
             return False
         if habits.company == math.inf and (candidates.are_forged or self.is_others(habits.caution, src)):
             return True
-        return candidates.is_stranger(src) and self._homes.of(src) is not claim.group
+        home = self._homes.of(src)
+        return candidates.is_stranger(src) and (home is None or home.habits is not habits)
 
     def are_told_sooner(self, claim: Claim, src: bytes, now: float) -> bool:
         """Whether who uses a claim may have been told of its host sooner, so that its own client is to come yet.
 
-        They had to wait, or asked while somebody else's question was under way. Not if he `is_others`; and little is
-        known of a group as long as few of its clients came.
+        They had to wait, or asked while somebody else's question was under way. Not if that claim was waited for, nor
+        if he `is_others`; and little is known of a group as long as few of its clients came.
 
         Args:
             claim: It.
@@ -150,8 +151,9 @@ class Latecomers:
             now: The present, in monotonic seconds.
         """
         group = claim.group
-        since = now - group.delay_p999
-        if not group.delay_median or (since >= claim.reservation.waited_at and since >= claim.asked_before):
+        if claim.waited or not group.delay_median:
+            return False
+        if now - group.delay_p999 >= max(claim.reservation.waited_at, claim.asked_before):
             return False
         return not self.is_others(group.habits.caution, src)
 

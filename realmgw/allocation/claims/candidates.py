@@ -154,7 +154,7 @@ class Candidates:
         """Somebody is let in while the gateway is alarmed."""
         crowd = reservation.crowd = reservation.crowd or Crowd()
         if len(crowd.candidates) >= KEPT and not self._settles(reservation, oldest := crowd.candidates.popleft()):
-            self._regard_forged(not oldest.beyond and oldest.came < crowd.answered_at, now)
+            self._regard_forged(not oldest.beyond and oldest.came < crowd.answered_at, now)  # or he never is judged
             for _, doubt in _unanswered((reservation,)):
                 doubt.unclear = True  # it may have been he, a moment before he was answered
         self.ask(reservation, now)
@@ -237,33 +237,37 @@ class Candidates:
                 candidate.due = now + max(FIRST_QUESTION, age)
                 candidates.append(candidate)
         if next(_unanswered((reservation,)), None) is None:  # only those who tell something else are of interest
-            since, young = crowd.answered_at if reservation.hold is not None else math.inf, now - JUDGED
-            crowd.candidates = deque(each for each in candidates if each.beyond or each.came >= min(since, young))
-            if len(crowd.candidates) < len(candidates):
-                judged = (each for each in candidates if not each.beyond and each.came < young)
-                self._regard_forged(sum(each.came < crowd.answered_at for each in judged), now)
+            young = now - JUDGED
+            forged = min(young, crowd.answered_at)
+            self._regard_forged(sum(not each.beyond and each.came < forged for each in candidates), now)
+            least = young if reservation.hold is None else forged
+            crowd.candidates = deque(each for each in candidates if each.beyond or each.came >= least)
 
     def leave(self, reservation: Reservation, now: float) -> None:
         """A reservation leaves its address: find out who was answered of those who came there.
 
         Of those of whom it is not known yet, that is found out later by `look_back`, unless packets are forged.
+
+        Args:
+            reservation: One with a crowd.
+            now: The present, in monotonic seconds.
         """
-        crowd = reservation.crowd
-        if crowd is None:
-            return
         self.ask(reservation, now, at_once=True)
-        if crowd.candidates and not self.are_forged:
-            self._parted.enter(reservation, crowd.candidates, now)
+        candidates = _crowd_of(reservation).candidates
+        if candidates and not self.are_forged:
+            self._parted.enter(reservation, candidates, now)
 
     def look_back(self, now: float) -> None:
         """Find out who was answered of those who came last to reservations that have left their addresses."""
         for reservation, used, candidates in self._parted.over(now):
+            answered_at = _crowd_of(reservation).answered_at
             for each in candidates:
-                src, crowd = each.flow[0], _crowd_of(reservation)
-                if not self._says(each, surely=False):
-                    self._regard_forged(not each.beyond and each.came < crowd.answered_at, now)
-                elif src not in self._strangers:
+                src = each.flow[0]
+                answered = self._is_answered(each, surely=False)
+                if answered and src not in self._strangers:
                     company.learn(reservation, used, each, self._homes.trusted(src))
+                elif answered is False:
+                    self._regard_forged(not each.beyond and each.came < answered_at, now)
 
     def _is_quiet(self, reservation: Reservation, crowd: Crowd, now: float) -> bool:
         """Whether nothing was told of an address since all who came there were looked at: none of them was answered."""
@@ -300,13 +304,18 @@ class Candidates:
             self.answers.mistrust(candidate.flow)
         return answered
 
-    def _settles(self, reservation: Reservation, candidate: Candidate, *, surely: bool = False) -> bool:
-        """See whether one was answered, and what that says."""
+    def _is_answered(self, candidate: Candidate, *, surely: bool) -> bool | None:
+        """The same; who was has forged nothing."""
         answered = self._says(candidate, surely=surely)
-        if answered is False:
-            return False
         if answered:
             self._forged -= self._forged / MEMORY
+        return answered
+
+    def _settles(self, reservation: Reservation, candidate: Candidate, *, surely: bool = False) -> bool:
+        """See whether one was answered, and what that says."""
+        answered = self._is_answered(candidate, surely=surely)
+        if answered is False:
+            return False
         hoping = [each for each in _unanswered((reservation,)) if each[0].created <= candidate.came]
         if hoping and answered and candidate.flow[0] not in self._strangers:
             hoping[0][1].came, hoping[0][1].client = candidate.came, candidate.flow[0]

@@ -35,7 +35,7 @@ def wait_for_others(
         claim: That was used, just now.
         now: The present, in monotonic seconds.
         others_wait: For an address.
-        is_told_sooner: Others were told of it before this claim was made, who may come yet.
+        is_told_sooner: Who used it may have been told of it before; see `Latecomers.are_told_sooner`.
     """
     group, reservation = claim.group, claim.reservation
     address, habits = reservation.address, group.habits
@@ -46,7 +46,7 @@ def wait_for_others(
         may_be = others_wait and habits.caution.serves_several
         after = habits.company if is_expected else TOGETHER if may_be else 0.0
         latest = claim.created + (group.delay_p999 if group.delay_median else group.claim_timeout)
-        if (is_told_sooner and not claim.waited) or _may_be_of(reservation.hold, claim):
+        if is_told_sooner or _may_be_of(reservation.hold, claim):
             after, latest = math.inf, min(latest, claim.created + _nearly_all(group))
         until = min(now + min(after, ledger.settings.hold_after_use), latest)
     host, places = reservation.service.host, ledger.places

@@ -90,7 +90,7 @@ class SimulationTests(SynchronousTestCase):
         self.assertGreater(mean(outcome.share for outcomes in runs for outcome in outcomes), 0.95)
 
     def test_whoever_is_slowest_reaches_his_host_where_addresses_pass_on_at_once(self) -> None:
-        """He was never seen to be answered, his group seemed ever quicker, and up to 5 % reached other hosts."""
+        """He was never seen to be answered, his group seemed ever quicker, and up to a tenth reached other hosts."""
         runs = [caches.Site(caches.SLOW, (caches.PLAIN,), seed).run()[0] for seed in (1, 3, 8, 19)]
         self.assertEqual([each.astray for each in runs], [0] * len(runs))
         self.assertGreater(mean(each.share for each in runs), 0.97)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from realmgw.allocation.claims.candidates import JUDGED
+from collections import deque
+
+from realmgw.allocation.claims.candidates import FORGED, JUDGED, KEPT
 from realmgw.allocation.claims.company import ANSWERED, LATEST, LEFT, Parted
-from realmgw.allocation.claims.crowd import Candidate
+from realmgw.allocation.claims.crowd import Candidate, Crowd
 from realmgw.allocation.explain import explain_ask
 from realmgw.allocation.homes import NETWORK, _Network
 from realmgw.allocation.reputation.habits import COALESCES, COMPANIONS, Habits
@@ -103,6 +105,22 @@ class CompanyTests(RobberyTestCase):
             [reservation] = scene.allocator.pool.addresses[address].reservations.values()
             self.assertEqual(reservation.hold is not None, is_home)
 
+    def test_of_more_than_are_remembered_the_first_are_judged_at_once(self) -> None:
+        """Or a flood that displaces each before his time would never be known for one."""
+        scene = self.scene(4, candidate_rate=100 * KEPT)
+        address = scene.get(ONE, now=0.1)
+        self.strangers(scene, address, KEPT, now=0.11)
+        self.conntrack.said[CLIENT] = True
+        scene.come(address, CLIENT, now=0.12)
+        candidates, lent = scene.allocator.ledger.candidates, scene.allocator.pool.addresses[address]
+        self.assertEqual([candidates.is_doubted(lent, 0.13 + 0.003 * step) for step in (0, 20)], [True, True])
+        steps = [candidates.is_doubted(lent, 0.2 + 0.003 * step) for step in range(20)]
+        self.assertFalse(steps[-1])
+        self.assertFalse(candidates.are_forged)
+        for number in range(20):
+            scene.come(address, bytes((203, 0, 113, number)), now=0.3)
+        self.assertTrue(candidates.are_forged)
+
     def test_who_is_answered_later_has_forged_nothing(self) -> None:
         """Of those who come together, one is the first to be answered; the others are judged when they had time."""
         for answered in (False, True):
@@ -123,6 +141,40 @@ class CompanyTests(RobberyTestCase):
             candidates.ask(reservation, 0.12 + JUDGED, at_once=True)
             self.assertIs(candidates.are_forged, not answered)
             self.assertFalse(reservation.crowd is not None and reservation.crowd.candidates)
+
+    def test_nor_when_another_claim_was_used_meanwhile(self) -> None:
+        """What he may have come for was made before, and it is known who came for that one."""
+        for at, forged in ((0.13, False), (0.12 + JUDGED, True)):
+            self.conntrack = Conntrack()
+            scene = Scene(4, answered=self.conntrack.answered)
+            self.alarm(scene, now=0.0)
+            address = scene.get(ONE, now=0.1)
+            for last in range(1, 11):
+                scene.come(address, bytes((203, 0, 113, last)), now=0.11)
+            scene.get(ONE, now=0.115)
+            self.conntrack.said[CLIENT] = True
+            scene.come(address, CLIENT, now=0.12)
+            scene.come(address, NEIGHBOUR, now=0.125)
+            [reservation] = scene.allocator.pool.addresses[address].reservations.values()
+            candidates = scene.allocator.ledger.candidates
+            for step in range(3):
+                candidates.ask(reservation, at + 0.01 * step, at_once=True)
+            self.assertIs(candidates.are_forged, forged)
+
+    def test_who_came_with_the_one_who_was_answered_is_remembered_while_the_address_is_kept(self) -> None:
+        """For such as he it is; and not for longer than he may be judged where it is not."""
+        for is_kept in (False, True):
+            scene = Scene(4, answered=lambda _: False)
+            address = scene.get(ONE, now=0.1)
+            [reservation] = scene.allocator.pool.addresses[address].reservations.values()
+            [claim] = reservation.claims.values()
+            reservation.hold = claim if is_kept else None
+            flow = NEIGHBOUR, address, TCP, 1234, 80
+            candidate = Candidate(flow, 0.13, 0.2, beyond=False)
+            reservation.crowd = Crowd(candidates=deque([candidate]), answered_at=0.12)
+            for at, remembered in ((0.13 + 0.9 * JUDGED, True), (0.13 + 2 * JUDGED, is_kept)):
+                scene.allocator.ledger.candidates.ask(reservation, at, at_once=True)
+                self.assertEqual(list(reservation.crowd.candidates), [candidate] if remembered else [])
 
 
 class PartedTests(RobberyTestCase):
@@ -188,6 +240,30 @@ class PartedTests(RobberyTestCase):
         self.conntrack.said[NEIGHBOUR] = True
         scene.allocator.expire(now=0.16 + ANSWERED)
         self.assertEqual(lags, [])
+
+    def test_what_was_forged_is_found_out_afterwards(self) -> None:
+        """By those who were not answered, though one is who came later; those who were speak against it.
+
+        Of whom it can not be told, nothing is said.
+        """
+        for answered, others in ((range(0), False), (range(8), False), (range(0), None)):
+            self.conntrack = Conntrack()
+            scene = Scene(1, answered=self.conntrack.answered)
+            self.alarm(scene, now=0.0)
+            address = scene.get(ONE, now=0.1)
+            sources = [bytes((203, 0, 113, last)) for last in range(1, 10)]
+            for source in sources:
+                scene.come(address, source, now=0.11)
+            self.conntrack.said[CLIENT] = True
+            scene.come(address, CLIENT, now=0.12)
+            candidates = scene.allocator.ledger.candidates
+            candidates._forged = 0.9 * FORGED
+            self.assertFalse(candidates.is_doubted(scene.allocator.pool.addresses[address], 0.13))
+            self.assertEqual(scene.get(TWO, OTHER, now=0.14), address)
+            self.conntrack.said.update(dict.fromkeys(sources, others))
+            self.conntrack.said.update({sources[last]: True for last in answered})
+            scene.allocator.expire(now=0.14 + ANSWERED)
+            self.assertEqual(candidates.are_forged, not answered and others is False)
 
     def test_in_bounds(self) -> None:
         """So many reservations, and the last ones who came there, whatever comes; and there is room again."""

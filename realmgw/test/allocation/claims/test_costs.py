@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.allocation.reputation.caution import CAUTIOUS
 from realmgw.config.policy import Policy
 from realmgw.errors import Reason
 from realmgw.test.allocation.scene import CLIENT, OTHER, RESOLVER, TCP, THIRD, Scene, service
@@ -104,8 +105,11 @@ class CostTests(SynchronousTestCase):
             for number in range(600):
                 asked = service(number % 4 + 1)
                 address = scene.ask(asked, now=now)
-                if isinstance(address, bytes):  # it is told nothing as long as it is tried whether it keeps answers
+                if isinstance(address, bytes):
                     scene.come(address, number.to_bytes(4, "big"), now=now + 0.02)
+                else:  # it is told nothing as long as it is tried whether it keeps answers
+                    self.assertTrue(scene.allocator.groups.of(RESOLVER).habits.caution.is_tried, number)
+                    self.assertLess(now, CAUTIOUS)
                 for _ in range(2):
                     now += 0.1
                     scene.allocator.expire(now=now)

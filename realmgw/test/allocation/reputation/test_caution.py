@@ -162,7 +162,8 @@ class TrialTests(SynchronousTestCase):
             scene.come(scene.get(asked, now=0.1 * number), (CLIENT, NEIGHBOUR)[number], now=0.1 * number + 0.01)
             self.assertIs(self.caution(scene).is_on, number > 0)
         scene.allocator.ask(THREE, OTHER, "three", now=0.2)
-        scene.ask(FOUR, now=0.2)
+        self.assertIs(isinstance(scene.ask(FOUR, now=0.2), bytes), addresses > 3)
+        self.assertTrue(self.caution(scene).is_on)
         return scene
 
     def test_who_has_to_wait_shows_at_once_that_he_asks(self) -> None:
