@@ -98,8 +98,7 @@ class Allocator:
         networks4, networks6 = by_family(networks)
         self.ledger = Ledger(settings, networks4, self.outage, answered, entries, host_at)
         self.ended, self.datagrams = self.ledger.ended, self.ledger.datagrams
-        self.pool = self.ledger.pool
-        self.counters = self.ledger.counters
+        self.pool, self.counters, self._expected = self.ledger.pool, self.ledger.counters, self.ledger.expected
         self.askers = Askers(settings.max_groups, self.counters)
         self.askers.configure_policy(policy, now=now)
         self.configure_policy, self.configuring_policy = self.askers.configure_policy, self.askers.configuring_policy
@@ -116,10 +115,8 @@ class Allocator:
         self._queue = WaitingQueue(settings.max_waiting)
         self._serve = Serving(self.ledger, self._queue, self.askers).serve
         self.finder = finder(self.ledger, self._queue, self.askers)
-        self._expected = self.ledger.expected
         self.arrivals = Arrivals(self.ledger, self._queue, self._serve, now=now)
-        self.arrivals.beyond = self.fresh.admit
-        self.admit = self.arrivals.admit
+        self.arrivals.beyond, self.admit = self.fresh.admit, self.arrivals.admit
 
     def ask(
         self,
@@ -245,13 +242,14 @@ class Allocator:
             self.wake(now if next_end is None else next_end)
         return None
 
-    def hang_up(self, service: Service, question: Hashable, deliver: Deliver) -> None:
+    def hang_up(self, service: Service, question: Hashable, deliver: Deliver, *, now: float) -> None:
         """Who let this wait (with the same) is gone: if it still does, it waits no more, and is told `Reason.GONE`.
 
         Else an address would be kept for a client who does not come, while others wait for one.
         """
         waiter = self._queue.hang_up(service.target, question, deliver)
         if waiter is not None:
+            lessons.hung_up(waiter.group, service.name, now)
             waiter.deliver(self._refuse(Reason.GONE))
 
     def dismiss(self, reason: Reason = Reason.STOPPING) -> None:

@@ -104,7 +104,7 @@ class Latecomers:
             None if he was not answered; he may be yet.
         """
         asking = self._homes.asking(flow[0])
-        if self.is_others(caution, flow[0]) or (asking is not None and asking.habits.caution is not caution):
+        if self.is_others(caution, flow[0]) or asking is not None:
             return False
         return self._candidates.is_believed(flow) or None
 

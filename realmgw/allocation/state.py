@@ -117,6 +117,8 @@ class Claim:
     """It keeps the address for those; what becomes of it is nobody's merit or fault."""
     asked_before: float = -math.inf
     """When its group asked for the same name before, if that was not long ago, in monotonic seconds."""
+    moments: tuple[float, float] = (-math.inf, -math.inf)
+    """The last two times at which it did that can not have been at one time, this one included, likewise."""
     user: tuple[float, Flow] | None = None
     """When it was used (monotonic seconds), and by which flow; or, if it keeps the address, when somebody came last."""
     doubt: Doubt | None = None
@@ -350,7 +352,7 @@ class Address:
                 habits = group.habits
                 if habits.is_plain or not is_expected(group, told, now):
                     continue
-                if habits.keeps_answers or habits.caution.is_suspected:
+                if habits.keeps_answers or habits.caution.is_likely_to_keep:
                     return True
         return False
 

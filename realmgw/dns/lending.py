@@ -155,8 +155,11 @@ class Lending:
         if why is None:
             self._events[Count.WAITED] += 1
             service, _, key = question
-            asked.asker.gone(functools.partial(self._allocator.hang_up, service, key, come))
+            asked.asker.gone(functools.partial(self._hang_up, service, key, come))
         return why
+
+    def _hang_up(self, service: Service, question: Hashable, come: Callable[[bytes | Reason], None]) -> None:
+        self._allocator.hang_up(service, question, come, now=self._present())
 
     def _come(self, asked: Asked, outcome: bytes | Reason) -> None:
         """The allocator's last word."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import random
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from functools import partial
 from ipaddress import ip_network
 
@@ -228,10 +228,13 @@ class Cache:
             refused = allocator.wait(service, self.address, question, deliver, tcp=is_impatient, now=now)
             if refused is None:
                 if is_impatient:  # it hangs up
-                    self._later(self._kind.patience, lambda: allocator.hang_up(service, question, deliver))
+                    self._later(self._kind.patience, lambda: self._hang_up(service, question, deliver))
                 return
             outcome = refused
         deliver(outcome)
+
+    def _hang_up(self, service: Service, question: Hashable, deliver: Callable[[bytes | Reason], None]) -> None:
+        self._site.allocator.hang_up(service, question, deliver, now=self._site.line.now)
 
     def _answer(self, host: int, asked: float, outcome: bytes | Reason) -> None:
         if isinstance(outcome, Reason):

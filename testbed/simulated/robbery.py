@@ -169,7 +169,7 @@ class Site:
 
         def hang_up() -> None:
             if not told:
-                self._allocator.hang_up(service, question, deliver)
+                self._allocator.hang_up(service, question, deliver, now=self._line.now)
 
         outcome = self._allocator.ask(service, RESOLVER, question, now=begin)
         refused: Reason | None = None

@@ -333,7 +333,9 @@ def _is_left_alone(address: Address, keepers: list[Group], now: float, *, patien
     """Whether an address is left alone by others, since clients of these groups may come there."""
     for keeper in keepers:
         habits, caution = keeper.habits, keeper.habits.caution
-        if habits.keeps_answers or caution.is_suspected or (patient and (not caution.is_on or caution.is_spared(now))):
+        if habits.keeps_answers or caution.is_likely_to_keep:
+            return True
+        if patient and (not caution.is_on or caution.is_spared(now)):
             return True
     return _is_tried(address, now)
 

@@ -9,6 +9,7 @@ from realmgw.allocation.claims.keepers import LONG
 from realmgw.allocation.claims.used import keep_used
 from realmgw.allocation.formers import TOLD
 from realmgw.allocation.reputation.caution import LEAST
+from realmgw.allocation.reputation.delays import APART
 from realmgw.allocation.reputation.told import Probing, Told
 from realmgw.allocation.state import UNLIMITED, Claim, Reservation
 
@@ -52,13 +53,21 @@ def _compare(ledger: Books, before: Claim, claim: Claim, now: float) -> None:
         address.moved = claim if before.is_settled(now) else None
         if address.moved is not None:
             habits.moved(now)
-    gap = now - claim.waited - before.created
-    if gap < 0:  # it was asked before that was told
-        claim.asked_before = before.asked_before
+    seen, asked_at = habits.caution.seen, now - claim.waited
+    gap = asked_at - before.created
+    is_repeated = seen is not None and seen.may_repeat(claim.reservation.service.name, asked_at)
+    if gap < 0 or is_repeated:  # it was asked, or may have been, before that was told
+        claim.asked_before, claim.moments = before.asked_before, before.moments
         return
     if claim.unproven and group.word.doubted_until > now:
         return
-    claim.asked_before, span = before.created, gap + before.created - before.asked_before
+    claim.asked_before, span = before.created, math.inf
+    last, earlier = before.moments if before.moments[0] > -math.inf else (before.created, -math.inf)
+    apart = APART if group.delays is None else group.delays.apart
+    if asked_at - last < apart:  # it may not have had the answer yet
+        claim.moments = last, earlier
+    else:
+        claim.moments, span = (now, last), asked_at - earlier
     if habits.asked_again(gap, group.delay_p999, now, span, claim.waited) and habits.is_known:
         _expect_less(ledger, group, now)
 
@@ -72,12 +81,20 @@ def asked(group: Group, name: str, now: float, *, unproven: bool) -> None:
         now: The present, in monotonic seconds.
         unproven: As `Claim.unproven`.
     """
-    if group.habits.is_plain:
+    seen = group.habits.caution.seen
+    if seen is None:
         return
-    group.habits.caution.waits_for(name, now)
+    seen.waits_for(name, now)
     before = group.told.last(name)
-    if before is not None and not (unproven and group.word.doubted_until > now):
-        group.habits.caution.asked_again(before.created, now - before.created, math.inf)
+    if before is None or seen.may_repeat(name, now) or (unproven and group.word.doubted_until > now):
+        return
+    group.habits.caution.asked_again(before.created, now - before.created, math.inf)
+
+
+def hung_up(group: Group, name: str, now: float) -> None:
+    """A group asked for a name, and did not wait until it was told: if it asks again, it may be for no other client."""
+    if (seen := group.habits.caution.seen) is not None:
+        seen.hung_up(name, now)
 
 
 def _expect_less(ledger: Books, group: Group, now: float) -> None:

@@ -69,9 +69,9 @@ OFTEN = 16
 """Who asked again so often shows within that time that he keeps nothing, if he does not."""
 JUST = 0.05  # seconds
 """Who came so long before may be the client for whom it asks; if there often is one, strangers come everywhere."""
-REPEATED, UNSURE = 2.0, 0.5
-"""For so many seconds after it had to wait, it may only ask once more, for no client: if nobody comes then, that counts
-as half a time where others ask, who may be told its addresses."""
+UNSURE = 0.5
+"""That nobody comes counts as half a time if it may only ask once more, for no client, and others ask, who may be told
+its addresses."""
 SURE = 2
 """So often it is seen to wait before it is sure; once is enough to believe it meanwhile."""
 STRAYS = 3
@@ -119,6 +119,8 @@ class Caution:
     """It was seen to wait for its answers."""
     serves_several: bool = False
     """Clients of different addresses have come for its answers: it does not ask for itself alone."""
+    seen: Seen | None = None
+    """What is seen of it while it is looked at."""
     _clients: Clients | None = None
     _until: float = -math.inf
     _not_before: float = -math.inf
@@ -127,7 +129,6 @@ class Caution:
     _quick: int = 0
     _strays: int = 0
     _waited: float = 0.0
-    _seen: Seen | None = None
     _came: tuple[Flow, ...] = ()
     _is_answered: Callable[[Flow], bool] = bool
     _trial: Place | None = None
@@ -161,7 +162,7 @@ class Caution:
         It is suspected; or it waits for its answers, but was not seen to ask before a second had passed, although it
         has asked again so often.
         """
-        is_often = self._seen is not None and self._seen.all >= OFTEN
+        is_often = self.seen is not None and self.seen.all >= OFTEN
         return self.is_suspected or (self.is_on and self.waits and is_often)
 
     def is_spared(self, now: float) -> bool:
@@ -237,7 +238,7 @@ class Caution:
             gap: So many seconds later it asked.
             span: So many seconds it took to ask for the third time, and to be told each time.
         """
-        seen = self._seen
+        seen = self.seen
         if seen is None:
             return
         seen.again += 1
@@ -245,13 +246,6 @@ class Caution:
         if self.is_on and (span < QUICKLY or (SHORTEST < gap < SHORT and not seen.may_have_ticked(told, gap))):
             self._quick += 1
             self.asks_each_time |= self._quick >= TIMES
-
-    def waits_for(self, name: str, now: float) -> None:
-        """Learn that it asked for a name, and has to wait: it may ask once more for no other reason."""
-        if self._seen is not None:
-            if len(self._seen.asked) >= BUSY:
-                self._seen.asked.clear()
-            self._seen.asked[name] = now
 
     def look(self, now: float) -> None:
         """See whether it is time to assume something, or to stop that."""
@@ -262,13 +256,13 @@ class Caution:
                 self.asks_each_time = self.waits = False
                 self._until, self._not_before = now + CAUTIOUS, now + TRUST
                 self._quick, self._strays, self._waited, self._came = 0, 0, 0, ()
-                self._seen = Seen()
+                self.seen = Seen()
             return
         if self._clients is not None and not self._has_clients(now):
             self._end()
             self._not_before = -math.inf
             return
-        seen = self._seen or Seen()
+        seen = self.seen or Seen()
         if self._trial is not None and now >= self._trial_ends:
             if self._trial.stands:
                 self._waited += seen.weight
@@ -306,9 +300,9 @@ class Caution:
             return False
         if before.reservation.stray_at <= now - JUST:
             return True
-        if self._seen is not None:
-            self._seen.crowded += 1
-            if self._seen.crowded >= MOST_STRAYS:
+        if self.seen is not None:
+            self.seen.crowded += 1
+            if self.seen.crowded >= MOST_STRAYS:
                 self._end()
         return False
 
@@ -337,10 +331,9 @@ class Caution:
         """
         if self._trial is not None:
             return False
-        if self._seen is not None:
-            asked = self._seen.asked.get(before.reservation.service.name, -math.inf)
-            may_repeat = asked > max(before.created, now - REPEATED)
-            self._seen.weight = UNSURE if may_repeat and not is_alone else 1.0
+        if self.seen is not None:
+            may_repeat = self.seen.had_to_wait(before.reservation.service.name, before.created, now)
+            self.seen.weight = UNSURE if may_repeat and not is_alone else 1.0
         self._is_answered = is_answered
         self._trial, self._trial_since, self._trial_ends = before.reservation, now, now + spread(delays)
         before.reservation.trial = watcher
@@ -389,7 +382,7 @@ class Caution:
 
     def _end(self) -> None:
         self.is_on = self.is_tried = False
-        self._seen = None
+        self.seen = None
         self._leave()
 
 

@@ -17,6 +17,10 @@ ALL = 8
 SHORTEST = math.ldexp(5 / 8, _FIRST_EXPONENT)
 """The upper edge of the first bucket, in seconds: of what is shorter it is only known that it is."""
 
+APART, APART_LEAST, UNSTEADY = 0.05, 0.01, 2
+"""Who asks again so many seconds after he was told has had the answer. Clients come by where their resolver is, and so
+no sooner than it can ask again: if they do sooner, it is so many times as long, but never less than that."""
+
 
 class Delays:
     """A decayed histogram of delays with four buckets an octave, from 0.25 ms to 4 s.
@@ -24,24 +28,28 @@ class Delays:
     A quantile is answered with its bucket's upper edge, so it errs on the patient side, by a quarter at most.
 
     Attributes:
+        apart: Who asks for the same so soon after he was told it, in seconds, may not have had the answer yet.
         total: How many there are.
         least: Hardly anybody comes sooner, in seconds, as `Group` sees it now and then; 0.0: that is not known.
         slowest: Hardly anybody comes later, likewise.
     """
 
-    __slots__ = ("_counts", "_in_a_row", "_round", "_slower", "least", "slowest", "total")
+    __slots__ = ("_counts", "_in_a_row", "_round", "_slower", "apart", "least", "slowest", "total")
 
     def __init__(self) -> None:
         self._counts = [0] * BUCKETS
         self._round = 0  # a single count, as the longest delays are, survives every other halving
         self._slower: dict[Hashable, float] = {}
         self._in_a_row = 0
+        self.apart = APART
         self.total = 0
         self.least = self.slowest = 0.0
 
     def add(self, delay: float) -> None:
         """Count a delay, in seconds; what is out of range counts in the first or last bucket."""
         self._in_a_row = 0
+        if UNSTEADY * delay < self.apart > APART_LEAST:
+            self.apart = max(APART_LEAST, UNSTEADY * delay)
         mantissa, exponent = math.frexp(delay or _NO_TIME)
         bucket = (exponent - _FIRST_EXPONENT) * 4 + int(mantissa * 8) - 4
         self._counts[0 if bucket < 0 else bucket if bucket < BUCKETS else BUCKETS - 1] += 1

@@ -44,7 +44,6 @@ ABSORBED = 4
 
 SOONEST, SOONER = 0.01, 0.75
 """Of a hundred clients one comes sooner than that quantile says, and hardly any in so large a part of that time."""
-
 _REFRESH = 32
 
 
@@ -215,6 +214,7 @@ class Group(Rated):
         if other.delays is not None and other.delays is not self.delays:
             self.delays = self.delays or Delays()
             self.delays.absorb(other.delays.counts())
+            self.delays.apart = min(self.delays.apart, other.delays.apart)
         self.others = (*self.others, other.resolver, *other.others)
         self.sla = self.sla or other.sla
         self.passed |= other.passed

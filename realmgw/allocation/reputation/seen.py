@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import attrs
 
+MOST = 64
+"""Of so many names it is known when it had to wait, or did not any more."""
+REPEATED = 2.0  # seconds
+"""For so long after that, a resolver may only ask once more, for no other client."""
 UNSTEADY = 0.02  # seconds
 """Its clock is somewhat unsteady."""
 
@@ -18,12 +24,37 @@ class Seen:
     """Likewise, since it is looked at."""
     crowded: int = 0
     """So often somebody had just come where it was to be tried."""
-    asked: dict[str, float] = attrs.field(factory=dict)
-    """When it had to wait last, in monotonic seconds, by name; `Caution` bounds them."""
     ticks: tuple[float, float] | None = None
     """Its clock ticks within so long after that, or whole seconds later."""
     weight: float = 1.0
     """That it waits in the present trial counts as so many times."""
+    _waited: dict[str, float] = attrs.field(factory=dict)
+    _hung_up: dict[str, float] = attrs.field(factory=dict)
+
+    def waits_for(self, name: str, now: float) -> None:
+        """It asked for a name, and has to wait."""
+        _note(self._waited, name, now)
+
+    def had_to_wait(self, name: str, since: float, now: float) -> bool:
+        """Whether it had to wait for a name lately, and was not told since then, in monotonic seconds."""
+        return self._waited.get(name, -math.inf) > max(since, now - REPEATED)
+
+    def hung_up(self, name: str, now: float) -> None:
+        """It asked for a name, and did not wait until it was told."""
+        _note(self._hung_up, name, now)
+
+    def may_repeat(self, name: str, asked: float) -> bool:
+        """Whether a question may be one once more for which it did not wait; the next one is none.
+
+        Args:
+            name: For what.
+            asked: When, in monotonic seconds.
+        """
+        hung_up = self._hung_up.get(name, -math.inf)
+        if asked < hung_up:
+            return False
+        self._hung_up.pop(name, None)
+        return asked - hung_up < REPEATED
 
     def may_have_ticked(self, told: float, gap: float) -> bool:
         """Whether there is a moment of the second at which its clock may have ticked then, as before; it is noted.
@@ -42,3 +73,9 @@ class Seen:
         else:
             self.ticks = None
         return self.ticks is not None
+
+
+def _note(times: dict[str, float], name: str, now: float) -> None:
+    if len(times) >= MOST:
+        times.clear()
+    times[name] = now

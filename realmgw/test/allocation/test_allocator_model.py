@@ -155,7 +155,7 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
             place = data.draw(st.sampled_from(list(self.queue)))
             queued = self.queue[place]
             self.hanging_up = place
-            self.allocator.hang_up(queued.service, queued.question, queued.deliver)
+            self.allocator.hang_up(queued.service, queued.question, queued.deliver, now=self.now)
             assert place not in self.queue, "he is gone, and waits"
 
     @rule(

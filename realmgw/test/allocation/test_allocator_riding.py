@@ -76,7 +76,7 @@ class WaitTests(SynchronousTestCase):
         self.scene.allocator.wait(TWO, RESOLVER, "gone", heard.append, tcp=True, now=0.1)
         self.scene.wait(THREE, question="q", now=0.2)
         for _ in range(2):
-            self.scene.allocator.hang_up(TWO, "gone", heard.append)
+            self.scene.allocator.hang_up(TWO, "gone", heard.append, now=0.3)
         self.assertEqual((heard, self.scene.allocator.waiting), ([Reason.GONE], 1))
         self.scene.come(self.address, now=0.3)
         self.assertEqual(self.scene.told, [("q", self.address)])
@@ -88,8 +88,8 @@ class WaitTests(SynchronousTestCase):
         heard: list[bytes | Reason] = []
         self.scene.allocator.wait(TWO, RESOLVER, "q", heard.append, tcp=True, now=0.1)
         self.scene.allocator.wait(TWO, RESOLVER, "q", print, tcp=True, now=0.2)
-        self.scene.allocator.hang_up(TWO, "q", heard.append)
-        self.scene.allocator.hang_up(THREE, "q", print)
+        self.scene.allocator.hang_up(TWO, "q", heard.append, now=0.3)
+        self.scene.allocator.hang_up(THREE, "q", print, now=0.3)
         self.assertEqual((heard, self.scene.allocator.waiting), ([], 1))
 
     def test_a_retransmission_joins_its_waiting_twin(self) -> None:

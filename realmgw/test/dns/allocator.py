@@ -75,7 +75,9 @@ class MemoryAllocator(Allocator):
             self.held[question] = deliver
         return self.wait_refusal
 
-    def hang_up(self, service: Service, question: Hashable, deliver: Callable[[bytes | Reason], None]) -> None:
+    def hang_up(
+        self, service: Service, question: Hashable, deliver: Callable[[bytes | Reason], None], *, now: float
+    ) -> None:
         """Ends the waiting of a question whose asker is gone."""
         del service
         if self.held.get(question) is deliver:

@@ -148,8 +148,7 @@ class WhoTests(SynchronousTestCase):
             caution = new()
             caution.asks_each_time, caution.waits, caution._waited = True, True, waited
             caution.look(0.3)
-            caution.waits_for("one.", 0.4)
-            self.assertEqual((caution.is_on, caution.is_tried, caution._seen is None), (False, not is_over, is_over))
+            self.assertEqual((caution.is_on, caution.is_tried, caution.seen is None), (False, not is_over, is_over))
 
 
 class TrialTests(SynchronousTestCase):
@@ -259,7 +258,7 @@ class TrialTests(SynchronousTestCase):
         for others, waited in ((True, 0.5), (False, 1.0)):
             scene, told = self.scene(4) if others else self.alone(), list[object]()
             scene.allocator.wait(TWO, RESOLVER, "two", told.append, tcp=False, now=0.3)
-            scene.allocator.hang_up(TWO, "two", told.append)
+            scene.allocator.hang_up(TWO, "two", told.append, now=0.4)
             self.assertIs(scene.ask(TWO, now=1.2), Reason.EXHAUSTED)
             self.caution(scene).look(1.2 + WITHHELD)
             self.assertEqual((self.caution(scene)._waited, self.caution(scene).waits), (waited, not others))

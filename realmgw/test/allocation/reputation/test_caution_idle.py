@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.reputation.caution import AGAIN, CAUTIOUS, NAMES, TRIED, Caution
+from realmgw.allocation.reputation.caution import AGAIN, CAUTIOUS, NAMES, OFTEN, SECOND, TRIED, TRUST, Caution
+from realmgw.allocation.reputation.group import DELAY_P999_UNKNOWN
+from realmgw.allocation.vacancies import AGAIN as AGAIN_LOOKED
 from realmgw.errors import Reason
 from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, STRAY, Scene, serve, service
 
@@ -190,3 +192,26 @@ class BoundTests(SynchronousTestCase):
             if not spared:
                 caution._not_before, caution._until = caution._not_before - CAUTIOUS, caution._until - TRIED
             self.assertEqual(scene.ask(FOUR, OTHER, now=1.0) is Reason.EXHAUSTED, spared)
+
+    def test_however_long_others_wait_for_those_of_one_that_most_likely_keeps_answers(self) -> None:
+        """It told its own clients where they are, for a second; nor are they dead by experience for anybody."""
+        for likely in (True, False):
+            scene = Scene(3)
+            for number, asked in enumerate((ONE, TWO, THREE)):
+                scene.come(scene.get(asked, now=0.1 * number), (CLIENT, NEIGHBOUR)[number % 2], now=0.1 * number + 0.01)
+            caution = scene.allocator.groups.of(RESOLVER).habits.caution
+            assert caution.seen is not None
+            caution._not_before, caution.waits, caution._waited = -TRUST, True, 1
+            caution.seen.all = OFTEN if likely else OFTEN - 1
+            kept = [each.is_kept(0.25) for each in scene.allocator.pool.addresses.values()]
+            self.assertEqual(kept, [likely] * 3)
+            if not likely:
+                self.assertIsInstance(scene.ask(FOUR, OTHER, now=0.25), bytes)
+                continue
+            scene.wait(FOUR, OTHER, tcp=True, now=0.25)
+            [waiter] = scene.allocator._queue._targets[FOUR.target].values()
+            half, end = (waiter.since + waiter.deadline) / 2 + 0.01, SECOND + DELAY_P999_UNKNOWN
+            self.assertLess(half, end)
+            for now in (half, end - 0.01, end + AGAIN_LOOKED):
+                scene.allocator.expire(now=now)
+                self.assertEqual(len(scene.told), int(now > end), now)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.flow import Flow
@@ -117,11 +119,12 @@ class WhoTests(SynchronousTestCase):
         )
 
     def test_not_who_asks_for_himself(self) -> None:
-        """As another one; the resolver itself may be one of its clients."""
+        """As another one; nor the resolver itself, who comes for what he has asked for himself."""
         cases = (("198.51.100.1", False), (OTHER, True))
         self.assertEqual(
             [self.tried((CLIENT, NEIGHBOUR), asks=asks) for asks, _ in cases], [tried for _, tried in cases]
         )
+        self.assertFalse(self.tried((CLIENT, IPv4Address(RESOLVER).packed)))
 
     def test_not_who_has_knocked_everywhere_since(self) -> None:
         """Nor who is known by then to be the client of one that is trusted."""

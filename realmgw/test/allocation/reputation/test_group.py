@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.reputation.delays import Delays
+from realmgw.allocation.reputation.delays import APART, APART_LEAST, UNSTEADY, Delays
 from realmgw.allocation.reputation.group import CLAIM_TIMEOUT_LEAST, CLAIM_TIMEOUT_UNKNOWN, OBSERVATIONS, Group
 from realmgw.allocation.reputation.groups import Groups
-from realmgw.test.allocation.scene import serve
+from realmgw.test.allocation.scene import CLIENT, serve
 
 
 class DelaysTests(SynchronousTestCase):
@@ -128,6 +128,20 @@ class GroupTests(SynchronousTestCase):
             assert group.delays is not None
             self.assertEqual(0.0 < group.delays.least < delay, is_known, delay)
             self.assertLessEqual(group.delays.least, delay)
+
+    def test_clients_show_how_soon_it_has_its_answers(self) -> None:
+        """They come no sooner than it can ask again: the soonest one says it, of both where two become one."""
+        near, far = Group("192.0.2.53"), Group("192.0.2.54")
+        for group, delays, apart in (
+            (far, (1.0, APART), APART),
+            (far, (0.015, 0.02), UNSTEADY * 0.015),
+            (near, (0.2, 0.0, 0.1), APART_LEAST),
+        ):
+            for delay in delays:
+                group.arrived(delay, CLIENT)
+            self.assertEqual(group.delays and group.delays.apart, apart)
+        far.absorb(near, now=0.0)
+        self.assertEqual(far.delays and far.delays.apart, APART_LEAST)
 
     def test_below_the_lowest_band_the_guard_is_the_least(self) -> None:
         """A group of worst standing has a claim timeout of 100 ms, known or not."""

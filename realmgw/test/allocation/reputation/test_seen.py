@@ -1,0 +1,99 @@
+"""Tests of what does not show that a resolver keeps nothing, although it asks again soon."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from realmgw.allocation.reputation.caution import QUICKLY, SHORT, SHORTEST, SURE, Caution
+from realmgw.allocation.reputation.delays import APART, APART_LEAST, Delays
+from realmgw.allocation.reputation.seen import MOST, REPEATED, Seen
+from realmgw.errors import Reason
+from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, RESOLVER, Scene, service
+
+ONE, TWO, THREE, FOUR, FIVE = (service(index) for index in range(1, 6))
+END = 5.0 + QUICKLY - SHORTEST
+
+
+class AskedAgainTests(SynchronousTestCase):
+    """Of a new resolver, whose clients have come; it was seen to wait."""
+
+    def setUp(self) -> None:
+        """It asks for two names."""
+        self.scene, self.told = Scene(6), list[bytes | Reason]()
+        for number, asked in enumerate((ONE, TWO)):
+            self.scene.come(self.scene.get(asked, now=0.1 * number), (CLIENT, NEIGHBOUR)[number], now=0.1 * number)
+        self.group = self.scene.allocator.groups.of(RESOLVER)
+        self.caution.waits, self.caution._waited = True, SURE  # or it would be told nothing for a moment
+        self.assertTrue(self.caution.is_on)
+
+    @property
+    def caution(self) -> Caution:
+        """What is thought of it."""
+        return self.group.habits.caution
+
+    def wait(self, question: str, now: float) -> None:
+        """It asks, and has to wait."""
+        self.scene.allocator.wait(FIVE, RESOLVER, question, self.told.append, tcp=True, now=now)
+
+    def test_at_one_time_it_is_asked_once(self) -> None:
+        """By two threads, or for two clients, before the first answer is there: that is no third time in a second."""
+        for apart, times, moments in (
+            (APART, 0, (5.0, 5.0 + APART * 0.9, END)),
+            (APART, 1, (5.0, 5.0 + APART * 1.1, END)),
+            (APART, 0, (5.0, 5.0 + SHORT, 5.0 + SHORT + APART * 0.9, END + 1.0)),
+            (APART, 1, (5.0, 5.001, 5.002, 5.0 + SHORT, 5.001 + SHORT, 5.8, 5.801)),
+            (APART_LEAST, 0, (5.0, 5.0 + APART_LEAST * 0.9, END)),
+            (APART_LEAST, 1, (5.0, 5.0 + APART_LEAST * 1.1, END)),
+        ):
+            self.setUp()
+            (self.group.delays or Delays()).apart = apart
+            for now in moments:
+                self.scene.get(FIVE, now=now)
+            self.assertEqual(self.caution._quick, times, moments)
+
+    def test_who_hangs_up_asks_once_more(self) -> None:
+        """For nobody else: it had asked that before it was told."""
+        for told, waits, times in ((True, True, 1), (False, True, 0), (True, False, 1), (False, False, 0)):
+            self.setUp()
+            self.scene.get(FIVE, now=5.0)
+            self.scene.get(FIVE, now=5.0 + 2 * SHORTEST)
+            if not told:
+                self.wait("gone", 5.1)
+                self.assertEqual(self.caution._quick, 0)
+                self.scene.allocator.hang_up(FIVE, "gone", self.told.append, now=5.2)
+                self.assertEqual(self.told, [Reason.GONE])
+            if waits:
+                self.caution.seen = Seen()  # where its clock ticks is not known
+                self.caution.seen.ticks = 0.9, 0.01
+                if not told:
+                    self.caution.seen.hung_up(FIVE.name, 5.2)
+                self.wait("again", 5.25)
+            else:
+                self.scene.get(FIVE, now=5.25)
+            self.assertEqual(self.caution._quick, times, (told, waits))
+
+
+class RepeatedTests(SynchronousTestCase):
+    """Which question may be one once more."""
+
+    def test_the_first_one_soon_after_it_was_hung_up(self) -> None:
+        """Who asked before that did not repeat it; nor does the next one, or one that comes much later."""
+        seen = Seen()
+        seen.hung_up("one.", 5.0)
+        self.assertEqual(
+            [seen.may_repeat(*asked) for asked in (("one.", 4.9), ("two.", 5.1), ("one.", 5.1), ("one.", 5.2))],
+            [False, False, True, False],
+        )
+        seen.hung_up("one.", 5.0)
+        self.assertFalse(seen.may_repeat("one.", 5.0 + REPEATED))
+
+    def test_of_many_names_not_all_are_known(self) -> None:
+        """Its memory has a bound."""
+        seen = Seen()
+        for number in range(1000):
+            seen.hung_up(f"{number}.", 5.0)
+            seen.waits_for(f"{number}.", 5.0)
+        self.assertLessEqual(max(len(seen._hung_up), len(seen._waited)), MOST)
+        self.assertTrue(seen.may_repeat("999.", 5.1))
+        self.assertTrue(seen.had_to_wait("999.", 4.9, 5.1))
+        self.assertEqual([seen.had_to_wait("999.", *times) for times in ((5.0, 5.1), (4.9, 7.1))], [False, False])
