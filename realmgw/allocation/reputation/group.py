@@ -44,6 +44,7 @@ ABSORBED = 4
 
 SOONEST, SOONER = 0.01, 0.75
 """Of a hundred clients one comes sooner than that quantile says, and hardly any in so large a part of that time."""
+
 _REFRESH = 32
 
 

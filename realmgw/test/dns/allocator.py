@@ -25,6 +25,7 @@ class MemoryAllocator(Allocator):
         clients: For whom each of them was.
         families: Of which family the address was to be.
         held: What waits, by question.
+        hung_up: When somebody was gone whose question waited, in monotonic seconds.
     """
 
     def __init__(self, address: bytes = b"\xc0\x00\x02\x01") -> None:
@@ -37,6 +38,7 @@ class MemoryAllocator(Allocator):
         self.clients: list[Requestor | None] = []
         self.families: list[int] = []
         self.held: dict[Hashable, Callable[[bytes | Reason], None]] = {}
+        self.hung_up: list[float] = []
 
     def ask(
         self,
@@ -80,6 +82,7 @@ class MemoryAllocator(Allocator):
     ) -> None:
         """Ends the waiting of a question whose asker is gone."""
         del service
+        self.hung_up.append(now)
         if self.held.get(question) is deliver:
             self.held.pop(question)(Reason.GONE)
 

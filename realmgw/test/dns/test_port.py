@@ -236,7 +236,7 @@ class StreamTests(ServerTestCase):
         self.allocator.refusal = Reason.EXHAUSTED
         self.stream.dataReceived(framed(query()))
         end(self.stream)
-        self.assertEqual(self.allocator.held, {})
+        self.assertEqual((self.allocator.held, self.allocator.hung_up), ({}, [1.0]))
         self.assertEqual((self.connection.value(), self.events[Count.UNSENT]), (b"", 1))
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
