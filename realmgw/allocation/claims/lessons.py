@@ -55,13 +55,15 @@ def _compare(ledger: Books, before: Claim, claim: Claim, now: float) -> None:
             habits.moved(now)
     seen, asked_at = habits.caution.seen, now - claim.waited
     gap = asked_at - before.created
-    is_repeated = seen is not None and seen.may_repeat(claim.reservation.service.name, asked_at)
-    if gap < 0 or is_repeated:  # it was asked, or may have been, before that was told
+    if gap < 0:  # it was asked before that was told
         claim.asked_before, claim.moments = before.asked_before, before.moments
         return
     if claim.unproven and group.word.doubted_until > now:
         return
     claim.asked_before, span = before.created, math.inf
+    if seen is not None and seen.repeats(claim.reservation.service.name, asked_at):
+        claim.moments = before.moments
+        return
     last, earlier = before.moments if before.moments[0] > -math.inf else (before.created, -math.inf)
     apart = APART if group.delays is None else group.delays.apart
     if asked_at - last < apart:  # it may not have had the answer yet
@@ -86,7 +88,7 @@ def asked(group: Group, name: str, now: float, *, unproven: bool) -> None:
         return
     seen.waits_for(name, now)
     before = group.told.last(name)
-    if before is None or seen.may_repeat(name, now) or (unproven and group.word.doubted_until > now):
+    if before is None or (unproven and group.word.doubted_until > now) or seen.repeats(name, now):
         return
     group.habits.caution.asked_again(before.created, now - before.created, math.inf)
 

@@ -17,7 +17,7 @@ ALL = 8
 SHORTEST = math.ldexp(5 / 8, _FIRST_EXPONENT)
 """The upper edge of the first bucket, in seconds: of what is shorter it is only known that it is."""
 
-APART, APART_LEAST, UNSTEADY = 0.05, 0.01, 2
+APART, APART_LEAST, ALLOWANCE = 0.05, 0.01, 2
 """Who asks again so many seconds after he was told has had the answer. Clients come by where their resolver is, and so
 no sooner than it can ask again: if they do sooner, it is so many times as long, but never less than that."""
 
@@ -48,8 +48,8 @@ class Delays:
     def add(self, delay: float) -> None:
         """Count a delay, in seconds; what is out of range counts in the first or last bucket."""
         self._in_a_row = 0
-        if UNSTEADY * delay < self.apart > APART_LEAST:
-            self.apart = max(APART_LEAST, UNSTEADY * delay)
+        if ALLOWANCE * delay < self.apart > APART_LEAST:
+            self.apart = max(APART_LEAST, ALLOWANCE * delay)
         mantissa, exponent = math.frexp(delay or _NO_TIME)
         bucket = (exponent - _FIRST_EXPONENT) * 4 + int(mantissa * 8) - 4
         self._counts[0 if bucket < 0 else bucket if bucket < BUCKETS else BUCKETS - 1] += 1

@@ -43,8 +43,8 @@ class Seen:
         """It asked for a name, and did not wait until it was told."""
         _note(self._hung_up, name, now)
 
-    def may_repeat(self, name: str, asked: float) -> bool:
-        """Whether a question may be one once more for which it did not wait; the next one is none.
+    def repeats(self, name: str, asked: float) -> bool:
+        """Whether it asks once more what it did not wait for. That is forgotten then: the next question is a new one.
 
         Args:
             name: For what.

@@ -124,9 +124,7 @@ class CompanyTests(RobberyTestCase):
     def test_who_is_answered_later_has_forged_nothing(self) -> None:
         """Of those who come together, one is the first to be answered; the others are judged when they had time."""
         for answered in (False, True):
-            self.conntrack = Conntrack()
-            scene = Scene(4, answered=self.conntrack.answered)
-            self.alarm(scene, now=0.0)
+            scene = self.scene(4)
             address = scene.get(ONE, now=0.1)
             sources = [bytes((203, 0, 113, last)) for last in range(1, 11)]
             for source in sources:
@@ -145,9 +143,7 @@ class CompanyTests(RobberyTestCase):
     def test_nor_when_another_claim_was_used_meanwhile(self) -> None:
         """What he may have come for was made before, and it is known who came for that one."""
         for at, forged in ((0.13, False), (0.12 + JUDGED, True)):
-            self.conntrack = Conntrack()
-            scene = Scene(4, answered=self.conntrack.answered)
-            self.alarm(scene, now=0.0)
+            scene = self.scene(4)
             address = scene.get(ONE, now=0.1)
             for last in range(1, 11):
                 scene.come(address, bytes((203, 0, 113, last)), now=0.11)
@@ -247,9 +243,7 @@ class PartedTests(RobberyTestCase):
         Of whom it can not be told, nothing is said.
         """
         for answered, others in ((range(0), False), (range(8), False), (range(0), None)):
-            self.conntrack = Conntrack()
-            scene = Scene(1, answered=self.conntrack.answered)
-            self.alarm(scene, now=0.0)
+            scene = self.scene(1)
             address = scene.get(ONE, now=0.1)
             sources = [bytes((203, 0, 113, last)) for last in range(1, 10)]
             for source in sources:

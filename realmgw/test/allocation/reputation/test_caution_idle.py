@@ -95,6 +95,13 @@ class ClientsTests(SynchronousTestCase):
 class BoundTests(SynchronousTestCase):
     """For how long others let alone what a new one was told."""
 
+    def told(self) -> Scene:
+        """A new one was told three hosts, at all addresses that there are; a client has come for each."""
+        scene = Scene(3)
+        for number, asked in enumerate((ONE, TWO, THREE)):
+            scene.come(scene.get(asked, now=0.1 * number), (CLIENT, NEIGHBOUR)[number % 2], now=0.1 * number + 0.01)
+        return scene
+
     def new(self) -> Caution:
         """Of one that asks for several names, for several clients."""
         caution = Caution()
@@ -163,9 +170,7 @@ class BoundTests(SynchronousTestCase):
 
     def test_then_its_addresses_are_lent(self) -> None:
         """At once to those who wait."""
-        scene = Scene(3)
-        for number, asked in enumerate((ONE, TWO, THREE)):
-            scene.come(scene.get(asked, now=0.1 * number), (CLIENT, NEIGHBOUR)[number % 2], now=0.1 * number + 0.01)
+        scene = self.told()
         caution = scene.allocator.groups.of(RESOLVER).habits.caution
         self.again(caution)
         caution.look(CAUTIOUS + 0.5)
@@ -181,9 +186,7 @@ class BoundTests(SynchronousTestCase):
     def test_nor_are_those_where_its_clients_may_come_for_the_host_before(self) -> None:
         """As long as it is spared, they are left alone for half of the time for which others wait."""
         for spared in (True, False):
-            scene = Scene(3)
-            for number, asked in enumerate((ONE, TWO, THREE)):
-                scene.come(scene.get(asked, now=0.1 * number), (CLIENT, NEIGHBOUR)[number % 2], now=0.1 * number + 0.01)
+            scene = self.told()
             caution = scene.allocator.groups.of(RESOLVER).habits.caution
             for address in scene.allocator.pool.addresses.values():
                 [reservation] = address.reservations.values()
@@ -196,9 +199,7 @@ class BoundTests(SynchronousTestCase):
     def test_however_long_others_wait_for_those_of_one_that_most_likely_keeps_answers(self) -> None:
         """It told its own clients where they are, for a second; nor are they dead by experience for anybody."""
         for likely in (True, False):
-            scene = Scene(3)
-            for number, asked in enumerate((ONE, TWO, THREE)):
-                scene.come(scene.get(asked, now=0.1 * number), (CLIENT, NEIGHBOUR)[number % 2], now=0.1 * number + 0.01)
+            scene = self.told()
             caution = scene.allocator.groups.of(RESOLVER).habits.caution
             assert caution.seen is not None
             caution._not_before, caution.waits, caution._waited = -TRUST, True, 1

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.reputation.delays import APART, APART_LEAST, UNSTEADY, Delays
+from realmgw.allocation.reputation.delays import ALLOWANCE, APART, APART_LEAST, Delays
 from realmgw.allocation.reputation.group import CLAIM_TIMEOUT_LEAST, CLAIM_TIMEOUT_UNKNOWN, OBSERVATIONS, Group
 from realmgw.allocation.reputation.groups import Groups
 from realmgw.test.allocation.scene import CLIENT, serve
@@ -134,7 +134,7 @@ class GroupTests(SynchronousTestCase):
         near, far = Group("192.0.2.53"), Group("192.0.2.54")
         for group, delays, apart in (
             (far, (1.0, APART), APART),
-            (far, (0.015, 0.02), UNSTEADY * 0.015),
+            (far, (0.015, 0.02), ALLOWANCE * 0.015),
             (near, (0.2, 0.0, 0.1), APART_LEAST),
         ):
             for delay in delays:

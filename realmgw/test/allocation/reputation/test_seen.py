@@ -31,6 +31,18 @@ class AskedAgainTests(SynchronousTestCase):
         """What is thought of it."""
         return self.group.habits.caution
 
+    @property
+    def seen(self) -> Seen:
+        """What is seen of it."""
+        assert self.caution.seen is not None
+        return self.caution.seen
+
+    @property
+    def delays(self) -> Delays:
+        """How soon its clients came."""
+        assert self.group.delays is not None
+        return self.group.delays
+
     def wait(self, question: str, now: float) -> None:
         """It asks, and has to wait."""
         self.scene.allocator.wait(FIVE, RESOLVER, question, self.told.append, tcp=True, now=now)
@@ -46,7 +58,8 @@ class AskedAgainTests(SynchronousTestCase):
             (APART_LEAST, 1, (5.0, 5.0 + APART_LEAST * 1.1, END)),
         ):
             self.setUp()
-            (self.group.delays or Delays()).apart = apart
+            self.assertEqual(self.delays.apart, APART_LEAST)
+            self.delays.apart = apart
             for now in moments:
                 self.scene.get(FIVE, now=now)
             self.assertEqual(self.caution._quick, times, moments)
@@ -63,14 +76,30 @@ class AskedAgainTests(SynchronousTestCase):
                 self.scene.allocator.hang_up(FIVE, "gone", self.told.append, now=5.2)
                 self.assertEqual(self.told, [Reason.GONE])
             if waits:
-                self.caution.seen = Seen()  # where its clock ticks is not known
-                self.caution.seen.ticks = 0.9, 0.01
-                if not told:
-                    self.caution.seen.hung_up(FIVE.name, 5.2)
+                self.seen.ticks = 0.9, 0.01  # when its clock can not have ticked in between
                 self.wait("again", 5.25)
             else:
                 self.scene.get(FIVE, now=5.25)
             self.assertEqual(self.caution._quick, times, (told, waits))
+
+    def test_but_others_were_told_before_it_asked_once_more(self) -> None:
+        """One of these may use the claim: its own client is to come yet."""
+        self.scene.get(FIVE, now=5.0)
+        self.seen.hung_up(FIVE.name, 5.1)
+        self.scene.get(FIVE, now=5.2)
+        claim = self.group.told.last(FIVE.name)
+        assert claim is not None
+        self.assertEqual((claim.created, claim.asked_before), (5.2, 5.0))
+        self.assertFalse(self.seen.repeats(FIVE.name, 5.2), "it was taken for that once")
+
+    def test_nor_is_it_who_only_may_have_asked(self) -> None:
+        """A question that anybody may have sent in its name, while such are doubted, is none of its own."""
+        self.scene.get(FIVE, now=5.0)
+        self.group.word.doubted_until, self.group.passed = 9.0, 1
+        self.seen.hung_up(FIVE.name, 5.1)
+        self.wait("forged", 5.2)
+        self.scene.get(FIVE, now=5.3)
+        self.assertTrue(self.seen.repeats(FIVE.name, 5.4))
 
 
 class RepeatedTests(SynchronousTestCase):
@@ -81,11 +110,11 @@ class RepeatedTests(SynchronousTestCase):
         seen = Seen()
         seen.hung_up("one.", 5.0)
         self.assertEqual(
-            [seen.may_repeat(*asked) for asked in (("one.", 4.9), ("two.", 5.1), ("one.", 5.1), ("one.", 5.2))],
+            [seen.repeats(*asked) for asked in (("one.", 4.9), ("two.", 5.1), ("one.", 5.1), ("one.", 5.2))],
             [False, False, True, False],
         )
         seen.hung_up("one.", 5.0)
-        self.assertFalse(seen.may_repeat("one.", 5.0 + REPEATED))
+        self.assertFalse(seen.repeats("one.", 5.0 + REPEATED))
 
     def test_of_many_names_not_all_are_known(self) -> None:
         """Its memory has a bound."""
@@ -94,6 +123,6 @@ class RepeatedTests(SynchronousTestCase):
             seen.hung_up(f"{number}.", 5.0)
             seen.waits_for(f"{number}.", 5.0)
         self.assertLessEqual(max(len(seen._hung_up), len(seen._waited)), MOST)
-        self.assertTrue(seen.may_repeat("999.", 5.1))
+        self.assertTrue(seen.repeats("999.", 5.1))
         self.assertTrue(seen.had_to_wait("999.", 4.9, 5.1))
         self.assertEqual([seen.had_to_wait("999.", *times) for times in ((5.0, 5.1), (4.9, 7.1))], [False, False])
