@@ -234,7 +234,7 @@ class Allocator:
             return self._refuse(Reason.QUEUE_FULL)
         if displaced is not None:
             displaced.deliver(self._refuse(Reason.QUEUE_FULL))
-        lessons.asked(group, service.name, now, unproven=waiter.unproven)
+        lessons.asked(self.ledger, group, service.name, now, unproven=waiter.unproven)
         self.counters.waited += 1
         self.ledger.costs.scarce_at = now
         if self.wake is not None:

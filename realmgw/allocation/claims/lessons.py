@@ -39,6 +39,8 @@ def compare(ledger: Books, claim: Claim, reservation: Reservation, group: Group,
             _compare(ledger, before, claim, now)
         elif ledger.settings.caution and pool.size >= LEAST:
             habits.asked(now)
+        if habits.caution.is_on:
+            _expect_less(ledger, group, now)
     if ledger.siblings.recent and ledger.siblings.accompany(claim):
         ledger.end_early(claim, now)
     if not told.is_flat and (probe := told.probe(name, now)) is not None:
@@ -74,15 +76,18 @@ def _compare(ledger: Books, before: Claim, claim: Claim, now: float) -> None:
         _expect_less(ledger, group, now)
 
 
-def asked(group: Group, name: str, now: float, *, unproven: bool) -> None:
+def asked(ledger: Books, group: Group, name: str, now: float, *, unproven: bool) -> None:
     """A group asks for what it can be told later only, if it still waits then: that it asks says something now.
 
     Args:
+        ledger: What stands where.
         group: Who asks.
         name: For what.
         now: The present, in monotonic seconds.
         unproven: As `Claim.unproven`.
     """
+    if group.habits.caution.is_on:
+        _expect_less(ledger, group, now)
     seen = group.habits.caution.seen
     if seen is None:
         return

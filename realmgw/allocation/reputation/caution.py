@@ -331,11 +331,13 @@ class Caution:
         """
         if self._trial is not None:
             return False
+        all_come = spread(delays)
         if self.seen is not None:
             may_repeat = self.seen.had_to_wait(before.reservation.service.name, before.created, now)
             self.seen.weight = UNSURE if may_repeat and not is_alone else 1.0
+            self.seen.kept_until = before.created + SECOND + all_come
         self._is_answered = is_answered
-        self._trial, self._trial_since, self._trial_ends = before.reservation, now, now + spread(delays)
+        self._trial, self._trial_since, self._trial_ends = before.reservation, now, now + all_come
         before.reservation.trial = watcher
         return True
 
@@ -343,12 +345,13 @@ class Caution:
         """Whether it is told nothing of a target at present."""
         return self._trial is not None and self._trial.service.target == target and now < self._trial_ends
 
-    def came(self, flow: Flow, claimed: float, *, known: bool, let_in: bool, forged: bool) -> bool:
-        """Somebody comes meanwhile.
+    def came(self, flow: Flow, claimed: float, now: float, *, known: bool, let_in: bool, forged: bool) -> bool:
+        """Somebody comes meanwhile. If it may have told him within a second, that says nothing, and the trial is over.
 
         Args:
             flow: His.
             claimed: When the claim was made that he uses, in monotonic seconds; minus infinity: he uses none.
+            now: The present, likewise.
             known: He was there before, so that he may have come again by himself, or he may be another group's client:
                 that says nothing.
             let_in: Not if he was refused.
@@ -360,7 +363,7 @@ class Caution:
         if claimed >= self._trial_since:
             return False
         self._leave()
-        if known:
+        if known or (self.seen is not None and now < self.seen.kept_until and not self.asks_each_time):
             return False
         self._strays = sum(map(self._is_answered, self._came)) if forged else self._strays + 1
         if let_in:

@@ -216,7 +216,7 @@ class Habits:
 
     def came(self, flow: Flow, claimed: float, now: float, *, known: bool, let_in: bool, forged: bool) -> None:
         """Learn that a client came for a name of which it was told nothing; see `Caution.came`."""
-        if self.caution.came(flow, claimed, known=known, let_in=let_in, forged=forged):
+        if self.caution.came(flow, claimed, now, known=known, let_in=let_in, forged=forged):
             self._predicts(now)
 
     def _predicts(self, now: float) -> None:

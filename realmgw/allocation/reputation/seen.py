@@ -28,6 +28,8 @@ class Seen:
     """Its clock ticks within so long after that, or whole seconds later."""
     weight: float = 1.0
     """That it waits in the present trial counts as so many times."""
+    kept_until: float = -math.inf
+    """Who comes by then, in monotonic seconds, may have been told what it kept for a second before that trial."""
     _waited: dict[str, float] = attrs.field(factory=dict)
     _hung_up: dict[str, float] = attrs.field(factory=dict)
 

@@ -204,7 +204,7 @@ class TrialTests(SynchronousTestCase):
     def test_one_that_tells_what_it_keeps(self) -> None:
         """Its clients come although it was told nothing; that is known when it was no accident."""
         scene = self.scene(6)
-        habits, now = scene.allocator.groups.of(RESOLVER).habits, 0.6
+        habits, now = scene.allocator.groups.of(RESOLVER).habits, 1.6
         first = scene.get(FIVE, OTHER, now=0.3)
         for number in range(STRAYS):
             self.assertFalse(habits.keeps_answers)
@@ -228,9 +228,9 @@ class TrialTests(SynchronousTestCase):
     def test_who_is_refused_says_the_same(self) -> None:
         """He may have been told what was kept, whether he is let in or not; until it is otherwise, he is suspected."""
         scene = self.scene(4, claim_sources=1)
-        self.assertIs(scene.ask(ONE, now=0.6), Reason.EXHAUSTED)
-        self.assertEqual(scene.come(self.address(scene, 1), STRAY, now=0.7), -Reason.NO_CLAIM)
-        self.caution(scene).look(0.6 + WITHHELD)
+        self.assertIs(scene.ask(ONE, now=1.6), Reason.EXHAUSTED)
+        self.assertEqual(scene.come(self.address(scene, 1), STRAY, now=1.7), -Reason.NO_CLAIM)
+        self.caution(scene).look(1.6 + WITHHELD)
         self.assertFalse(self.caution(scene).waits)
         self.caution(scene).look(2 * CAUTIOUS)
         self.assertTrue(self.caution(scene).is_suspected)

@@ -86,9 +86,9 @@ class ClientsTests(SynchronousTestCase):
             free = [each.packed for each in scene.allocator.pool.addresses.values() if not each.reservations]
             for packed in free[: 2 if is_stranger else 1]:
                 self.assertEqual(scene.come(packed, STRAY, now=0.5), -Reason.NO_RESERVATION)
-            self.assertIs(scene.ask(ONE, now=0.7), Reason.EXHAUSTED)
+            self.assertIs(scene.ask(ONE, now=1.6), Reason.EXHAUSTED)
             place = next(each for each in scene.allocator.ledger.last[ONE.target].reservations.values())
-            scene.come(place.address.packed, STRAY, now=0.8)
+            scene.come(place.address.packed, STRAY, now=1.7)
             self.assertEqual(self.caution(scene)._strays, 0 if is_stranger or are_forged else 1)
 
 
@@ -160,11 +160,11 @@ class BoundTests(SynchronousTestCase):
             before = scene.allocator.groups.of(RESOLVER).told.last(ONE.name)
             assert before is not None
             caution, seen = self.new(), list[int]()
-            for number in (1.0, 2.0):
+            for number in (2.0, 3.0):
                 watcher = scene.allocator.groups.of(RESOLVER).habits
                 caution.withhold(before, None, watcher, lambda _: True, number, is_alone=True)
                 flow = (STRAY, CLIENT, 6, int(number), 80)
-                caution.came(flow, -1.0, known=False, let_in=let_in, forged=forged)
+                caution.came(flow, -1.0, number, known=False, let_in=let_in, forged=forged)
                 seen.append(caution._strays)
             self.assertEqual(seen, strays)
 

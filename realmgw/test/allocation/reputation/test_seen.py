@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.reputation.caution import QUICKLY, SHORT, SHORTEST, SURE, Caution
+from realmgw.allocation.reputation.caution import (
+    ASSUMED,
+    QUICKLY,
+    SECOND,
+    SHORT,
+    SHORTEST,
+    SURE,
+    WITHHELD,
+    Caution,
+)
 from realmgw.allocation.reputation.delays import APART, APART_LEAST, Delays
+from realmgw.allocation.reputation.group import DELAY_P999_UNKNOWN
 from realmgw.allocation.reputation.seen import MOST, REPEATED, Seen
 from realmgw.errors import Reason
-from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, RESOLVER, Scene, service
+from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, RESOLVER, STRAY, Scene, service
 
 ONE, TWO, THREE, FOUR, FIVE = (service(index) for index in range(1, 6))
 END = 5.0 + QUICKLY - SHORTEST
@@ -100,6 +110,58 @@ class AskedAgainTests(SynchronousTestCase):
         self.wait("forged", 5.2)
         self.scene.get(FIVE, now=5.3)
         self.assertTrue(self.seen.repeats(FIVE.name, 5.4))
+
+
+class KeptTests(SynchronousTestCase):
+    """Of a new resolver that may keep what it is told for a second, as any may."""
+
+    def scene(self, *, each_time: bool = False) -> Scene:
+        """It was told of two hosts, at 0.0 and 0.1 s, and their clients came; and of further ones."""
+        scene = Scene(6)
+        for number, asked in enumerate((ONE, TWO, THREE, FOUR)):
+            scene.come(scene.get(asked, now=0.1 * number), (CLIENT, NEIGHBOUR)[number % 2], now=0.1 * number + 0.01)
+        self.caution(scene).asks_each_time = each_time
+        return scene
+
+    def caution(self, scene: Scene) -> Caution:
+        """What is thought of it."""
+        return scene.allocator.groups.of(RESOLVER).habits.caution
+
+    def tried(self, scene: Scene, now: float) -> bytes:
+        """It asks for the first one again, and is told nothing; returns where that is."""
+        self.assertIs(scene.ask(ONE, now=now), Reason.EXHAUSTED)
+        return scene.allocator.ledger.last[ONE.target].packed
+
+    def test_who_was_told_within_that_second_says_nothing(self) -> None:
+        """He comes as late as clients do. Nor does it show that it waits; who comes later, or asks each time, does."""
+        for asked, came, each_time, strays in (
+            (0.6, 0.7, False, 0),
+            (1.05, SECOND + WITHHELD - 0.01, False, 0),
+            (1.05, SECOND + WITHHELD + 0.01, False, 1),
+            (0.6, 0.7, True, 1),
+        ):
+            scene = self.scene(each_time=each_time)
+            scene.come(self.tried(scene, asked), STRAY, now=came)
+            self.caution(scene).look(asked + WITHHELD)
+            self.assertEqual((self.caution(scene)._strays, self.caution(scene)._waited), (strays, 0.0), (asked, came))
+            self.assertFalse(self.caution(scene).waits)
+            self.assertIs(scene.ask(TWO, now=1.7), Reason.EXHAUSTED, "it is tried anew")
+
+    def test_once_it_was_seen_to_wait_what_it_was_told_is_kept_for_no_longer(self) -> None:
+        """Whether it is told something then, or has to wait: others would wait for nobody."""
+        for waits in (False, True):
+            scene = self.scene()
+            habits = scene.allocator.groups.of(RESOLVER).habits
+            habits.keeps, habits.keeps_until = ASSUMED, 99.0  # so it seems at first
+            address = scene.allocator.pool.addresses[scene.get(FIVE, now=0.5)]
+            self.assertEqual(address.held_until, 0.5 + habits.spell(DELAY_P999_UNKNOWN))
+            self.caution(scene).waits, self.caution(scene)._waited = True, SURE
+            habits.renews, habits.renews_until = SECOND, 99.0
+            if waits:
+                scene.allocator.wait(ONE, RESOLVER, "one", print, tcp=True, now=0.7)
+            else:
+                scene.get(THREE, now=0.7)
+            self.assertEqual(address.held_until, 0.5 + SECOND + DELAY_P999_UNKNOWN)
 
 
 class RepeatedTests(SynchronousTestCase):
