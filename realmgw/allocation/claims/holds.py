@@ -94,7 +94,8 @@ def keep(ledger: Books, used: Claim, until: float) -> None:
     if hold.deadline < until:
         hold.created, hold.deadline, hold.dead = used.created, until, until
         ledger.hold_longer(reservation.address, until)
-    if not hold.is_long and used.group.habits.keeps_answers and hold.deadline - hold.created > LONG:
+    group = used.group
+    if not hold.is_long and group.habits.keeps_answers and hold.deadline - hold.created > LONG + group.delay_p999:
         hold.is_long = True
         ledger.count_long(reservation.address, 1)
 

@@ -9,8 +9,9 @@ from realmgw.allocation.reputation.group import Group
 from realmgw.subscribers.model import CLAIM_LIFETIME
 
 LONG = CLAIM_LIFETIME
-"""Where claims stand for longer than this (in seconds), since their group keeps answers, that is one of the places
-limited: for so long, anybody's may stand."""
+"""Who keeps answers for longer than this (in seconds) has no more than a share of the addresses: for so long, anybody's
+claim may stand. How slow his clients are besides does not count: of few, that is guessed, and those who come for what
+was kept seem slower than they are."""
 PRESENT = 10.0  # seconds
 """Those who do not keep answers count as present for so long after they asked."""
 NAMED = 16
@@ -58,4 +59,4 @@ class Modest:
 
 def keeps_long(group: Group, now: float) -> bool:
     """Whether a group is known to keep answers for so long that its claims hold addresses against others."""
-    return group.habits.keeps_answers and group.habits.window(group.delay_p999, now) > LONG
+    return group.habits.keeps_answers and group.habits.window(0.0, now) > LONG

@@ -173,6 +173,6 @@ def shorten(ledger: Books, group: Group, spell: float, now: float) -> None:
             claim.deadline, claim.dead = until, min(dead, claim.dead)
             ledger.deadlines.add_rider(claim)
             ledger.hold_less(claim.reservation.address, None)
-        if claim.is_long and spell <= LONG:
+        if claim.is_long and spell <= LONG + group.delay_p999:
             claim.is_long = False
             ledger.count_long(claim.reservation.address, -1)

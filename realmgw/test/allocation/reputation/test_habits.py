@@ -151,6 +151,19 @@ class KeeperTests(SynchronousTestCase):
         self.assertEqual(scene.allocator.ledger.kept, 2)
         self.assertEqual([group.resolver for group in scene.allocator.ledger.keepers.present(0.1)], [RESOLVER])
 
+    def test_who_keeps_them_for_a_moment_has_as_many_as_anybody(self) -> None:
+        """However slow its clients are, or seem; and it is told with others where it stands, and what it was told."""
+        for seconds, may_have, kept in ((SECOND, 3, 0), (1.9, 3, 0), (2.1, 2, 2)):
+            scene = self.scene(4)
+            group = scene.allocator.groups.of(RESOLVER)
+            group.habits, group.delay_p999 = keeper(seconds), 1.25
+            scene.get(service(9), OTHER, now=0.0)
+            given = [scene.ask(service(index), now=0.0) for index in range(1, 4)]
+            self.assertEqual(sum(isinstance(each, bytes) for each in given), may_have, seconds)
+            assert isinstance(given[0], bytes)
+            scene.come(given[0], CLIENT, now=0.1)  # the address is kept for others
+            self.assertEqual(scene.allocator.ledger.kept, kept, seconds)
+
     def test_beyond_their_share_they_are_told_of_no_address_where_their_own_may_come_for_another_host(self) -> None:
         """Where the host is kept for them already they are, as that costs nothing."""
         scene = self.scene(4)
@@ -196,6 +209,17 @@ class KeeperTests(SynchronousTestCase):
         self.assertEqual(scene.allocator.pool.addresses[first].state, State.LINGERING)
         scene.allocator.expire(now=3.0)  # when anybody's claims would end
         self.assertEqual(scene.allocator.ledger.kept, 0)
+
+    def test_what_is_kept_for_a_moment_only_does_not_stand_for_long(self) -> None:
+        """When that is found out, however slow its clients are."""
+        scene = self.scene(3)
+        group = scene.allocator.groups.of(RESOLVER)
+        group.delay_p999 = 1.25
+        scene.get(ONE, now=0.0)
+        self.assertEqual(scene.allocator.ledger.kept, 1)
+        for _ in range(REPEATS + 1):
+            scene.get(TWO, now=1.0)
+        self.assertEqual((group.spell, scene.allocator.ledger.kept), (SECOND + 1.25, 0))
 
     def test_what_stands_is_shortened_also_when_less_is_known_of_whom_it_was_merged_with(self) -> None:
         """It was made by what was known before."""
