@@ -57,13 +57,15 @@ def _compare(ledger: Books, before: Claim, claim: Claim, now: float) -> None:
             habits.moved(now)
     seen, asked_at = habits.caution.seen, now - claim.waited
     gap = asked_at - before.created
+    is_doubted = claim.unproven and group.word.doubted_until > now
+    is_repeated = seen is not None and not is_doubted and seen.repeats(claim.reservation.service.name, asked_at)
     if gap < 0:  # it was asked before that was told
         claim.asked_before, claim.moments = before.asked_before, before.moments
         return
-    if claim.unproven and group.word.doubted_until > now:
+    if is_doubted:
         return
     claim.asked_before, span = before.created, math.inf
-    if seen is not None and seen.repeats(claim.reservation.service.name, asked_at):
+    if is_repeated:
         claim.moments = before.moments
         return
     last, earlier = before.moments if before.moments[0] > -math.inf else (before.created, -math.inf)

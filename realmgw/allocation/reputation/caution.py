@@ -302,8 +302,7 @@ class Caution:
             return True
         if self.seen is not None:
             self.seen.crowded += 1
-            if self.seen.crowded >= MOST_STRAYS:
-                self._end()
+            self._end_if_crowded()
         return False
 
     def withhold(
@@ -346,7 +345,7 @@ class Caution:
         return self._trial is not None and self._trial.service.target == target and now < self._trial_ends
 
     def came(self, flow: Flow, claimed: float, now: float, *, known: bool, let_in: bool, forged: bool) -> bool:
-        """Somebody comes meanwhile. If it may have told him within a second, that says nothing, and the trial is over.
+        """Somebody comes meanwhile. If it may have told him within a second, that says nothing, and it is tried anew.
 
         Args:
             flow: His.
@@ -363,7 +362,8 @@ class Caution:
         if claimed >= self._trial_since:
             return False
         self._leave()
-        if known or (self.seen is not None and now < self.seen.kept_until and not self.asks_each_time):
+        if known or (self.seen is not None and not (forged or self.asks_each_time) and self.seen.excuses(now)):
+            self._end_if_crowded()
             return False
         self._strays = sum(map(self._is_answered, self._came)) if forged else self._strays + 1
         if let_in:
@@ -382,6 +382,10 @@ class Caution:
         if self._trial is not None:
             self._trial.trial = None
             self._trial = None
+
+    def _end_if_crowded(self) -> None:
+        if self.seen is not None and self.seen.crowded >= MOST_STRAYS:
+            self._end()
 
     def _end(self) -> None:
         self.is_on = self.is_tried = False

@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.reputation.caution import (
     ASSUMED,
+    MOST_STRAYS,
     QUICKLY,
     SECOND,
     SHORT,
@@ -92,6 +93,15 @@ class AskedAgainTests(SynchronousTestCase):
                 self.scene.get(FIVE, now=5.25)
             self.assertEqual(self.caution._quick, times, (told, waits))
 
+    def test_once_it_was_told_no_more_is_a_repetition(self) -> None:
+        """Also if it had asked for that before it was told the last time, and was told only now."""
+        self.scene.get(FIVE, now=5.0)
+        claim = self.group.told.last(FIVE.name)
+        assert claim is not None
+        self.seen.hung_up(FIVE.name, 4.8)
+        self.scene.allocator.ledger.claim(claim.reservation, self.group, "late", None, 5.1, waited=0.2)
+        self.assertFalse(self.seen.repeats(FIVE.name, 5.2))
+
     def test_but_others_were_told_before_it_asked_once_more(self) -> None:
         """One of these may use the claim: its own client is to come yet."""
         self.scene.get(FIVE, now=5.0)
@@ -146,6 +156,28 @@ class KeptTests(SynchronousTestCase):
             self.assertEqual((self.caution(scene)._strays, self.caution(scene)._waited), (strays, 0.0), (asked, came))
             self.assertFalse(self.caution(scene).waits)
             self.assertIs(scene.ask(TWO, now=1.7), Reason.EXHAUSTED, "it is tried anew")
+
+    def test_where_such_come_each_time_nothing_is_tried(self) -> None:
+        """Or its names would be withheld for ever, one after the other; so it is where many packets are forged."""
+        caution = self.caution(scene := self.scene())
+        before = scene.allocator.groups.of(RESOLVER).told.last(ONE.name)
+        assert before is not None
+        for number in range(MOST_STRAYS):
+            self.assertTrue(caution.is_tried)
+            habits = scene.allocator.groups.of(RESOLVER).habits
+            self.assertTrue(caution.withhold(before, None, habits, bool, 0.6, is_alone=True))
+            flow = (bytes((203, 0, 113, number)), CLIENT, 6, 1024, 80)
+            caution.came(flow, -1.0, 0.7, known=False, let_in=True, forged=False)
+            self.assertEqual(caution._strays, 0)
+        self.assertEqual((caution.is_on, caution.is_tried), (False, False))
+
+    def test_many_forged_packets_are_not_excused(self) -> None:
+        """Those count that are answered."""
+        caution = self.caution(scene := self.scene())
+        scene.allocator.ledger.candidates._forged = 0.5
+        scene.come(self.tried(scene, 0.6), STRAY, now=0.7)
+        assert caution.seen is not None
+        self.assertEqual(caution.seen.crowded, 0)
 
     def test_once_it_was_seen_to_wait_what_it_was_told_is_kept_for_no_longer(self) -> None:
         """Whether it is told something then, or has to wait: others would wait for nobody."""
