@@ -302,7 +302,8 @@ class Caution:
             return True
         if self.seen is not None:
             self.seen.crowded += 1
-            self._end_if_crowded()
+            if self.seen.crowded >= MOST_STRAYS:
+                self._end()
         return False
 
     def withhold(
@@ -362,8 +363,7 @@ class Caution:
         if claimed >= self._trial_since:
             return False
         self._leave()
-        if known or (self.seen is not None and not (forged or self.asks_each_time) and self.seen.excuses(now)):
-            self._end_if_crowded()
+        if known or (self.seen is not None and not (forged or self.asks_each_time) and now < self.seen.kept_until):
             return False
         self._strays = sum(map(self._is_answered, self._came)) if forged else self._strays + 1
         if let_in:
@@ -382,10 +382,6 @@ class Caution:
         if self._trial is not None:
             self._trial.trial = None
             self._trial = None
-
-    def _end_if_crowded(self) -> None:
-        if self.seen is not None and self.seen.crowded >= MOST_STRAYS:
-            self._end()
 
     def _end(self) -> None:
         self.is_on = self.is_tried = False

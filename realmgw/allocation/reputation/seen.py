@@ -23,7 +23,7 @@ class Seen:
     all: int = 0
     """Likewise, since it is looked at."""
     crowded: int = 0
-    """So often somebody had just come where it was to be tried, or came meanwhile who says nothing."""
+    """So often somebody had just come where it was to be tried."""
     ticks: tuple[float, float] | None = None
     """Its clock ticks within so long after that, or whole seconds later."""
     weight: float = 1.0
@@ -32,12 +32,6 @@ class Seen:
     """Who comes by then, in monotonic seconds, may have been told what it kept for a second before that trial."""
     _waited: dict[str, float] = attrs.field(factory=dict)
     _hung_up: dict[str, float] = attrs.field(factory=dict)
-
-    def excuses(self, now: float) -> bool:
-        """Whether who comes while it is tried says nothing, since it may have told him sooner; it is counted."""
-        may_be_told = now < self.kept_until
-        self.crowded += may_be_told
-        return may_be_told
 
     def waits_for(self, name: str, now: float) -> None:
         """It asked for a name, and has to wait."""

@@ -6,7 +6,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.reputation.caution import (
     ASSUMED,
-    MOST_STRAYS,
     QUICKLY,
     SECOND,
     SHORT,
@@ -157,27 +156,18 @@ class KeptTests(SynchronousTestCase):
             self.assertFalse(self.caution(scene).waits)
             self.assertIs(scene.ask(TWO, now=1.7), Reason.EXHAUSTED, "it is tried anew")
 
-    def test_where_such_come_each_time_nothing_is_tried(self) -> None:
-        """Or its names would be withheld for ever, one after the other; so it is where many packets are forged."""
-        caution = self.caution(scene := self.scene())
-        before = scene.allocator.groups.of(RESOLVER).told.last(ONE.name)
-        assert before is not None
-        for number in range(MOST_STRAYS):
-            self.assertTrue(caution.is_tried)
-            habits = scene.allocator.groups.of(RESOLVER).habits
-            self.assertTrue(caution.withhold(before, None, habits, bool, 0.6, is_alone=True))
-            flow = (bytes((203, 0, 113, number)), CLIENT, 6, 1024, 80)
-            caution.came(flow, -1.0, 0.7, known=False, let_in=True, forged=False)
-            self.assertEqual(caution._strays, 0)
-        self.assertEqual((caution.is_on, caution.is_tried), (False, False))
-
-    def test_many_forged_packets_are_not_excused(self) -> None:
-        """Those count that are answered."""
-        caution = self.caution(scene := self.scene())
-        scene.allocator.ledger.candidates._forged = 0.5
-        scene.come(self.tried(scene, 0.6), STRAY, now=0.7)
-        assert caution.seen is not None
-        self.assertEqual(caution.seen.crowded, 0)
+    def test_where_many_packets_are_forged_those_count_who_are_answered(self) -> None:
+        """Who is not says nothing, and who is, once that is known, speaks against it whenever he comes."""
+        for answered in (False, True):
+            caution = self.caution(scene := self.scene())
+            before = scene.allocator.groups.of(RESOLVER).told.last(ONE.name)
+            assert before is not None
+            for port in (1024, 1025):
+                watcher = scene.allocator.groups.of(RESOLVER).habits
+                caution.withhold(before, None, watcher, lambda _, answered=answered: answered, 0.6, is_alone=True)
+                flow = (STRAY, CLIENT, 6, port, 80)
+                caution.came(flow, -1.0, 0.7, known=False, let_in=True, forged=True)
+            self.assertEqual(caution._strays, answered)
 
     def test_once_it_was_seen_to_wait_what_it_was_told_is_kept_for_no_longer(self) -> None:
         """Whether it is told something then, or has to wait: others would wait for nobody."""
