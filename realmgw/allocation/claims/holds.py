@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from realmgw.allocation.claims.keepers import LONG, keeps_long
+from realmgw.allocation.claims.keepers import keeps_long
 from realmgw.allocation.reputation.habits import TOGETHER
 from realmgw.allocation.state import Claim
 
@@ -51,7 +51,7 @@ def wait_for_others(
         until = min(now + min(after, ledger.settings.hold_after_use), latest)
     host, places = reservation.service.host, ledger.places
     if claim.spare and until > now and (places.has_room(host) or places.are_at(host, address)):
-        keep(ledger, claim, until)
+        keep(ledger, claim, until, now)
 
 
 def _may_be_of(hold: Claim | None, claim: Claim) -> bool:
@@ -67,13 +67,14 @@ def _nearly_all(group: Group) -> float:
     return group.delay_p999 if group.delays is None or not group.delay_median else group.delays.quantile(NEARLY_ALL)
 
 
-def keep(ledger: Books, used: Claim, until: float) -> None:
+def keep(ledger: Books, used: Claim, until: float, now: float) -> None:
     """Keep the address for others who were told the same as the client who has just come, if it is ours still.
 
     Args:
         ledger: What stands where.
         used: His claim, which has ended, or the one that keeps the address already; what it has to spare goes over.
         until: For how long, in monotonic seconds.
+        now: The present, likewise.
     """
     reservation, pool = used.reservation, ledger.pool
     hold = used if used.is_hold else reservation.hold
@@ -94,8 +95,7 @@ def keep(ledger: Books, used: Claim, until: float) -> None:
     if hold.deadline < until:
         hold.created, hold.deadline, hold.dead = used.created, until, until
         ledger.hold_longer(reservation.address, until)
-    group = used.group
-    if not hold.is_long and group.habits.keeps_answers and hold.deadline - hold.created > LONG + group.delay_p999:
+    if not hold.is_long and keeps_long(used.group, now):
         hold.is_long = True
         ledger.count_long(reservation.address, 1)
 

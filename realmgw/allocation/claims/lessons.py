@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from realmgw.allocation.claims.keepers import LONG
+from realmgw.allocation.claims.keepers import keeps_long
 from realmgw.allocation.claims.used import keep_used
 from realmgw.allocation.formers import TOLD
 from realmgw.allocation.reputation.caution import LEAST
@@ -35,11 +35,10 @@ def compare(ledger: Books, claim: Claim, reservation: Reservation, group: Group,
             ledger.keepers.note(group, now)
         else:
             ledger.modest.note(group, now)
-        if before is not None:
-            _compare(ledger, before, claim, now)
-        elif ledger.settings.caution and pool.size >= LEAST:
+        is_less_known = before is not None and _compare(before, claim, now)
+        if before is None and ledger.settings.caution and pool.size >= LEAST:
             habits.asked(now)
-        if habits.caution.is_on:
+        if is_less_known or habits.caution.is_on:
             _expect_less(ledger, group, now)
     if ledger.siblings.recent and ledger.siblings.accompany(claim):
         ledger.end_early(claim, now)
@@ -47,8 +46,12 @@ def compare(ledger: Books, claim: Claim, reservation: Reservation, group: Group,
         soften(ledger, probe, claim, now)
 
 
-def _compare(ledger: Books, before: Claim, claim: Claim, now: float) -> None:
-    """A group asks again for what it was told a moment before: maybe it is told another address, or had kept none."""
+def _compare(before: Claim, claim: Claim, now: float) -> bool:
+    """A group asks again for what it was told a moment before: maybe it is told another address, or had kept none.
+
+    Returns:
+        Whether it is known to keep answers, and now for less long than before.
+    """
     group, address = claim.group, before.reservation.address
     habits = group.habits
     if address is not claim.reservation.address:
@@ -58,24 +61,24 @@ def _compare(ledger: Books, before: Claim, claim: Claim, now: float) -> None:
     seen, asked_at = habits.caution.seen, now - claim.waited
     gap = asked_at - before.created
     is_doubted = claim.unproven and group.word.doubted_until > now
+    # Looked at in any case: now that it is told, its next question is a new one.
     is_repeated = seen is not None and not is_doubted and seen.repeats(claim.reservation.service.name, asked_at)
     if gap < 0:  # it was asked before that was told
         claim.asked_before, claim.moments = before.asked_before, before.moments
-        return
+        return False
     if is_doubted:
-        return
+        return False
     claim.asked_before, span = before.created, math.inf
     if is_repeated:
         claim.moments = before.moments
-        return
+        return False
     last, earlier = before.moments if before.moments[0] > -math.inf else (before.created, -math.inf)
     apart = APART if group.delays is None else group.delays.apart
     if asked_at - last < apart:  # it may not have had the answer yet
         claim.moments = last, earlier
     else:
         claim.moments, span = (now, last), asked_at - earlier
-    if habits.asked_again(gap, group.delay_p999, now, span, claim.waited) and habits.is_known:
-        _expect_less(ledger, group, now)
+    return habits.asked_again(gap, group.delay_p999, now, span, claim.waited) and habits.is_known
 
 
 def asked(ledger: Books, group: Group, name: str, now: float, *, unproven: bool) -> None:
@@ -175,6 +178,6 @@ def shorten(ledger: Books, group: Group, spell: float, now: float) -> None:
             claim.deadline, claim.dead = until, min(dead, claim.dead)
             ledger.deadlines.add_rider(claim)
             ledger.hold_less(claim.reservation.address, None)
-        if claim.is_long and spell <= LONG + group.delay_p999:
+        if claim.is_long and not keeps_long(group, now):
             claim.is_long = False
             ledger.count_long(claim.reservation.address, -1)

@@ -278,7 +278,7 @@ class Knowledge:
         """Whether the addresses of those who keep answers are as many as they may have, and this is one of them."""
         long = {claim.address for claim in self.claims if claim.pending and claim.is_long}
         others = any(self.now - claim.made < 10.0 for claim in self.claims)
-        return others and group.spell > 1.0 and len(long) >= self.size * Allocation().keeper_share
+        return others and group.habits.spell(0.0) > 2.0 and len(long) >= self.size * Allocation().keeper_share
 
 
 class Operator(Knowledge):

@@ -202,7 +202,8 @@ class Verdicts(Knowledge):
         real, habits = claim.real, claim.real.group.habits
         if claim.pending and not isclose(real.dead, claim.dead):
             if real.dead < claim.dead:
-                assert habits.is_known or habits.caution.is_on, "shortened although nothing is known"
+                is_less = habits.is_known or (habits.caution.is_on and habits.caution.waits)
+                assert is_less, "shortened although nothing is known"
                 least = max(self.now, real.created + real.group.spell)
                 if not claim.held_for:
                     least = max(

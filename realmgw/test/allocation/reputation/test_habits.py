@@ -152,7 +152,7 @@ class KeeperTests(SynchronousTestCase):
         self.assertEqual([group.resolver for group in scene.allocator.ledger.keepers.present(0.1)], [RESOLVER])
 
     def test_who_keeps_them_for_a_moment_has_as_many_as_anybody(self) -> None:
-        """However slow its clients are, or seem; and it is told with others where it stands, and what it was told."""
+        """However slow its clients are, or seem: none of them counts as kept for long, used or not."""
         for seconds, may_have, kept in ((SECOND, 3, 0), (1.9, 3, 0), (2.1, 2, 2)):
             scene = self.scene(4)
             group = scene.allocator.groups.of(RESOLVER)
