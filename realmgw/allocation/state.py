@@ -315,15 +315,18 @@ class Address:
     def may_come(self, host: int, now: float) -> list[Group]:
         """Whose clients may still come for what stands here, or for another host than this one (its index) before it.
 
-        For what stands here, only of those who keep answers, or are taken to do so: whoever else comes has a claim.
+        For what stands here, only of those who keep answers, or are taken to do so: whoever else comes has a claim. Or
+        that is tried at this moment: nobody could tell who comes, were it another host's by then.
         """
         found: list[Group] = []
         for reservation in self.reservations.values():
             for group, told in reservation.told.items():
                 habits = group.habits
-                if habits.is_plain or not is_expected(group, told, now):
+                if habits.is_plain:
                     continue
-                if habits.caution.is_on or habits.keeps_answers:
+                caution = habits.caution
+                is_tried = reservation.trial is habits and caution.withholds(reservation.service.target, now)
+                if is_tried or ((caution.is_on or habits.keeps_answers) and is_expected(group, told, now)):
                     found.append(group)
         return found + self.formers(host, now) if self.before.are_kept else found
 

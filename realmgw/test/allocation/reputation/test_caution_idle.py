@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.reputation.caution import AGAIN, CAUTIOUS, NAMES, OFTEN, SECOND, TRIED, TRUST, Caution
+from realmgw.allocation.reputation.caution import (
+    AGAIN,
+    CAUTIOUS,
+    NAMES,
+    OFTEN,
+    SECOND,
+    TRIED,
+    TRUST,
+    WITHHELD,
+    Caution,
+)
 from realmgw.allocation.reputation.group import DELAY_P999_UNKNOWN
 from realmgw.allocation.vacancies import AGAIN as AGAIN_LOOKED
 from realmgw.errors import Reason
@@ -216,3 +226,18 @@ class BoundTests(SynchronousTestCase):
             for now in (half, end - 0.01, end + AGAIN_LOOKED):
                 scene.allocator.expire(now=now)
                 self.assertEqual(len(scene.told), int(now > end), now)
+
+    def test_once_nothing_is_assumed_only_where_it_is_tried_and_no_longer(self) -> None:
+        """Or the trial would tell nothing, and it would never be sure; though it need not ask again for what it is."""
+        scene, start = self.told(), CAUTIOUS / 10
+        caution = scene.allocator.groups.of(RESOLVER).habits.caution
+        caution.asks_each_time = caution.waits = True
+        caution._waited = 1
+        self.assertIs(scene.ask(ONE, now=start), Reason.EXHAUSTED)
+        self.assertFalse(caution.is_on)
+        tried = scene.allocator.ledger.last[ONE.target]
+        lent = [scene.ask(FOUR, OTHER, now=start), scene.ask(service(5), OTHER, now=start)]
+        self.assertNotIn(tried.packed, lent)
+        self.assertNotIn(Reason.EXHAUSTED, lent)
+        self.assertIs(scene.ask(service(6), OTHER, now=start + WITHHELD - 0.01), Reason.EXHAUSTED)
+        self.assertEqual(scene.ask(service(7), OTHER, now=start + WITHHELD), tried.packed)
