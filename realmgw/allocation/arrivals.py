@@ -56,7 +56,7 @@ class Arrivals:
         self._candidates = ledger.candidates
         self._datagrams = ledger.datagrams
         self._counters, self._came = ledger.counters, ledger.counters.delays.come
-        self._note = ledger.decisions.admit
+        self._note, self._spare = ledger.decisions.admit, ledger.candidates.spare
         self._queue = queue
         self._serve = serve
         self._young, self._old, self._gone = Admitted(), Admitted(), Admitted()
@@ -226,7 +226,9 @@ class Arrivals:
         """Let somebody in, or say why not."""
         src = flow[0]
         claim = matching(reservation, src, now, self._homes) if reservation.claims else None
-        if claim is not None and not claim.is_hold:
+        may_be = self._homes.are_known and reservation.used and len(reservation.told) > 1
+        own = self._left_over(reservation, claim, src, now) if may_be else None
+        if claim is not None and not claim.is_hold and own is None:
             address = reservation.address
             if address.before.told and address.before.are_kept and self._late.is_to_use(claim, src, now):
                 if trace is not None:
@@ -250,7 +252,7 @@ class Arrivals:
                 self._late.tell(reservation, flow, -math.inf, now)
             self._let_in(reservation, flow[0], (self._renewed(*admitted, now), flow), now)
             return None
-        spare = claim or (self._spare(reservation, src, now) if reservation.used else None)
+        spare = own or claim or (self._spare(reservation, src, now) if reservation.used else None)
         reason = self._refuses_stranger(reservation, spare, src, now)
         if trace is not None:
             what = f"there are {len(reservation.claims)} claims, none of them for him"
@@ -337,12 +339,17 @@ class Arrivals:
         open_ones = (each for each, claim in claims if claim is not None or self._spare(each, src, now) is not None)
         return before or next(open_ones, closest)
 
-    def _spare(self, reservation: Reservation, src: bytes, now: float) -> Claim | None:
-        """The used claim that lets in a further sender, if there is one."""
-        for claim in reservation.used or ():
-            if claim.spare and (claim.network is None or src in claim.network) and self._candidates.is_open(claim, now):
-                return claim
-        return None
+    def _left_over(self, reservation: Reservation, claim: Claim | None, src: bytes, now: float) -> Claim | None:
+        """What a used claim of his own group has to spare for a sender, where the pending one is another group's.
+
+        He was told what its first client was told. Did he use the other claim, its client would find none, and the
+        address may be another host's by then.
+        """
+        home = None if claim is None else self._homes.trusted(src)
+        if claim is None or home is None or home.habits is claim.group.habits:
+            return None
+        own = self._spare(reservation, src, now, home)
+        return None if own is None or self._refuses_stranger(reservation, own, src, now) else own
 
     def _join_the_crowd(self, reservation: Reservation, flow: Flow, now: float) -> None:
         """One more is let in on a used claim; either he or who used it was not meant."""

@@ -196,6 +196,22 @@ class Candidates:
             self.ask(claim.reservation, now)
         return doubt.came is None and claim.open_until > now
 
+    def spare(self, reservation: Reservation, src: bytes, now: float, group: Group | None = None) -> Claim | None:
+        """The used claim that lets in a further sender, if there is one.
+
+        Args:
+            reservation: Where.
+            src: His packed address.
+            now: The present, in monotonic seconds.
+            group: Whose it has to be; None: anybody's.
+        """
+        for claim in reservation.used or ():
+            if not claim.spare or (claim.network is not None and src not in claim.network):
+                continue
+            if (group is None or claim.group.habits is group.habits) and self.is_open(claim, now):
+                return claim
+        return None
+
     def is_doubted(self, address: Address, now: float) -> bool:
         """Whether a client of a claim that was used at an address may still come."""
         seen = self._seen(now)

@@ -124,7 +124,11 @@ class WhoseTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """His resolver keeps no answers; the other one asked first."""
-        self.scene = Scene(2)
+        self.expect(Scene(2))
+
+    def expect(self, scene: Scene) -> None:
+        """Have clients of both expected in a new gateway."""
+        self.scene = scene
         group = self.scene.allocator.groups.of(RESOLVER)
         group.habits.caution.serves_several = True
         self.scene.get(TWO, now=0.0)
@@ -150,6 +154,25 @@ class WhoseTests(SynchronousTestCase):
         self.scene.get(ONE, OTHER, "again", now=0.7)
         self.assertEqual(self.scene.come(self.address, CLIENT, now=0.8), 1)
         self.assertEqual(set(self.left()), {OTHER})
+
+    def test_what_his_own_have_to_spare_goes_before_the_others(self) -> None:
+        """He was told what its first client was told; the one of the other resolver would find nothing any more."""
+        self.expect(Scene(2, claim_sources=2))
+        self.assertEqual(self.come(1, 2, 3), [[OTHER], [OTHER], []])
+        self.assertEqual(self.scene.counters.by_spare, 1)
+
+    def test_not_if_too_many_come_without_a_claim(self) -> None:
+        """Then he uses the other one's as ever, and is let in."""
+        self.expect(Scene(2, claim_sources=2, candidate_rate=1))
+        self.assertEqual(self.come(1, 2), [[OTHER], []])
+
+    def come(self, *numbers: int) -> list[list[str]]:
+        """Have neighbours come who are let in; whose claims are left after each."""
+        found = list[list[str]]()
+        for each in numbers:
+            self.assertEqual(self.scene.come(self.address, bytes((*CLIENT[:3], each)), now=0.2), 1)
+            found.append(self.left())
+        return found
 
     def test_whoever_else_uses_the_oldest(self) -> None:
         """As ever."""
