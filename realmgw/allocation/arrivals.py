@@ -343,9 +343,9 @@ class Arrivals:
         """What a used claim of his own group has to spare for a sender, where the pending one is another group's.
 
         He was told what its first client was told. Did he use the other claim, its client would find none, and the
-        address may be another host's by then.
+        address may be another host's by then. Unless that one is bound to his network: then it is he who is expected.
         """
-        home = None if claim is None else self._homes.trusted(src)
+        home = None if claim is None or claim.network is not None else self._homes.trusted(src)
         if claim is None or home is None or home.habits is claim.group.habits:
             return None
         own = self._spare(reservation, src, now, home)

@@ -126,8 +126,8 @@ class WhoseTests(SynchronousTestCase):
         """His resolver keeps no answers; the other one asked first."""
         self.expect(Scene(2))
 
-    def expect(self, scene: Scene) -> None:
-        """Have clients of both expected in a new gateway."""
+    def expect(self, scene: Scene, network: Network | None = None) -> None:
+        """Have clients of both expected in a new gateway, the other one's in a network, if it says so."""
         self.scene = scene
         group = self.scene.allocator.groups.of(RESOLVER)
         group.habits.caution.serves_several = True
@@ -136,8 +136,9 @@ class WhoseTests(SynchronousTestCase):
         assert claim is not None
         for _ in range(20):
             self.scene.allocator.ledger.homes.came(NEIGHBOUR, claim, 0.0)
-        self.address = self.scene.get(ONE, OTHER, now=0.0)
-        self.assertEqual(self.scene.get(ONE, now=0.1), self.address)
+        address = self.scene.ask(ONE, OTHER, now=0.0, network=network)
+        self.address = self.scene.get(ONE, now=0.1)
+        self.assertEqual(self.address, address)
 
     def left(self) -> list[str]:
         """Whose claims are left."""
@@ -160,6 +161,12 @@ class WhoseTests(SynchronousTestCase):
         self.expect(Scene(2, claim_sources=2))
         self.assertEqual(self.come(1, 2, 3), [[OTHER], [OTHER], []])
         self.assertEqual(self.scene.counters.by_spare, 1)
+
+    def test_not_where_the_other_one_said_that_he_comes(self) -> None:
+        """A claim that is bound to his network is his, whatever was learned of it."""
+        self.expect(Scene(2, claim_sources=2), Network(CLIENT))
+        self.assertEqual(self.come(9, 1), [[OTHER], []])
+        self.assertEqual(self.scene.counters.by_spare, 0)
 
     def test_not_if_too_many_come_without_a_claim(self) -> None:
         """Then he uses the other one's as ever, and is let in."""
