@@ -226,8 +226,8 @@ class Arrivals:
         """Let somebody in, or say why not."""
         src = flow[0]
         claim = matching(reservation, src, now, self._homes) if reservation.claims else None
-        may_be = self._homes.are_known and reservation.used and len(reservation.told) > 1
-        own = self._left_over(reservation, claim, src, now) if may_be else None
+        several = reservation.used and len(reservation.told) > 1
+        own = self._left_over(reservation, claim, src, now) if several else None
         if claim is not None and not claim.is_hold and own is None:
             address = reservation.address
             if address.before.told and address.before.are_kept and self._late.is_to_use(claim, src, now):
@@ -253,7 +253,7 @@ class Arrivals:
             self._let_in(reservation, flow[0], (self._renewed(*admitted, now), flow), now)
             return None
         spare = own or claim or (self._spare(reservation, src, now) if reservation.used else None)
-        reason = self._refuses_stranger(reservation, spare, src, now)
+        reason = None if own is not None else self._refuses_stranger(reservation, spare, src, now)
         if trace is not None:
             what = f"there are {len(reservation.claims)} claims, none of them for him"
             trace.say(what if spare is None else "a used claim lets in further senders")

@@ -59,12 +59,10 @@ class Homes:
 
     Attributes:
         find: Tells the group of an address, as text, if it is one that asks.
-        are_known: Something was learned of a network.
     """
 
     def __init__(self) -> None:
         self.find: Callable[[str], Group | None] = _nobody
-        self.are_known = False
         self._clients = TwoGenerationLRU[bytes, Group](REMEMBERED)
         self._networks = TwoGenerationLRU[bytes, _Network](REMEMBERED)
 
@@ -85,7 +83,6 @@ class Homes:
             return
         known = self._networks.get(src[:NETWORK])
         if known is None:
-            self.are_known = True
             self._networks.put(src[:NETWORK], _Network(claim.group))
         else:
             known.came(claim.group)

@@ -324,9 +324,8 @@ class Address:
                 habits = group.habits
                 if habits.is_plain:
                     continue
-                caution = habits.caution
-                is_tried = reservation.trial is habits and caution.withholds(reservation.service.target, now)
-                if is_tried or ((caution.is_on or habits.keeps_answers) and is_expected(group, told, now)):
+                expected = is_expected(group, told, now)  # first of all: it ends what is over, also its trial
+                if reservation.trial is habits or (expected and (habits.caution.is_on or habits.keeps_answers)):
                     found.append(group)
         return found + self.formers(host, now) if self.before.are_kept else found
 

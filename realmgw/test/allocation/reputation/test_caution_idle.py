@@ -227,17 +227,18 @@ class BoundTests(SynchronousTestCase):
                 scene.allocator.expire(now=now)
                 self.assertEqual(len(scene.told), int(now > end), now)
 
-    def test_once_nothing_is_assumed_only_where_it_is_tried_and_no_longer(self) -> None:
+    def test_who_is_not_spared_is_only_where_it_is_tried_and_no_longer(self) -> None:
         """Or the trial would tell nothing, and it would never be sure; though it need not ask again for what it is."""
-        scene, start = self.told(), CAUTIOUS / 10
-        caution = scene.allocator.groups.of(RESOLVER).habits.caution
-        caution.asks_each_time = caution.waits = True
-        caution._waited = 1
-        self.assertIs(scene.ask(ONE, now=start), Reason.EXHAUSTED)
-        self.assertFalse(caution.is_on)
-        tried = scene.allocator.ledger.last[ONE.target]
-        lent = [scene.ask(FOUR, OTHER, now=start), scene.ask(service(5), OTHER, now=start)]
-        self.assertNotIn(tried.packed, lent)
-        self.assertNotIn(Reason.EXHAUSTED, lent)
-        self.assertIs(scene.ask(service(6), OTHER, now=start + WITHHELD - 0.01), Reason.EXHAUSTED)
-        self.assertEqual(scene.ask(service(7), OTHER, now=start + WITHHELD), tried.packed)
+        for keeps_nothing in (True, False):
+            scene, start = self.told(), CAUTIOUS / 10
+            caution = scene.allocator.groups.of(RESOLVER).habits.caution
+            caution.asks_each_time, caution.waits, caution._waited, caution._not_before = keeps_nothing, True, 1, -TRUST
+            self.assertIs(scene.ask(ONE, now=start), Reason.EXHAUSTED)
+            self.assertEqual(caution.is_on, not keeps_nothing)
+            self.assertFalse(caution.is_spared(start))
+            tried = scene.allocator.ledger.last[ONE.target]
+            lent = [scene.ask(FOUR, OTHER, now=start), scene.ask(service(5), OTHER, now=start)]
+            self.assertNotIn(tried.packed, lent)
+            self.assertNotIn(Reason.EXHAUSTED, lent)
+            self.assertIs(scene.ask(service(6), OTHER, now=start + WITHHELD - 0.01), Reason.EXHAUSTED)
+            self.assertEqual(scene.ask(service(7), OTHER, now=start + WITHHELD), tried.packed)
