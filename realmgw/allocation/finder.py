@@ -273,4 +273,4 @@ class Finder:
                 if trace is None and not group.hopeless:  # an emptier pool would have had one
                     self._ledger.costs.scarce_at = now
                 return no
-        return vacancies.obtain(self._ledger, service, group, now, trace, patient=True) or Reason.EXHAUSTED
+        return vacancies.obtain(self._ledger, service, group, now, trace, patient=True, waiting=1) or Reason.EXHAUSTED

@@ -92,7 +92,9 @@ class Serving:
         if self._ledger.places.has_room(service.host):
             place = self._own(first, now)
             if place is None and is_any:
-                place = vacancies.obtain(self._ledger, service, first.group, now, patient=first.has_time(now))
+                place = vacancies.obtain(
+                    self._ledger, service, first.group, now, patient=first.has_time(now), waiting=queue.targets
+                )
         else:
             within = vacancies.within(self._ledger, service, first.group, now)
             if within is None:

@@ -20,6 +20,8 @@ AGAIN = 0.25  # seconds
 DUE = 0.8  # seconds
 """Where clients of those who keep answers may come for no longer than this, the address is left to who waits longest:
 whoever keeps answers and asks again for what stands there would keep it for as long again, and again."""
+SCARCE = 2
+"""Where one is wanted for as many services as this part of the pool or more, there is no time to see who comes."""
 _FREE = State.FREE  # members of an enum are slow to get at by name
 SHORT = 1.0  # seconds
 """For so long after an address was looked for in vain, it is followed which one dies next."""
@@ -61,25 +63,49 @@ def told(ledger: Ledger, service: Service, group: Group, now: float) -> Reservat
     return last if stands and not last.address.is_spoilt(service.host.index, group, now) else None
 
 
-def vacant(ledger: Ledger, service: Service, group: Group, now: float, *, patient: bool) -> Address | None:
-    """The address that is free longest, else the one that lingers longest, if nobody may still come there.
+def _vacant(
+    ledger: Ledger, first: Address | None, service: Service, group: Group, now: float, *, patient: bool, waiting: int
+) -> Address | None:
+    """The address that is free longest (`first`), else the one that lingers longest, if nobody may still come there.
 
-    Args:
-        ledger: What stands where.
-        service: What it is for.
-        group: Who asks.
-        now: The present, in monotonic seconds.
-        patient: Addresses are left alone where clients may still come, if those who asked keep answers.
+    For the rest see `obtain`.
     """
     host, pool = service.host.index, ledger.pool
-    first = pool.next()
-    if first is not None and (not first.doubt or first.state is _FREE) and not first.may_come(host, now):
+    most = ledger.settings.hold_after_use if waiting * SCARCE < pool.size else 0.0
+    is_clear = first is not None and (not first.doubt or first.state is _FREE) and not first.may_come(host, now)
+    if first is not None and is_clear and not _may_have_company(first, now, most):
         return first  # as a rule nobody may still come there
-    return next(ledger.candidates.undoubted(pool.vacant, host, group, now, patient=patient), None)
+    undoubted = ledger.candidates.undoubted(pool.vacant, host, group, now, patient=patient)
+    return next((each for each in undoubted if not _may_have_company(each, now, most)), None)
+
+
+def _may_have_company(address: Address, now: float, most: float) -> bool:
+    """Whether others may come yet who were told the same as who came last, since their resolver asked once for all.
+
+    Args:
+        address: Where.
+        now: The present, in monotonic seconds.
+        most: For so many seconds at most after he came.
+    """
+    since = now - address.came_at
+    if since >= most:
+        return False
+    for reservation in address.reservations.values():
+        for group, told in reservation.told.items():
+            if now < told + group.delay_p999 and group.habits.may_have_company(since):
+                return True
+    return False
 
 
 def obtain(
-    ledger: Ledger, service: Service, group: Group, now: float, trace: Trace | None = None, *, patient: bool
+    ledger: Ledger,
+    service: Service,
+    group: Group,
+    now: float,
+    trace: Trace | None = None,
+    *,
+    patient: bool,
+    waiting: int,
 ) -> Place | None:
     """The address to lend next for a service; a claim must follow at once.
 
@@ -90,6 +116,8 @@ def obtain(
         now: The present.
         trace: Where it is said what was looked at, if it is only tried.
         patient: Addresses are left alone where clients may still come, if those who asked keep answers.
+        waiting: For so many services somebody wants one, this one included. Unless they are `SCARCE`, addresses are
+            left alone where others may come who were told the same as who came there last.
 
     Returns:
         That which is free longest, lingers longest, or is dead by experience; what was there is gone, unless it was for
@@ -97,10 +125,11 @@ def obtain(
     """
     if ledger.kept and holds.holds_its_share(ledger, group, now):
         return None
-    address = vacant(ledger, service, group, now, patient=patient)
+    first = ledger.pool.next()
+    address = _vacant(ledger, first, service, group, now, patient=patient, waiting=waiting)
     if trace is not None:
         return _tried(ledger, address, service, group, now, trace)
-    if address is not ledger.pool.next():
+    if address is not first:
         ledger.pool.set_back(address, PROBES)
     address = address or _reclaim(ledger, service, group, now)
     if address is None:

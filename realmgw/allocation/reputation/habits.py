@@ -191,6 +191,10 @@ class Habits:
         self._waited += 1
         return self.is_known or self._alone < LONERS or not self._waited % LOOK_AGAIN
 
+    def may_have_company(self, since: float) -> bool:
+        """Whether, so many seconds after somebody came, others may who were told the same; as far as is known."""
+        return self.caution.serves_several and self._alone < LONERS and since < self.company
+
     def met(self, *, others: bool) -> None:
         """Learn whether further clients came while an address was kept for them."""
         self._alone = 0 if others else self._alone + 1
