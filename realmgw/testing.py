@@ -8,6 +8,7 @@ from typing import ParamSpec, TypeVar
 
 from twisted.internet.defer import Deferred, maybeDeferred
 
+from realmgw.admission.packet import Packet
 from realmgw.datapath.watch.keeper import Noticed
 from realmgw.datapath.watch.port import Heard
 from realmgw.errors import Reason
@@ -31,11 +32,12 @@ class RecordingAllocator:
         """Remember the answers; without `hosts`, everybody is refused."""
         self.hosts = hosts or {}
         self.refusal = refusal
-        self.asked: list[tuple[tuple[bytes, bytes, int, int, int], float]] = []
+        self.asked: list[tuple[Packet, float]] = []
 
-    def admit(self, src: bytes, dst: bytes, protocol: int, sport: int, dport: int, *, now: float) -> int:
+    def admit(self, packet: Packet, /, *, now: float) -> int:
         """See `realmgw.admission.gate.Allocator`."""
-        self.asked.append(((src, dst, protocol, sport, dport), now))
+        _, dst, protocol, _, dport = packet
+        self.asked.append((packet, now))
         return self.hosts.get((dst, protocol, dport), -self.refusal)
 
 

@@ -49,7 +49,7 @@ _VERDICTS = tuple(DROP if reason in SILENT else marks.REJECTED for reason in ran
 class Allocator(Protocol):
     """What the gate needs to know of the allocation."""
 
-    def admit(self, src: bytes, dst: bytes, protocol: int, sport: int, dport: int, *, now: float) -> int:
+    def admit(self, packet: Packet, /, *, now: float) -> int:
         """Match a first packet with the reservations.
 
         Returns:
@@ -134,14 +134,13 @@ class Gate:
             packet = parse(payload)
             if not isinstance(packet, tuple):
                 return self._refuse_malformed(packet, payload, now)
-            src, dst, protocol, sport, dport = packet  # one by one, since `*packet` costs twice the call
-            index = self._admit(src, dst, protocol, sport, dport, now=now)
+            index = self._admit(packet, now=now)
             if 0 < index <= marks.HOST_MASK:
                 self.admitted += 1
                 return marks.ADMITTED | index
             if index > 0:
                 marks.admitted(index)  # raises
-            self._unsolicited.refused(src, now=now)
+            self._unsolicited.refused(packet[0], now=now)
             self._note(now, packet, -index)
             return self._refuse(-index, now)
         except Exception as fault:  # noqa: BLE001 - whatever it is, this packet and those behind it need a verdict

@@ -65,9 +65,7 @@ class Arrivals:
         self._late = Latecomers(ledger.candidates, self._homes)
         self._was_client = self._late.was_client  # one for all
 
-    def admit(
-        self, src: bytes, dst: bytes, protocol: int, sport: int, dport: int, *, now: float, trace: Trace | None = None
-    ) -> int:
+    def admit(self, flow: Flow, /, *, now: float, trace: Trace | None = None) -> int:
         """Decide on a first packet.
 
         A flow that was admitted a moment ago is admitted again, to the same host. Else the reservation that stands at
@@ -75,11 +73,7 @@ class Arrivals:
         admitted him, or what a used claim has to spare.
 
         Args:
-            src: Packed address of the sender.
-            dst: Packed address that it was sent to.
-            protocol: IP protocol number.
-            sport: Source port, 0 for protocols without.
-            dport: Destination port, likewise.
+            flow: What the packet says: who sent it, and for what. Both ports are 0 for protocols without.
             now: The present.
             trace: Where it is said what was looked at, if it is only tried: then nobody is let in.
 
@@ -88,7 +82,7 @@ class Arrivals:
         """
         if now >= self._turn_at:
             self._turn(now)
-        flow = (src, dst, protocol, sport, dport)
+        _, dst, protocol, _, dport = flow
         address, may_go_on = self._addresses.get(dst), protocol not in UNNOTED
         if address is None:
             return self._elsewhere(flow, now, trace)
@@ -118,7 +112,7 @@ class Arrivals:
     def _elsewhere(self, flow: Flow, now: float, trace: Trace | None) -> int:
         """Decide on a packet to no address of the pool; one that has left it is that of its flows still."""
         if len(flow[1]) == 16:
-            return self.beyond(*flow, now=now, trace=trace)
+            return self.beyond(flow, now=now, trace=trace)
         known = self._young.get(flow) or self._old.get(flow)
         return -Reason.NOT_OURS if known is None else self._again(known, flow, now, trace)
 

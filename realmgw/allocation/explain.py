@@ -183,7 +183,7 @@ def explain_admit(allocator: Allocator, flow: Flow, *, now: float) -> Explanatio
             if (each := address.reservations.get(key)) is not None:
                 which = f"protocol {key >> 16 or 'any'}, port {key & 0xFFFF or 'any'}"
                 trace.say(f"{which}: reserved for {each.service.name}")
-    verdict = allocator.admit(*flow, now=now, trace=trace)
+    verdict = allocator.admit(flow, now=now, trace=trace)
     if verdict > 0:
         return Explanation((*trace.steps, f"admitted to host {verdict}"), host=verdict)
     reason = Reason(-verdict)

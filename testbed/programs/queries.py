@@ -92,7 +92,7 @@ class Gateway:
                 at = answer.find(record)
                 if at > 0:
                     packed = answer[at + len(record) :][: len(client)]
-                    self.allocator.admit(client, packed, 6, 1024 + number, 80, now=now)
+                    self.allocator.admit((client, packed, 6, 1024 + number, 80), now=now)
         return taken
 
     def cookie(self, resolver: str) -> bytes:

@@ -251,7 +251,7 @@ class Cache:
         client = site.line.chance.randrange(self._clients)
         source = bytes((100, 64 + self._number, 0, client))
         flow = (source, address, TCP, self.port(), PORT)
-        index = site.allocator.admit(*flow, now=site.line.now)
+        index = site.allocator.admit(flow, now=site.line.now)
         if index > 0:
             site.answered[flow] = site.line.now + min(site.case.delay, HANDSHAKE)
         self._count(host, index)

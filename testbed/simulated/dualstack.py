@@ -169,7 +169,7 @@ class Play:
         if client.by_ipv6:
             source = IPv6Address((0x20010DB8 << 96) + (network << 64) + 1).packed
         port = 1024 + next(self._numbers) % 60000
-        host = self._allocator.admit(source, address, TCP, port, PORT, now=self.line.now)
+        host = self._allocator.admit((source, address, TCP, port, PORT), now=self.line.now)
         if not client.counts:
             return
         if host == client.service.host.index:

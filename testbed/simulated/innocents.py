@@ -155,7 +155,7 @@ class Play:
 
     def _arrive(self, flow: Flow, address: bytes) -> None:
         source = b"\xc6\x33\x65" + bytes((self.line.chance.randrange(200),))
-        host = self._allocator.admit(source, address, TCP, 1024 + flow.number % 60000, PORT, now=self.line.now)
+        host = self._allocator.admit((source, address, TCP, 1024 + flow.number % 60000, PORT), now=self.line.now)
         if flow.counts and host == flow.service.host.index:
             self.delays.served.append(self.line.now - flow.asked)
         elif flow.counts:

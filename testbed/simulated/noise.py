@@ -110,7 +110,7 @@ class Noisy(Site):
         chance, now = self.line.chance, self.line.now
         address = chance.choice(list(self.allocator.pool.addresses))
         flow = (source, address, TCP, chance.randrange(1024, 65536), PORT)
-        if self.allocator.admit(*flow, now=now) > 0 and is_answered:
+        if self.allocator.admit(flow, now=now) > 0 and is_answered:
             self.answered[flow] = now + CASE.delay
 
 

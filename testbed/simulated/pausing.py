@@ -118,7 +118,7 @@ class Site:
     def _say(self, number: int, service: Service, address: bytes, left: int) -> None:
         """A datagram, the first or a later one, and the next of them if it was let in."""
         flow = ((10 << 24 | number).to_bytes(4, "big"), address, UDP, 40000 + number, PORT)
-        host = self._allocator.admit(*flow, now=self._line.now)
+        host = self._allocator.admit(flow, now=self._line.now)
         if left < DATAGRAMS:
             self.outcome.went_on += host == service.host.index
             self.outcome.astray += host > 0 and host != service.host.index
@@ -133,7 +133,7 @@ class Site:
 
     def _connect(self, number: int, service: Service, address: bytes) -> None:
         flow = ((11 << 24 | number).to_bytes(4, "big"), address, TCP, 1024 + number % 60000, 443)
-        host = self._allocator.admit(*flow, now=self._line.now)
+        host = self._allocator.admit(flow, now=self._line.now)
         self.outcome.others_lost += host <= 0
         self.outcome.others_astray += host > 0 and host != service.host.index
 

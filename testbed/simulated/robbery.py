@@ -145,7 +145,7 @@ class Site:
     def _stray(self) -> None:
         source, target = self._line.chance.randbytes(4), self._line.chance.choice(self._pool)
         sport = self._line.chance.randrange(1024, 65536)
-        self.outcome.let_in += self._allocator.admit(source, target, TCP, sport, PORT, now=self._line.now) > 0
+        self.outcome.let_in += self._allocator.admit((source, target, TCP, sport, PORT), now=self._line.now) > 0
         self._line.again(self._attack.strays, self._end, self._stray)
 
     def _idle(self) -> None:
@@ -183,7 +183,7 @@ class Site:
 
     def _come(self, number: int, service: Service, address: bytes) -> None:
         flow = ((10 << 24 | number).to_bytes(4, "big"), address, TCP, 1024 + number, PORT)
-        host = self._allocator.admit(*flow, now=self._line.now)
+        host = self._allocator.admit(flow, now=self._line.now)
         if host > 0:
             self._answered[flow] = self._line.now + min(self._attack.delay, HANDSHAKE)
         self._count(number, service, host)

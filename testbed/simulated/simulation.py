@@ -21,6 +21,7 @@ from typing import Protocol
 
 import attrs
 
+from realmgw.admission.packet import Packet
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.finder import Finder
 from realmgw.allocation.reputation.group import Group
@@ -60,7 +61,7 @@ class Rule(Protocol):
         """Let a query wait."""
         ...
 
-    def admit(self, src: bytes, dst: bytes, protocol: int, sport: int, dport: int, *, now: float) -> int:
+    def admit(self, packet: Packet, /, *, now: float) -> int:
         """Decide on a packet."""
         ...
 
@@ -97,12 +98,12 @@ class OriginalRule:
         """Nobody waits here."""
         return Reason.QUEUE_FULL
 
-    def admit(self, _src: bytes, dst: bytes, _protocol: int, _sport: int, _dport: int, *, now: float) -> int:  # noqa: ARG002 - the interface has it
+    def admit(self, packet: Packet, /, *, now: float) -> int:  # noqa: ARG002 - the interface has it
         """The packet takes the reservation with it."""
-        held = self._held.pop(dst, None)
+        held = self._held.pop(packet[1], None)
         if held is None:
             return -Reason.NO_RESERVATION
-        self._free.append(dst)
+        self._free.append(packet[1])
         return held[1]
 
     def expire(self, *, now: float) -> float | None:
@@ -317,7 +318,7 @@ class Traffic:
 
     def _arrive(self, flow: Flow, address: bytes) -> None:
         src = b"\xc6\x33\x64" + bytes((self._line.chance.randrange(CLIENTS),))
-        index = self._rule.admit(src, address, 6, 1024 + flow.number % 60000, 80, now=self._line.now)
+        index = self._rule.admit((src, address, 6, 1024 + flow.number % 60000, 80), now=self._line.now)
         if flow.result is None:
             return
         if index == flow.service.host.index:

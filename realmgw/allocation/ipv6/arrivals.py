@@ -51,17 +51,15 @@ class FreshArrivals:
         self._allowances, self._endings, self._counters = allowances, endings, counters
         self._note = ledger.decisions.admit
 
-    def admit(
-        self, src: bytes, dst: bytes, protocol: int, sport: int, dport: int, *, now: float, trace: Trace | None = None
-    ) -> int:
+    def admit(self, flow: Flow, /, *, now: float, trace: Trace | None = None) -> int:
         """Decide on a first packet; see `realmgw.allocation.arrivals.Arrivals.admit`."""
+        _, dst, protocol, _, dport = flow
         claim = self._stock.find(dst)
         if claim is None:
-            return self._elsewhere((src, dst, protocol, sport, dport), now, trace)
+            return self._elsewhere(flow, now, trace)
         key = claim.service.target & KEY
         if key and not overlap(key, protocol << 16 | dport):
             return -Reason.NO_RESERVATION
-        flow = src, dst, protocol, sport, dport
         reason = self._come(claim, flow, now, trace) if claim.pending else self._return(claim, flow, now, trace)
         return claim.service.host.index if reason is None else -reason
 
@@ -69,7 +67,7 @@ class FreshArrivals:
         """Decide on a packet to an address that was drawn for nobody, or long ago."""
         dst = flow[1]
         if dst in self._pinholes.addresses:
-            return self._pinholes.arrivals.admit(*flow, now=now, trace=trace)
+            return self._pinholes.arrivals.admit(flow, now=now, trace=trace)
         if self._stock.departed.peek(dst) is None:
             return -Reason.NO_RESERVATION
         if trace is None:

@@ -41,9 +41,12 @@ POOL_RECORD = b"\xc0\x0c" + A_IN + b"\0\0\0\0" + b"\0\4"
 POOL_RECORD6 = b"\xc0\x0c" + Type.AAAA.to_bytes(2, "big") + A_IN[2:] + b"\0\0\0\0" + b"\0\x10"
 """The same of IPv6."""
 
+_FOUR, _SIX = (4, POOL_RECORD), (6, POOL_RECORD6)
 _CNAME_RECORD = b"\xc0\x0c" + Type.CNAME.to_bytes(2, "big") + b"\0\1" + b"\0\0\0\0"
 _IN = b"\0\1"
 _ASKED = 4  # octets, of type and class
+REMEMBERED = 4096
+"""So many queries for services are remembered, without their IDs: what follows from those is the same each time."""
 _REST_MOST = 4 + len(_CNAME_RECORD) + 2 + OPT_MOST  # octets, of an answer with an alias, besides both names
 _A = int(Type.A)
 _NO_PROOF, _COOKIE, _TCP = Proof  # members of enums are slow to get at by name
@@ -84,6 +87,7 @@ class FastPath:
         self._defences = defences
         self._cookies, self._aliases = defences.cookies, defences.aliases
         self._events, self._types, self._asked = counts.events, counts.types, counts.asked
+        self._remembered: dict[bytes, _Apart] = {}
 
     def configure(self, settings: settings.Settings, table: ZoneTable) -> None:
         """From the next query on, go by these; all others were told them before."""
@@ -93,6 +97,7 @@ class FastPath:
         self._lends6 = self._decisions.lends6
         self._static = StaticOctets(table, self._decisions, size)
         self._zones = _Zones(size)
+        self._remembered = {}
         self._plain, self._with_cookie = plain_opts(size), cookie_opts(size)
         zone = self._aliases.zone
         self._alias_suffixes = [] if zone is None else ancestors(zone)[:-1]
@@ -102,11 +107,50 @@ class FastPath:
     ) -> bytes | Reason | None:
         """Answers a query, as `realmgw.dns.view.Fast` says.
 
+        What follows from its octets alone is remembered; what hangs on who asks, and when, is not.
+        """
+        source, near = address[0], self._inside
+        if source.startswith(near.beginnings) and near.holds(source):
+            return None
+        apart = self._remembered.get(message[2:])
+        if apart is None and (apart := self._take_apart(message)) is None:
+            return None
+        end, name, kind, family, begin, opt = apart
+        proof, has_cookie, badcookie = _TCP if tcp else _NO_PROOF, False, b""
+        if opt is None:
+            read = self._read_cookie(message[end:], source, now)
+            if read is None:
+                return None
+            has_cookie, opt, badcookie = True, read[1], read[2]
+            proof = proof or read[0]
+        who = resolver or source
+        question: Hashable = (address, message[:2])
+        is_free = kind in self._lent and not proof and self._lets_pass(who, now)
+        service = self._services.get(name) if is_free else None
+        if service is None or not (service.direct4 if family == 4 else service.direct6 and self._lends6(service.host)):
+            decision = self._decisions.decide(name, kind, who, proof, has_cookie, now)
+            outcome, service, alias, counted, _ = decision
+            if outcome is not _LENT or service is None:
+                asked = message, HEADERS[message[2:12]][2], end, name, source, who, opt, badcookie, proof
+                return self._tell(asked, kind, decision, now)
+            self._challenger.accept(name, alias, counted, who, proof, now)
+            if alias is not None:
+                question = alias.name
+        given = self._ask(service, who, question, now=now, family=family)
+        if type(given) is not bytes:
+            return given
+        self._events[0] += 1  # Count.RESERVED; looking the member up costs more than counting
+        self._types[family == 6] += 1  # A, or AAAA behind it
+        return b"".join((message[:2], begin, given, opt))
+
+    def _take_apart(self, message: bytes) -> _Apart | None:
+        """What a query says by its octets behind the ID; None if it is not usual.
+
         Only the name is lower-cased, since type and class may look like letters (HTTPS is 65, which is `A`). Where it
         ends is where the first octet of 0 is; that it is a name is known when it is found in a table.
         """
-        known, source, near = HEADERS.get(message[2:12]), address[0], self._inside
-        if known is None or (source.startswith(near.beginnings) and near.holds(source)):
+        known = HEADERS.get(message[2:12])
+        if known is None:
             return None
         end = message.find(0, 12) + 1
         tail = message[end:]
@@ -116,34 +160,13 @@ class FastPath:
             kind, opt = KINDS.get(tail), b""
         if kind is None and (kind := _rare_kind(tail, known[1])) is None:
             return None
-        proof, has_cookie, badcookie = _TCP if tcp else _NO_PROOF, False, b""
-        if opt is None:
-            read = self._read_cookie(tail, source, now)
-            if read is None:
-                return None
-            has_cookie, opt, badcookie = True, read[1], read[2]
-            proof = proof or read[0]
-        name, query_id, who = message[12:end].lower(), message[:2], resolver or source
-        is_free = kind in self._lent and not proof and self._lets_pass(who, now)
-        service = self._services.get(name) if is_free else None
-        question: Hashable = (address, query_id)
-        if service is None or not (service.direct4 if kind == _A else service.direct6 and self._lends6(service.host)):
-            decision = self._decisions.decide(name, kind, who, proof, has_cookie, now)
-            outcome, service, alias, counted, _ = decision
-            if outcome is not _LENT or service is None:
-                asked = message, known[2], end, name, source, who, opt, badcookie, proof
-                return self._tell(asked, kind, decision, now)
-            self._challenger.accept(name, alias, counted, who, proof, now)
-            if alias is not None:
-                question = alias.name
-        ask = self._ask
-        given = ask(service, who, question, now=now) if kind == _A else ask(service, who, question, now=now, family=6)
-        if type(given) is not bytes:
-            return given
-        self._events[0] += 1  # Count.RESERVED; looking the member up costs more than counting
-        self._types[kind != _A] += 1  # A, or AAAA behind it
-        record = POOL_RECORD if kind == _A else POOL_RECORD6
-        return b"".join((query_id, known[0], message[12 : end + 4], record, given, opt))
+        name, family, record = message[12:end].lower(), *(_FOUR if kind == _A else _SIX)
+        apart = end, name, kind, family, known[0] + message[12 : end + 4] + record, opt
+        if opt is not None and name in self._services and name == message[12:end]:  # cookies, and who mixes cases, vary
+            if len(self._remembered) >= REMEMBERED:
+                self._remembered.clear()
+            self._remembered[message[2:]] = apart
+        return apart
 
     def _read_cookie(self, tail: bytes, source: str, now: float) -> tuple[Proof, bytes, bytes] | None:
         """What a cookie proves, and our OPT record for an answer and for BADCOOKIE; None if there is something else."""
@@ -261,6 +284,10 @@ class _Zones(dict[Authority, ZoneOctets]):
         return octets
 
 
+_Apart = tuple[int, bytes, int, int, bytes, "bytes | None"]
+"""What a query says by its octets: where its name ends, it (lower case), the type; the family of the pool whose address
+would be the answer, and how that begins behind the ID, up to the address; our OPT record, see `_Usual`, but None if the
+query's has options."""
 _Usual = tuple[bytes, Header, int, bytes, str, str, bytes, bytes, Proof]
 """A usual query, taken apart: as it came, how answers to it begin, where its name ends, its name (lower case), where it
 came from and who that is, our OPT record for an answer and for BADCOOKIE (empty if there shall be none), and what it

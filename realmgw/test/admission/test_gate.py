@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.admission.faults import REPORT_INTERVAL, Faults
 from realmgw.admission.gate import DROP, SILENT, Allocator, Gate
+from realmgw.admission.packet import Packet
 from realmgw.admission.unsolicited import Unsolicited
 from realmgw.config import settings
 from realmgw.datapath import marks
@@ -33,13 +34,13 @@ class RaisingAllocator:
         """Remember the fault."""
         self.fault = fault
 
-    def admit(self, src: bytes, dst: bytes, protocol: int, sport: int, dport: int, *, now: float) -> int:
+    def admit(self, packet: Packet, /, *, now: float) -> int:
         """Raise the fault.
 
         Raises:
             Exception: The fault.
         """
-        del src, dst, protocol, sport, dport, now
+        del packet, now
         raise self.fault
 
 

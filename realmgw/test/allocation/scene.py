@@ -163,7 +163,7 @@ class Scene:
         """Send a first packet, of a new flow unless the source port is told."""
         if dport and not sport:
             sport = 1024 + next(self._questions)
-        return self.allocator.admit(source, address, protocol, sport, dport, now=now)
+        return self.allocator.admit((source, address, protocol, sport, dport), now=now)
 
     def visit(
         self, asked: Service, resolver: str = RESOLVER, source: bytes = CLIENT, *, now: float, after: float

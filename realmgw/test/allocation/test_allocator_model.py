@@ -232,7 +232,7 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
         going_on, refusable = self.may_go_on(whole), self.may_be_refused(whole)
         pending, resumed = self.allocator.counters.pending, self.allocator.counters.resumed
         self.admitting, self.waited_when_he_came = True, bool(self.queue)
-        verdict = self.allocator.admit(source, address, protocol, sport, port, now=self.now)
+        verdict = self.allocator.admit(whole, now=self.now)
         self.settle(used=True)
         self.admitting = False
         if verdict > 0:

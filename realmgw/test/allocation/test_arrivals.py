@@ -249,10 +249,10 @@ class BurstTests(SynchronousTestCase):
         scene = Scene(1)
         address = scene.get(ONE, now=0.0)
         flow = CLIENT, address, TCP, 5060, 80
-        self.assertEqual(scene.allocator.admit(*flow, now=0.1), 1)
+        self.assertEqual(scene.allocator.admit(flow, now=0.1), 1)
         self.assertEqual(scene.get(TWO, now=0.2), address)
         self.assertEqual(explain_admit(scene.allocator, flow, now=0.3).host, 2)
-        self.assertEqual([scene.allocator.admit(*flow, now=now) for now in (0.3, 0.31)], [2, 2])
+        self.assertEqual([scene.allocator.admit(flow, now=now) for now in (0.3, 0.31)], [2, 2])
         self.assertEqual((scene.counters.by_claim, scene.counters.by_memory), (2, 1))
 
     def test_a_syn_that_waited_with_its_own_repetition_is_the_same_flow(self) -> None:
@@ -261,19 +261,19 @@ class BurstTests(SynchronousTestCase):
             scene = Scene(1)
             address = scene.get(ONE, now=0.0)
             flow = CLIENT, address, TCP, 5060, 80
-            self.assertEqual(scene.allocator.admit(*flow, now=0.1), 1)
+            self.assertEqual(scene.allocator.admit(flow, now=0.1), 1)
             self.assertEqual(scene.get(TWO, now=0.2), address)
             scene.allocator.behind(*behind)
-            self.assertEqual(scene.allocator.admit(*flow, now=0.3), 1)
+            self.assertEqual(scene.allocator.admit(flow, now=0.3), 1)
 
     def test_a_port_that_is_used_again_takes_nobodys_claim(self) -> None:
         """Of another network: it is the flow of before as long as nobody like its sender is expected."""
         scene = Scene(1)
         address = scene.get(ONE, now=0.0)
         flow = CLIENT, address, TCP, 5060, 80
-        self.assertEqual(scene.allocator.admit(*flow, now=0.1), 1)
+        self.assertEqual(scene.allocator.admit(flow, now=0.1), 1)
         self.assertEqual(scene.ask(TWO, now=0.2, network=Network(NEIGHBOUR)), address)
-        self.assertEqual(scene.allocator.admit(*flow, now=0.3), 1)
+        self.assertEqual(scene.allocator.admit(flow, now=0.3), 1)
 
     def test_a_second_ping_goes_to_the_host_that_was_asked_for(self) -> None:
         """Without ports two flows look the same; a claim at an address that was handed on tells them apart."""

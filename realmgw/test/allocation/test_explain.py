@@ -56,8 +56,9 @@ class AgreementTests(SynchronousTestCase):
             scene, random, now = self.history(seed)
             dst, src, protocol, dport = self.packet(random)
             sport = random.randrange(1000, 1003)
-            said = explain_admit(scene.allocator, (src, dst, protocol, sport, dport), now=now)
-            done = scene.allocator.admit(src, dst, protocol, sport, dport, now=now)
+            flow = src, dst, protocol, sport, dport
+            said = explain_admit(scene.allocator, flow, now=now)
+            done = scene.allocator.admit(flow, now=now)
             self.assertEqual(said.host or -(said.reason or 0), done, f"seed {seed}: {said.steps}")
             outcomes.add(done)
         self.assertLessEqual({-Reason.NOT_OURS, -Reason.NO_RESERVATION, -Reason.NO_CLAIM, -Reason.LATE}, outcomes)

@@ -44,7 +44,7 @@ class AllocationServiceTests(SynchronousTestCase):
     def come(self, address: bytes, number: int) -> int:
         """Send a first packet of a client of its own now; the host that it goes to."""
         source = bytes((198, 51, 100, number))
-        return self.allocator.admit(source, address, 6, 1024, 80, now=self.clock.seconds())
+        return self.allocator.admit((source, address, 6, 1024, 80), now=self.clock.seconds())
 
     def test_ends_a_claim_within_a_tick(self) -> None:
         """A claim that nobody uses is gone at its deadline, a tick later at most."""

@@ -68,7 +68,7 @@ class StandingTests(SynchronousTestCase):
         first = dict(self.told.there)
         self.assertEqual(list(first), [(pool_address(1), HTTP)])
         self.ask(1)
-        self.scene.allocator.admit(CLIENT, pool_address(1), TCP, 1024, 80, now=self.now)
+        self.scene.allocator.admit((CLIENT, pool_address(1), TCP, 1024, 80), now=self.now)
         self.after(5.0)
         self.ask(1)
         self.assertEqual(self.told.there, first)

@@ -91,8 +91,8 @@ class AppliedTests(ReloadTestCase):
         index = self.service("b").host.index
         self.gateway.write("a.yaml", b="192.168.0.2")
         self.gateway.reload()
-        self.assertEqual(allocator.admit(b"\xc0\0\2\1", kept, 6, 1000, 80, now=0.1), index)
-        self.assertLess(allocator.admit(b"\xc0\0\2\1", lost, 6, 1001, 80, now=0.1), 0)
+        self.assertEqual(allocator.admit((b"\xc0\0\2\1", kept, 6, 1000, 80), now=0.1), index)
+        self.assertLess(allocator.admit((b"\xc0\0\2\1", lost, 6, 1001, 80), now=0.1), 0)
 
     def test_settings_are_kept_as_the_last_good_ones(self) -> None:
         """When they are different, and in force."""
@@ -204,7 +204,7 @@ class PoolTests(ReloadTestCase):
         found = self.gateway.reload()
         self.assertEqual((found, self.calls), ([], []))
         self.assertNotEqual(allocator.ask(self.service(), "192.0.2.53", 2, now=0.0), told)
-        self.assertEqual(allocator.admit(b"\xc0\0\2\1", told, 6, 1000, 80, now=0.01), self.service().host.index)
+        self.assertEqual(allocator.admit((b"\xc0\0\2\1", told, 6, 1000, 80), now=0.01), self.service().host.index)
         self.gateway.pass_time(0.1)
         self.assertEqual(only(found).status, Status.APPLIED)
         self.assertEqual(self.gateway.allocator.pool.size, 256)

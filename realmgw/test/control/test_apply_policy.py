@@ -47,7 +47,7 @@ class PolicyTests(ReloadTestCase):
         self.assertIs(self.ask("b"), Reason.POLICY)
         self.assertEqual(self.ask("a"), given)
         host = self.service("a").host.index
-        self.assertEqual(self.allocator.admit(b"\xc0\0\2\1", given, 6, 1000, 80, now=0.1), host)
+        self.assertEqual(self.allocator.admit((b"\xc0\0\2\1", given, 6, 1000, 80), now=0.1), host)
         self.reload("system_load: []")
         self.assertIsInstance(self.ask("b"), bytes)
 

@@ -54,7 +54,7 @@ class AllocatorTests(ServerTestCase):
         for _ in range(2):
             self.protocol.datagramReceived(query("two.example.org.", id=2), realm.RESOLVER)
         self.assertEqual(self.ids(), [1])
-        self.assertGreater(self.pool.admit(CLIENT, realm.POOL_ADDRESS.packed, 6, 4000, 80, now=0.2), 0)
+        self.assertGreater(self.pool.admit((CLIENT, realm.POOL_ADDRESS.packed, 6, 4000, 80), now=0.2), 0)
         self.pool.expire(now=0.6)
         self.assertEqual(self.ids(), [1, 2])
 

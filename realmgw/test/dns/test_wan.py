@@ -144,7 +144,7 @@ class ClientTests(WanTestCase):
             answer = self.ask(name, kind, options=[dns.edns.ECSOption(*subnet)])
             assert answer is not None
             packed = ip_address(answer.answer[0][0].address).packed
-            self.assertGreater(self.allocator.admit(source, packed, 6, 4000, 80, now=100.0), 0)
+            self.assertGreater(self.allocator.admit((source, packed, 6, 4000, 80), now=100.0), 0)
             (client,) = self.allocator.requestors
             self.assertEqual(self.allocator.requestors.forget(client.key), True)
 
@@ -155,7 +155,7 @@ class ClientTests(WanTestCase):
         assert answer is not None
         packed = ip_address(answer.answer[0][0].address).packed
         for source, is_let_in in (("2001:db8:8::9", False), ("2001:db8:7:ffff::9", True)):
-            said = self.allocator.admit(ip_address(source).packed, packed, 6, 4000, 80, now=100.0)
+            said = self.allocator.admit((ip_address(source).packed, packed, 6, 4000, 80), now=100.0)
             self.assertEqual(said > 0, is_let_in)
 
     def test_has_no_subnet_in_the_answer_without_one(self) -> None:

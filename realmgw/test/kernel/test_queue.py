@@ -18,6 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.admission.client import MESSAGE_SPACE, KernelPacketQueue
 from realmgw.admission.faults import Faults
 from realmgw.admission.gate import Gate
+from realmgw.admission.packet import Packet
 from realmgw.admission.service import AdmissionService, log_fault
 from realmgw.admission.unsolicited import Unsolicited
 from realmgw.config import settings
@@ -235,9 +236,9 @@ class FloodTests(KernelTestCase):
 class RefusingAllocator(RecordingAllocator):
     """Refuses everybody, and remembers nobody."""
 
-    def admit(self, src: bytes, dst: bytes, protocol: int, sport: int, dport: int, *, now: float) -> int:
+    def admit(self, packet: Packet, /, *, now: float) -> int:
         """Nobody is waited for."""
-        del src, dst, protocol, sport, dport, now
+        del packet, now
         return -Reason.NO_RESERVATION
 
 

@@ -105,7 +105,8 @@ class Scene6:
 
     def come(self, address: bytes, source: bytes = CLIENT, protocol: int = 6, port: int = 80) -> int:
         """Send the first packet of a new flow."""
-        return self.allocator.admit(source, address, protocol, 1024 + next(self._questions), port, now=self.now)
+        flow = source, address, protocol, 1024 + next(self._questions), port
+        return self.allocator.admit(flow, now=self.now)
 
     def after(self, seconds: float) -> None:
         """Time passes, and what is over ends."""

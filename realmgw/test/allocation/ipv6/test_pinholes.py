@@ -45,11 +45,11 @@ class PinholeTests(SynchronousTestCase):
         for _ in range(2):
             scene.get(WEB)
             flow = CLIENT, AT.address6, 6, 4711, 443
-            come = [scene.allocator.admit(*flow, now=scene.now) for _ in range(3)]
+            come = [scene.allocator.admit(flow, now=scene.now) for _ in range(3)]
             come += [scene.come(AT.address6, source, port=443) for source in (CLIENT, STRAY)]
             self.assertEqual(come, [1, 1, 1, -Reason.NO_CLAIM, -Reason.NO_CLAIM])
             scene.after(4.0)
-            self.assertEqual(scene.allocator.admit(*flow, now=scene.now), NO_RESERVATION)
+            self.assertEqual(scene.allocator.admit(flow, now=scene.now), NO_RESERVATION)
             self.assertFalse(scene.fresh.pinholes.addresses)
 
     def test_a_client_may_open_further_flows_where_the_operator_says_so(self) -> None:

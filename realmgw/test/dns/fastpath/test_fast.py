@@ -17,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config import settings
 from realmgw.dns.counts import QUERIES, Count
+from realmgw.dns.fastpath.fast import REMEMBERED
 from realmgw.dns.fastpath.headers import OPT_BEGINS
 from realmgw.dns.zones import compile_table
 from realmgw.subscribers.model import Directory, Service, Terms
@@ -119,24 +120,45 @@ class BothPathsTests(SynchronousTestCase):
             self.assertEqual(wan.counts.events[count], before + 1, step)
             pair.learn(step, dns.message.from_wire(answer))  # type: ignore[arg-type]
 
-    def test_ask_nothing_twice_about_who_is_known(self) -> None:
-        """By default a resolver shows now and then where it is; in between its queries run through two functions."""
-        pair, called = Pair(realm.make_settings(settings.Policy())), list[str]()
-        wan = pair.one.wan
-        wan.fast(pair.message(Step("one.example.org.")), (*realm.RESOLVER, 1), now=100.0, tcp=True)
+    def called(self, pair: Pair, step: Step) -> list[str]:
+        """Which functions of the DNS a query runs through that is answered on the fast path."""
+        message, called, before = pair.message(step), list[str](), sys.getprofile()
 
         def seen(frame: FrameType, event: str, _: object) -> None:
             if event == "call" and frame.f_globals["__name__"].startswith("realmgw.dns."):
                 called.append(frame.f_code.co_name)
 
-        message, before = pair.message(Step("dual.example.org.", id=9)), sys.getprofile()
         sys.setprofile(seen)
         try:
-            answer = wan.fast(message, realm.RESOLVER, now=101.0)
+            answer = pair.one.wan.fast(message, realm.RESOLVER, now=101.0)
         finally:
             sys.setprofile(before)
         self.assertIsInstance(answer, bytes)
-        self.assertEqual(called, ["answer", "lets_pass"])
+        return called
+
+    def test_ask_nothing_twice_about_who_is_known(self) -> None:
+        """By default a resolver shows now and then where it is; in between its queries run through two functions."""
+        pair, step = Pair(realm.make_settings(settings.Policy())), Step("dual.example.org.", id=9)
+        pair.one.wan.fast(pair.message(Step("one.example.org.")), (*realm.RESOLVER, 1), now=100.0, tcp=True)
+        self.assertEqual(self.called(pair, step), ["answer", "_take_apart", "lets_pass"])
+        self.assertEqual(self.called(pair, attrs.evolve(step, id=10)), ["answer", "lets_pass"])
+
+    def test_take_apart_once_what_is_asked_for_all_the_time(self) -> None:
+        """Unless the name is of nobody, cases are mixed, or very many other queries were taken apart since."""
+        pair = Pair(realm.make_settings())
+        usual, kinds = Step("one.example.org."), [f"TYPE{kind}" for kind in range(1000, 1000 + REMEMBERED)]
+        for step, remembered in (
+            (usual, True),
+            (attrs.evolve(usual, cookie="plain"), True),
+            (attrs.evolve(usual, cookie="client"), False),
+            (attrs.evolve(usual, case=5), False),
+            (attrs.evolve(usual, name="nobody.example.org."), False),
+        ):
+            self.assertIn("_take_apart", self.called(pair, step), step)
+            self.assertEqual("_take_apart" not in self.called(pair, step), remembered, step)
+        for kind in kinds:
+            pair.one.wan.fast(pair.message(attrs.evolve(usual, kind=kind)), realm.RESOLVER, now=101.0)
+        self.assertIn("_take_apart", self.called(pair, usual))
 
     def test_take_what_is_the_same_for_everybody_on_the_fast_path(self) -> None:
         """The zones' own names and the service pool's, and those beside them: nothing is left to the full path."""
