@@ -102,6 +102,7 @@ class KernelPacketQueue(PacketQueue):
 
     def __init__(self) -> None:
         self._binding: NetfilterQueue | None = None
+        self._descriptor = -1
         self._messages: _Messages | None = None
         self._number = 0
         self._judge: Judge = _drop_all
@@ -131,10 +132,10 @@ class KernelPacketQueue(PacketQueue):
                 raise PlatformError(_why_not_bound(admission.queue)) from fault
         self._number = admission.queue
         self._messages = _Messages(socket.socket(fileno=os.dup(binding.get_fd())))
-        self._binding = binding
+        self._binding, self._descriptor = binding, binding.get_fd()
 
     def fileno(self) -> int:
-        return self._binding.get_fd() if self._binding else -1
+        return self._descriptor
 
     def run(self, limit: int) -> int:
         """Take packets, without blocking; verdicts that could not be sent are sent by the next run."""
@@ -164,7 +165,7 @@ class KernelPacketQueue(PacketQueue):
         return read_queue(self._number) if self._binding else None
 
     def close(self) -> None:
-        binding, self._binding = self._binding, None
+        binding, self._binding, self._descriptor = self._binding, None, -1
         messages, self._messages = self._messages, None
         if binding and messages:
             binding.unbind()

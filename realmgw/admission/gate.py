@@ -43,6 +43,7 @@ gateway stops, or in a crowd of strangers: their sender will try again, and by t
 
 TELLING = 1.0  # seconds
 """Senders who are told of a refusal are counted for so long."""
+_ADMITTED, _HOST_MASK = marks.ADMITTED, marks.HOST_MASK
 _VERDICTS = tuple(DROP if reason in SILENT else marks.REJECTED for reason in range(max(Reason) + 1))
 
 
@@ -134,10 +135,11 @@ class Gate:
             packet = parse(payload)
             if not isinstance(packet, tuple):
                 return self._refuse_malformed(packet, payload, now)
-            index = self._admit(packet, now=now)
-            if 0 < index <= marks.HOST_MASK:
+            admit = self._admit  # what is no method of its own is slow to call as one
+            index = admit(packet, now=now)
+            if 0 < index <= _HOST_MASK:
                 self.admitted += 1
-                return marks.ADMITTED | index
+                return _ADMITTED | index
             if index > 0:
                 marks.admitted(index)  # raises
             self._unsolicited.refused(packet[0], now=now)

@@ -60,6 +60,7 @@ _IPV4 = struct.Struct("!HxxHxBxx4s4s")
 _IPV6 = struct.Struct("!HBx16s16s")
 _IPV4_MORE = 0x2000
 _IPV4_OFFSET = 0x1FFF
+_IPV4_FRAGMENT = _IPV4_MORE | _IPV4_OFFSET
 _IPV6_MORE = 0x0001
 _IPV6_OFFSET = 0xFFF8
 
@@ -96,7 +97,7 @@ def parse(payload: bytes) -> Packet | Reason:
     if len(payload) < _COMMON_MIN or payload[0] != 0x45:
         return _parse_common6(payload)
     total, fragment, protocol, source, destination, sport, dport, length = _COMMON(payload)
-    if total < _COMMON_MIN or fragment & (_IPV4_MORE | _IPV4_OFFSET) or not (sport and dport):
+    if total < _COMMON_MIN or fragment & _IPV4_FRAGMENT or not (sport and dport):
         return _parse_carefully(payload)
     if protocol == UDP and 8 <= length <= total - 20:
         return source, destination, UDP, sport, dport

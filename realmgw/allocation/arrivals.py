@@ -55,8 +55,8 @@ class Arrivals:
         self._addresses = ledger.pool.addresses
         self._candidates = ledger.candidates
         self._datagrams = ledger.datagrams
-        self._counters, self._came = ledger.counters, ledger.counters.delays.come
-        self._note, self._spare = ledger.decisions.admit, ledger.candidates.spare
+        self._counters, self._delays = ledger.counters, ledger.counters.delays
+        self._decisions, self._spare = ledger.decisions, ledger.candidates.spare
         self._queue = queue
         self._serve = serve
         self._young, self._old, self._gone = Admitted(), Admitted(), Admitted()
@@ -86,7 +86,7 @@ class Arrivals:
         address, may_go_on = self._addresses.get(dst), protocol not in UNNOTED
         if address is None:
             return self._elsewhere(flow, now, trace)
-        ended = self._datagrams.find(address, flow, now=now) if may_go_on else None
+        ended = self._datagrams.find(address, flow, now) if may_go_on else None
         if ended is not None and (verdict := self._goes_on(ended, address, flow, now, trace)):
             return verdict
         known = self._young.get(flow) or self._old.get(flow)
@@ -102,7 +102,7 @@ class Arrivals:
             if trace is None:
                 self._young[flow] = reservation
                 if may_go_on and now >= address.noting_from:
-                    self._datagrams.note(address, flow, host, now=now)
+                    self._datagrams.note(address, flow, host, now)
             return host.index
         is_late = reason is not Reason.CROWDED and address.was_left_by(protocol, dport, now)
         if trace is None:
@@ -152,7 +152,7 @@ class Arrivals:
                 trace.say(f"{dotted(address.packed)} is another host's for such packets by now")
         elif reason is None:
             self._counters.resumed += 1
-            self._note(now, 0, host.name, flow, RESUMED)
+            self._decisions.admit(now, 0, host.name, flow, RESUMED)
             self._datagrams.resume(address, flow, ended, host, now=now)
         elif verdict:
             self._datagrams.refuse(address, flow, ended, now=now)
@@ -220,7 +220,7 @@ class Arrivals:
         """Let somebody in, or say why not."""
         src = flow[0]
         claim = matching(reservation, src, now, self._homes) if reservation.claims else None
-        several = reservation.used and len(reservation.told) > 1
+        several = len(reservation.told) > 1 and reservation.used
         own = self._left_over(reservation, claim, src, now) if several else None
         if claim is not None and not claim.is_hold and own is None:
             address = reservation.address
@@ -239,7 +239,7 @@ class Arrivals:
                 trace.say(f"this sender was admitted {now - admitted[0]:.1f} s ago")
                 return None
             self._counters.by_source += 1
-            self._note(now, 0, reservation.service.name, flow, RETURN)
+            self._decisions.admit(now, 0, reservation.service.name, flow, RETURN)
             lessons.came_back(reservation, src, now)
             reservation.stray_at = now
             if reservation.trial is not None:
@@ -260,12 +260,11 @@ class Arrivals:
         address, sources = reservation.address, reservation.sources
         if address.gone_until > now and address.may_be_meant(reservation.service):
             self._counters.uncertain += 1
-        if len(sources) >= SOURCES_ANY:
-            self._ledger.remembered += make_room(sources, src, now - self._ledger.linger())
-        if sources.setdefault(src, came) is came:
-            self._ledger.remembered += 1
-        else:
-            sources[src] = came
+        before = len(sources)
+        if before >= SOURCES_ANY:
+            make_room(sources, src, now - self._ledger.linger())
+        sources[src] = came
+        self._ledger.remembered += len(sources) - before
 
     def _refuses_stranger(self, reservation: Reservation, spare: Claim | None, src: bytes, now: float) -> Reason | None:
         """Why somebody is not let in who has no claim and was not there before."""
@@ -291,7 +290,7 @@ class Arrivals:
         if not spare.group.habits.is_plain:
             self._homes.came(flow[0], spare, now)
         self._counters.by_spare += 1
-        self._note(now, spare.number, reservation.service.name, flow, SPARE)
+        self._decisions.admit(now, spare.number, reservation.service.name, flow, SPARE)
         self._let_in(reservation, flow[0], (now, flow), now)
         if spare.is_hold:
             spare.user = now, flow
@@ -358,8 +357,8 @@ class Arrivals:
         ledger, habits, src = self._ledger, claim.group.habits, flow[0]
         claim.user = came = now, flow
         self._counters.by_claim += 1
-        self._came(now - claim.created, claim.number, now)
-        self._note(now, claim.number, reservation.service.name, flow, CLAIM)
+        self._delays.come(now - claim.created, claim.number, now)
+        self._decisions.admit(now, claim.number, reservation.service.name, flow, CLAIM)
         if reservation.trial is not None:
             self._late.tell(reservation, flow, claim.created, now)
         self._let_in(reservation, src, came, now)
@@ -370,7 +369,7 @@ class Arrivals:
         if ledger.dead.watching or not habits.is_plain:
             self._homes.came(src, claim, now)
         ledger.use(claim, now)
-        spare, others_wait = ledger.spare, self._queue.size > 0
+        spare = ledger.spare
         if ledger.is_closed or reservation.service.terms.loose_packet:
             spare = ledger.spare_of(reservation.service, claim.group)
         claim.spare = spare
@@ -378,10 +377,16 @@ class Arrivals:
             keep_used(claim, now)
         if claim.doubt is not None:
             self._candidates.note(reservation, flow, now)
-        several = claim.waited or reservation.hold is not None or not habits.is_plain
-        several = several or (others_wait and caution.serves_several)
+        several = not habits.is_plain or claim.waited or reservation.hold is not None
+        if several or now < ledger.short_until or self._queue.size:
+            self._wait_for_others(claim, src, now, several=bool(several))
+
+    def _wait_for_others(self, claim: Claim, src: bytes, now: float, *, several: bool) -> None:
+        """See whether further clients are to be waited for at an address; then those are served who wait for one."""
+        ledger, others_wait = self._ledger, self._queue.size > 0
+        several = several or (others_wait and claim.group.habits.caution.serves_several)
         sooner = now < ledger.short_until and self._late.are_told_sooner(claim, src, now)
-        if spare and (several or sooner) and not (claim.waited and self._late.is_lonely(claim, src)):
+        if claim.spare and (several or sooner) and not (claim.waited and self._late.is_lonely(claim, src)):
             holds.wait_for_others(ledger, claim, now, others_wait=others_wait, is_told_sooner=sooner)
         if others_wait:
             self._serve(now)

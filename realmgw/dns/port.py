@@ -113,12 +113,17 @@ class DnsDatagrams(dns.DNSDatagramProtocol):
 
     def datagramReceived(self, data: bytes, addr: Address) -> None:
         """Answers a query. Raises nothing, whatever happens."""
-        began = self._monotonic()
+        monotonic, fast, sendto = (
+            self._monotonic,
+            self._fast,
+            self._sendto,
+        )  # slow to call as methods
+        began = monotonic()
         try:
-            answer = self._fast(data, addr, now=began)
+            answer = fast(data, addr, now=began)
             if isinstance(answer, bytes):
                 if answer:
-                    self._sendto(answer, addr)
+                    sendto(answer, addr)
             else:
                 self.controller.receive(data, self, self._asker(addr), answer)
         except OSError:

@@ -23,7 +23,7 @@ from realmgw.allocation.counters import Counters
 from realmgw.allocation.decisionlog import DecisionLog, End
 from realmgw.allocation.flow import Answered, Noted
 from realmgw.allocation.homes import Homes
-from realmgw.allocation.pool.circular import Pool, stands
+from realmgw.allocation.pool.circular import AMPLE, Pool, stands
 from realmgw.allocation.pool.places import Places, Shared
 from realmgw.allocation.pool.reclaim import ReclaimHeap
 from realmgw.allocation.reputation.group import Group
@@ -87,6 +87,8 @@ class Books:
         self.costs = Costs(self.places)
         self.siblings = Siblings()
         self.deadlines: Deadlines[Claim] = Deadlines()
+        self.is_closed = False
+        """Whether it is by the group that claims let in further senders."""
         self.remembered = 0
         """How many senders all reservations together remember."""
         self.kept = 0
@@ -292,8 +294,11 @@ class Books:
         The memory for senders who may come again is a load as well.
         """
         full, loaded = self.settings.linger, self.settings.linger_loaded
-        crowding = (max(self.pool.load, self.remembered / SENDERS) - 0.5) / 0.4
-        return full if crowding <= 0 else loaded if crowding >= 1 else full - (full - loaded) * crowding
+        load = self.remembered / SENDERS
+        if self.pool.waiting >= self.pool.ample:  # below that, it is of no account
+            load = max(load, self.pool.load)
+        crowding = (load - AMPLE) / 0.4
+        return full if crowding <= 0.0 else loaded if crowding >= 1.0 else full - (full - loaded) * crowding
 
     def retire(self, address: Address, now: float) -> bool:
         """Take an address out of the pool: at once, or when the last one who is expected there has come.

@@ -121,7 +121,7 @@ class Datagrams:
 
     # What is known of flows
 
-    def note(self, address: Address, flow: Flow, host: Host, *, now: float) -> None:
+    def note(self, address: Address, flow: Flow, host: Host, now: float) -> None:
         """A flow was let in at an address, to a host. It is of a protocol without a handshake.
 
         Until `Address.noting_from` there is nothing to be noted, and no need to call this.
@@ -158,7 +158,7 @@ class Datagrams:
             self.forget(address, flow)
             self._ended.remember(flow, Ended(private, now))
 
-    def find(self, address: Address, flow: Flow, *, now: float) -> Ended | None:
+    def find(self, address: Address, flow: Flow, now: float) -> Ended | None:
         """What is known of a flow whose packet is a first one; None: it is a new flow."""
         if now >= self._listen_from:
             self._listen_from = now + LISTENING

@@ -34,15 +34,13 @@ class Ledger(Books):
 
     Attributes:
         end_other: Called when a claim is used that has a sibling, with that and the present.
-        is_closed: Whether it is by the group that claims let in further senders.
     """
 
-    compare = staticmethod(lessons.compare)
+    compare = lessons.compare
     """Learns what a new claim says of the group that asked."""
     used: Callable[..., None] = staticmethod(outcomes.used)
     """Counts that the client of a claim has come."""
     end_other: Callable[[Any, float], object]
-    is_closed = False
 
     def claim(
         self,
@@ -92,7 +90,7 @@ class Ledger(Books):
             self.deadlines.by_timeout[timeout].append(claim)
         else:
             self.deadlines.add_rider(claim)
-        self.compare(self, claim, reservation, group, now)
+        self.compare(claim, reservation, group, now)
         return reservation.address.packed
 
     def _bound(self, reservation: Reservation, group: Group, waited: float, now: float) -> None:

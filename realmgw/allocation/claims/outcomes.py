@@ -102,12 +102,14 @@ def used(claim: Claim, most: int, now: float, *, learns: bool = True) -> None:
         now: The present, in monotonic seconds.
         learns: Whether it tells how soon the group's clients come.
     """
-    reservation = claim.reservation
     if learns and now >= claim.group.learns_at:
         learn(claim, now)
-    praise(claim, 1.0 if reservation.shares is None else merit(claim), most, now)
-    if reservation.shares is not None and claim.network is None:
-        reservation.doubtful = now
+    if claim.reservation.shares is None:
+        praise(claim, 1.0, most, now)
+        return
+    praise(claim, merit(claim), most, now)
+    if claim.network is None:
+        claim.reservation.doubtful = now
 
 
 def merit(claim: Claim) -> float:
@@ -137,7 +139,7 @@ def praise(claim: Sibling, sure: float, most: int, now: float) -> None:
     if is_new:
         reputation.advance(now)
     if sure and (claim.unproven or not group.word.own.is_nothing):
-        group.word.kept(most, claim.created, now, unproven=claim.unproven)
+        group.word.kept(most, claim.created, now, claim.unproven)
     reputation.ok += sure
     if sure < 1.0:
         reputation.neutral += 1 - sure

@@ -17,7 +17,7 @@ def keep_used(claim: Claim, now: float) -> None:
     if used is None:
         claim.reservation.used = [claim]
         return
-    while used and used[0].deadline <= now and used[0].is_spent(now):
+    while used and (oldest := used[0]).deadline <= now and oldest.is_spent(now):
         del used[0]  # as a rule the oldest ends first
     used.append(claim)
     if len(used) < KEPT:

@@ -95,7 +95,6 @@ class PinholeLedger(Ledger):
     ) -> None:
         super().__init__(settings, (), outage, answered)
         self.own = self.pool = OwnAddresses()
-        self.compare = _learn_nothing
         self._allowances = allowances
         self.costs = self.rates = RateCosts(self.places)
         self.open(ipv6)
@@ -104,6 +103,9 @@ class PinholeLedger(Ledger):
         """From now on, be open by these settings."""
         self._keep, self._opens = ipv6.keep, ipv6.pinhole
         self.is_closed = self._opens is not PinholeFor.CLAIM
+
+    def compare(self, claim: Claim, reservation: Reservation, group: Group, now: float) -> None:
+        """Learn nothing: what a group asks for by IPv4 as well tells enough of it."""
 
     def linger(self) -> float:
         """As long as an address of IPv6 is kept; that of one flow, until conntrack knows it."""
@@ -184,10 +186,6 @@ class Pinholes:
         """End what is over."""
         self.ledger.expire(now=now)
         self.arrivals.forget(now=now)
-
-
-def _learn_nothing(ledger: object, claim: object, reservation: object, group: object, now: float) -> None:
-    """What a group asks for by IPv4 as well tells enough of it."""
 
 
 def _serve_nobody(now: float) -> None:

@@ -6,6 +6,7 @@ long as the pool allows. All operations are O(1).
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
@@ -39,7 +40,7 @@ class Pool:
     def __init__(self, networks: Iterable[Network]) -> None:
         self.addresses = {packed: Address(packed) for network in networks for packed in _each(network)}
         self.size = self.waiting = 0
-        self.ample = 0.0
+        self.ample = 0
         """While fewer addresses than so many are waited at, there is room for everybody; read only."""
         self._grow(len(self.addresses))
         self.leaving: set[Address] = set()
@@ -51,7 +52,7 @@ class Pool:
 
     def _grow(self, addresses: int) -> None:
         self.size += addresses
-        self.ample = AMPLE * self.size
+        self.ample = math.ceil(AMPLE * self.size)
 
     @property
     def load(self) -> float:

@@ -87,7 +87,7 @@ def due(
     if alias:
         return None
     if challenges.adaptive:
-        return None if proof or is_known(group, pressed=pressed, now=now) else _adaptive(group, cookie)
+        return None if proof or is_known(group, pressed, now) else _adaptive(group, cookie)
     if challenges.tcp and not proof:
         return _COOKIE if cookie else _TC
     return _CNAME if challenges.cname else None
@@ -100,7 +100,7 @@ def _adaptive(group: Group | None, cookie: bool) -> Challenge:
     return _CNAME if group is not None and group.passed & _CNAME and not group.passed & _TC else _TC
 
 
-def is_known(group: Group | None, *, pressed: bool, now: float) -> bool:
+def is_known(group: Group | None, pressed: bool, now: float) -> bool:
     """Whether a group is due nothing in adaptive mode, because of what it has passed lately and of what it did since.
 
     Anybody can write its address into his queries; but then nobody comes, and it is soon no longer taken at its word.

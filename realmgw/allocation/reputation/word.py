@@ -89,7 +89,7 @@ class Word:
         """Whether its own queries are like that: then unproven ones count against it, too."""
         return self.own.value > TOLERATED
 
-    def kept(self, most: int, created: float, now: float, *, unproven: bool) -> None:
+    def kept(self, most: int, created: float, now: float, unproven: bool) -> None:
         """Somebody came.
 
         Args:

@@ -95,7 +95,7 @@ class Challenger:
         if not self._trusts:
             return False
         pool, group = self._pool, self._groups.find(resolver)
-        return is_known(group, pressed=pool.waiting >= PRESSED * pool.size, now=now)
+        return is_known(group, pool.waiting >= PRESSED * pool.size, now)
 
     def due(
         self, name: bytes, alias: Alias | None, resolver: str, proof: Proof, cookie: bool, now: float
