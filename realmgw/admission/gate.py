@@ -135,7 +135,7 @@ class Gate:
             packet = parse(payload)
             if not isinstance(packet, tuple):
                 return self._refuse_malformed(packet, payload, now)
-            admit = self._admit  # what is no method of its own is slow to call as one
+            admit = self._admit  # quicker than to call it as a method
             index = admit(packet, now=now)
             if 0 < index <= _HOST_MASK:
                 self.admitted += 1

@@ -41,7 +41,8 @@ POOL_RECORD = b"\xc0\x0c" + A_IN + b"\0\0\0\0" + b"\0\4"
 POOL_RECORD6 = b"\xc0\x0c" + Type.AAAA.to_bytes(2, "big") + A_IN[2:] + b"\0\0\0\0" + b"\0\x10"
 """The same of IPv6."""
 
-_FOUR, _SIX = (4, POOL_RECORD), (6, POOL_RECORD6)
+_FOUR, _SIX = (4, 0, POOL_RECORD), (6, 1, POOL_RECORD6)
+"""The family of the pool, the place of the type in `counts.TYPES`, and how an address of it begins."""
 _CNAME_RECORD = b"\xc0\x0c" + Type.CNAME.to_bytes(2, "big") + b"\0\1" + b"\0\0\0\0"
 _IN = b"\0\1"
 _ASKED = 4  # octets, of type and class
@@ -115,7 +116,7 @@ class FastPath:
         apart = self._remembered.get(message[2:])
         if apart is None and (apart := self._take_apart(message)) is None:
             return None
-        end, name, kind, family, begin, opt = apart
+        end, name, kind, family, place, begin, opt = apart
         proof, has_cookie, badcookie = _TCP if tcp else _NO_PROOF, False, b""
         if opt is None:
             read = self._read_cookie(message[end:], source, now)
@@ -140,7 +141,7 @@ class FastPath:
         if type(given) is not bytes:
             return given
         self._events[0] += 1  # Count.RESERVED; looking the member up costs more than counting
-        self._types[family == 6] += 1  # A, or AAAA behind it
+        self._types[place] += 1
         return b"".join((message[:2], begin, given, opt))
 
     def _take_apart(self, message: bytes) -> _Apart | None:
@@ -160,8 +161,9 @@ class FastPath:
             kind, opt = KINDS.get(tail), b""
         if kind is None and (kind := _rare_kind(tail, known[1])) is None:
             return None
-        name, family, record = message[12:end].lower(), *(_FOUR if kind == _A else _SIX)
-        apart = end, name, kind, family, known[0] + message[12 : end + 4] + record, opt
+        family, place, record = _FOUR if kind == _A else _SIX
+        name = message[12:end].lower()
+        apart = end, name, kind, family, place, known[0] + message[12 : end + 4] + record, opt
         if opt is not None and name in self._services and name == message[12:end]:  # cookies, and who mixes cases, vary
             if len(self._remembered) >= REMEMBERED:
                 self._remembered.clear()
@@ -284,10 +286,10 @@ class _Zones(dict[Authority, ZoneOctets]):
         return octets
 
 
-_Apart = tuple[int, bytes, int, int, bytes, "bytes | None"]
+_Apart = tuple[int, bytes, int, int, int, bytes, "bytes | None"]
 """What a query says by its octets: where its name ends, it (lower case), the type; the family of the pool whose address
-would be the answer, and how that begins behind the ID, up to the address; our OPT record, see `_Usual`, but None if the
-query's has options."""
+would be the answer, where it is counted, and how it begins behind the ID, up to the address; our OPT record, see
+`_Usual`, but None if the query's has options."""
 _Usual = tuple[bytes, Header, int, bytes, str, str, bytes, bytes, Proof]
 """A usual query, taken apart: as it came, how answers to it begin, where its name ends, its name (lower case), where it
 came from and who that is, our OPT record for an answer and for BADCOOKIE (empty if there shall be none), and what it
