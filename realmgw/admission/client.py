@@ -154,8 +154,7 @@ class KernelPacketQueue(PacketQueue):
         """Note the verdict of a packet; it is sent with the others of this turn."""
         mark = DROP
         try:
-            judge = self._judge  # quicker than to call it as a method
-            mark = judge(packet.get_payload())
+            mark = self._judge(packet.get_payload())
         finally:
             if mark:
                 self._verdicts.append(self._accept + _NUMBER_AND_MARK(packet.id, _MARK_ATTRIBUTE, mark))
@@ -195,8 +194,7 @@ class _Messages:
         if self.left <= 0:
             raise BlockingIOError(errno.EAGAIN, "the turn is over")
         try:
-            recv = self._recv  # likewise
-            message = recv(size)
+            message = self._recv(size)
         except OSError as fault:
             if fault.errno == errno.ENOBUFS:
                 self.left -= 1

@@ -135,8 +135,7 @@ class Gate:
             packet = parse(payload)
             if not isinstance(packet, tuple):
                 return self._refuse_malformed(packet, payload, now)
-            admit = self._admit  # quicker than to call it as a method
-            index = admit(packet, now=now)
+            index = self._admit(packet, now=now)
             if 0 < index <= _HOST_MASK:
                 self.admitted += 1
                 return _ADMITTED | index

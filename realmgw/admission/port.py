@@ -267,8 +267,7 @@ class QueuePort:
     def _judge(self, payload: bytes) -> int:
         """A packet's one verdict; a fault of ours is a drop."""
         try:
-            decide = self._decide  # quicker than to call it as a method
-            mark = decide(payload, now=self._now)
+            mark = self._decide(payload, now=self._now)
             if not 0 <= mark <= _MARK_MAX:
                 _not_a_mark(mark)
         except Exception as fault:  # noqa: BLE001 - see above: no packet may stay undecided

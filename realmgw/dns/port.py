@@ -113,13 +113,12 @@ class DnsDatagrams(dns.DNSDatagramProtocol):
 
     def datagramReceived(self, data: bytes, addr: Address) -> None:
         """Answers a query. Raises nothing, whatever happens."""
-        fast, sendto = self._fast, self._sendto  # quicker than to call them as methods
         began = self._monotonic()
         try:
-            answer = fast(data, addr, now=began)
+            answer = self._fast(data, addr, now=began)
             if isinstance(answer, bytes):
                 if answer:
-                    sendto(answer, addr)
+                    self._sendto(answer, addr)
             else:
                 self.controller.receive(data, self, self._asker(addr), answer)
         except OSError:

@@ -124,9 +124,9 @@ class FastPath:
                 return None
             has_cookie, opt, badcookie = True, read[1], read[2]
             proof = proof or read[0]
-        who, ask, lets_pass = resolver or source, self._ask, self._lets_pass
+        who = resolver or source
         question: Hashable = (address, message[:2])
-        is_free = kind in self._lent and not proof and lets_pass(who, now)
+        is_free = kind in self._lent and not proof and self._lets_pass(who, now)
         service = self._services.get(name) if is_free else None
         if service is None or not (service.direct4 if family == 4 else service.direct6 and self._lends6(service.host)):
             decision = self._decisions.decide(name, kind, who, proof, has_cookie, now)
@@ -137,7 +137,7 @@ class FastPath:
             self._challenger.accept(name, alias, counted, who, proof, now)
             if alias is not None:
                 question = alias.name
-        given = ask(service, who, question, now=now, family=family)
+        given = self._ask(service, who, question, now=now, family=family)
         if type(given) is not bytes:
             return given
         self._events[0] += 1  # Count.RESERVED; looking the member up costs more than counting
