@@ -8,6 +8,7 @@ A refusal is no error: it is a `Reason`, and the counter, the log line, `explain
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 
 MACHINE_REFUSED = 5
 """The exit status of our programs when the machine has refused: a file can not be written, or the kernel said no."""
@@ -92,3 +93,11 @@ class Reason(enum.IntEnum):
     """As many senders without a claim of their own came to the reservation as may within a moment."""
     PASSED_ON = 45
     """A flow that paused for longer than conntrack remembers, and its address is another host's by now."""
+
+
+_NAMES = tuple((reason.name.lower(), int(reason)) for reason in Reason)
+
+
+def by_reason(counts: Sequence[int]) -> dict[str, int]:
+    """Counts that are indexed by `Reason`, by the reasons' names."""
+    return {name: counts[reason] for name, reason in _NAMES}

@@ -20,7 +20,7 @@ from realmgw.admission.faults import Faults
 from realmgw.admission.packet import Packet, parse, source_of
 from realmgw.admission.unsolicited import Unsolicited
 from realmgw.datapath import marks
-from realmgw.errors import Reason
+from realmgw.errors import Reason, by_reason
 
 DROP = 0
 """In the place of a mark: drop the packet and tell nobody."""
@@ -108,7 +108,7 @@ class Gate:
             "faults_unreported": self.faults.unreported,
             "strays_pushed": self._unsolicited.pushed,
             "strays_overflow": self._unsolicited.overflow,
-            "refused": {reason.name.lower(): self.refused[reason] for reason in Reason},
+            "refused": by_reason(self.refused),
         }
 
     def start(self) -> None:

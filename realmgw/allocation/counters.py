@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from realmgw.config.distribution import DELAY_BOUNDS, Distribution
-from realmgw.errors import Reason
+from realmgw.errors import Reason, by_reason
 
 
 def no_reasons() -> list[int]:
@@ -81,5 +81,5 @@ class Counters:
 
     def counts(self) -> dict[str, object]:
         """All of them by name."""
-        every = {**attrs.asdict(self), "delays": self.delays.counts()}
-        return {**every, "refused": {reason.name.lower(): self.refused[reason] for reason in Reason}}
+        every = {**attrs.asdict(self, recurse=False), "delays": self.delays.counts()}
+        return {**every, "refused": by_reason(self.refused)}

@@ -149,7 +149,9 @@ COMMANDS: Mapping[str, Command] = {
     command.path: command
     for command in (
         Command("health", "Show how the gateway is, and what is wrong."),
-        Command("status", "Show how the gateway is, what runs, and what was counted."),
+        Command("status", "Show how the gateway is, what runs, and what was counted.", (
+            _flag("brief", "Of what was counted, only what `top` shows."),
+        )),
         Command("plan", "Show what a reload would change.", takes_time=True),
         Command("reload", "Reload the configuration and the subscriber files.", (
             _flag("accept_loss", "Believe the files even if many hosts are gone from them."),

@@ -25,6 +25,8 @@ RATES = {
 """What is told by the second: names, and which counters they are the sum of."""
 RATED = tuple(path for paths in RATES.values() for path in paths)
 """Those."""
+SHOWN = ("dns", "admission", "allocation")
+"""The parts that count what `realmgw top` and the dashboard show."""
 
 
 class Counting:
@@ -61,6 +63,10 @@ class Counting:
         from realmgw.config.steps import finish  # noqa: PLC0415 - the command knows this module, and not the settings
 
         return self._kernel().addCallback(lambda kernel: finish(self._reading(kernel)))
+
+    def shown(self) -> Counts:
+        """Those of `SHOWN`, at once: neither the other parts are asked nor the kernel."""
+        return {part: self._parts[part]() for part in SHOWN if part in self._parts}
 
     def read_beside(self, drive: Callable[[Steps[Counts]], Any]) -> Any:
         """The same, a part at a time; a Deferred.

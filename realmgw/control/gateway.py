@@ -171,11 +171,12 @@ class Gateway:
         ]
         return {"state": insight.health.state.value, "troubles": troubles}
 
-    def status(self) -> Any:
-        """What runs."""
-        return self._insight.counting.read().addCallback(self._status)
+    def status(self, brief: str) -> Any:
+        """What runs; without `brief`, a Deferred."""
+        counting = self._insight.counting
+        return self._status(counting.shown()) if brief else counting.read().addCallback(self._status)
 
-    def _status(self, counts: dict[str, Value]) -> Value:
+    def _status(self, counts: Mapping[str, Value]) -> Value:
         insight = self._insight
         running = insight.running
         directory = running.registry.directory

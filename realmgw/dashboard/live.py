@@ -147,7 +147,7 @@ class Live:
     @inlineCallbacks
     def _gather(self) -> Generator[Deferred[Any], Any, None]:
         began = self._time
-        asked = {"status": {}, "reputation/list": {"limit": str(RESOLVERS)}, **self._due()}
+        asked = {"status": {"brief": "1"}, "reputation/list": {"limit": str(RESOLVERS)}, **self._due()}
         done = [maybeDeferred(self._do, *each) for each in asked.items()]
         found = yield DeferredList(done, consumeErrors=True)
         if self._time is not began:  # nobody looks any more, or others do

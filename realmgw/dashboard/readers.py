@@ -11,12 +11,12 @@ Edge: HTTP.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
+import msgspec
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
@@ -127,4 +127,4 @@ def event(name: str, value: Any) -> bytes:
         name: Of it.
         value: What it tells, for JSON.
     """
-    return f"event: {name}\ndata: {json.dumps(value, separators=(',', ':'))}\n\n".encode()
+    return b"event: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode(value))

@@ -10,7 +10,7 @@ import attrs
 from realmgw.config.distribution import EACH, SPENT_BOUNDS, Distribution
 from realmgw.dns.codec.message import Response
 from realmgw.dns.codec.wire import Rcode, Type
-from realmgw.errors import Reason
+from realmgw.errors import by_reason
 
 
 class Count(enum.IntEnum):
@@ -105,6 +105,7 @@ QUERIES = (
     Count.FORWARDED,
 )  # fmt: skip
 """What may become of a query: one of these, of which each query has one."""
+_NAMES = tuple(each.name.lower() for each in Count)
 
 
 _BY_RCODE = {
@@ -133,6 +134,7 @@ TYPES = (
     Type.NAPTR, Type.DS, Type.ANY,
 )  # fmt: skip
 """Those that questions are told apart by; all others are counted together, behind them."""
+_TYPE_NAMES = (*(kind.name for kind in TYPES), "other")
 _PLACES = {int(kind): place for place, kind in enumerate(TYPES)}
 
 
@@ -177,7 +179,7 @@ class Counts:
         """All of them by name, and how many queries there were in all."""
         return {
             "queries": sum(self.events[each] for each in QUERIES),
-            **{each.name.lower(): self.events[each] for each in Count},
-            "refused_by": {reason.name.lower(): self.refused[reason] for reason in Reason},
-            "types": dict(zip((*(kind.name for kind in TYPES), "other"), self.types, strict=True)),
+            **dict(zip(_NAMES, self.events, strict=True)),
+            "refused_by": by_reason(self.refused),
+            "types": dict(zip(_TYPE_NAMES, self.types, strict=True)),
         }

@@ -48,6 +48,12 @@ class CountingTests(SynchronousTestCase):
         self.counting.add("more", lambda: {"a": 1})
         self.assertEqual(self.read(), {"dns": self.part.counts(), "more": {"a": 1}, "kernel": self.kernel})
 
+    def test_what_is_shown_again_and_again_is_had_without_the_others(self) -> None:
+        """At once: neither another part is asked nor the kernel."""
+        self.counting.add("more", lambda: self.fail("it was asked"))
+        self.counting.add("admission", lambda: {"admitted": 2})
+        self.assertEqual(self.counting.shown(), {"dns": self.part.counts(), "admission": {"admitted": 2}})
+
     def test_a_period_begins_where_the_last_one_ended(self) -> None:
         """The first one with the gateway."""
         for queries, seconds in ((60, 60.0), (90, 30.0)):

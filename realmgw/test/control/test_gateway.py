@@ -18,7 +18,7 @@ from realmgw.config.settings import Attachment, PoolPrefix
 from realmgw.config.steps import Steps, finish
 from realmgw.control.command import shown
 from realmgw.control.commands import COMMANDS, CommandError, ExitStatus
-from realmgw.control.counting import Counting
+from realmgw.control.counting import SHOWN, Counting
 from realmgw.control.decided import Decided
 from realmgw.control.flows import Flows
 from realmgw.control.gateway import Gateway, Insight
@@ -183,6 +183,13 @@ class CommandTests(GatewayTestCase):
         self.assertIs(self.refusal("purge"), ExitStatus.USAGE)
         for name in ("gw.example.org", "GW.example.org."):
             self.assertEqual(list(self.do("purge", name=name)), ["done"])
+
+    def test_a_brief_status_leaves_out_counters(self) -> None:
+        """All but those that `top` and the dashboard show; it says the same beside them."""
+        whole, brief = self.do("status"), self.do("status", brief="1")
+        self.assertEqual({**whole, "counts": None}, {**brief, "counts": None})
+        self.assertEqual(brief["counts"], {part: whole["counts"][part] for part in SHOWN if part in whole["counts"]})
+        self.assertLess(len(brief["counts"]), len(whole["counts"]))
 
     def test_status_says_what_runs(self) -> None:
         """And what was counted."""
