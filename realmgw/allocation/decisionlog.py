@@ -2,6 +2,7 @@
 
 Each answer with an address has a number, the trace id: first packets that come for it are written down under it. One
 tuple of plain values is written for each decision; it is put into words when somebody asks (`realmgw.control.decided`).
+What is let in is written as octets (`realmgw.allocation.admittedlog`): the flows are most of the log.
 Refusals have logs of their own, so that a flood of them pushes out nothing else.
 """
 
@@ -11,10 +12,11 @@ import enum
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Hashable
-from functools import partial
-from itertools import islice, repeat, takewhile
-from operator import is_not, itemgetter
+from itertools import islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from realmgw.allocation.admittedlog import AdmittedLog, Entries
 
 if TYPE_CHECKING:
     from realmgw.allocation.flow import Flow
@@ -150,6 +152,11 @@ class Withheld(NamedTuple):
     """What the list is called."""
 
 
+_Log = list[Any]
+Logs = tuple[_Log, Entries, _Log, _Log, _Log, _Log, _Log]
+"""Fields of `Answered`, `Admitted`, `Unanswered`, `Refused`, `Ended`, `Forbidden` and `Withheld`, the oldest first."""
+
+
 class DecisionLog:
     """The decisions of late.
 
@@ -158,13 +165,17 @@ class DecisionLog:
 
     Attributes:
         number: The last trace id that was given; whoever sets it before the first one makes them unique.
+        admitted: What is let in; it keeps more than others do where that is wanted, see `keep_admitted`.
+        admit: A first packet is let in: called with the fields of `Admitted`.
         most: So many decisions of each kind are kept.
     """
 
     def __init__(self, settings: Allocation) -> None:
         self.number = 0
         self.most = self._least = 0
-        nothing = (deque[Any](maxlen=0) for _ in range(7))
+        self.admitted = AdmittedLog()
+        self.admit = self.admitted.add
+        nothing = (deque[Any](maxlen=0) for _ in range(6))
         self._logs: tuple[deque[Any], ...] = tuple(nothing)
         self._name()
         self.configure(settings)
@@ -176,53 +187,42 @@ class DecisionLog:
             self._name()
 
     def keep_admitted(self, least: int) -> None:
-        """From now on, so many of what is let in are kept at least, for `admitted_after`; others are told no more."""
+        """From now on, so many of what is let in are kept at least, in `admitted`; here, no more are told."""
         self._least = least
         self._name()
 
     def _name(self) -> None:
-        sizes = self.most, max(self.most, self._least), *repeat(self.most, 5)
-        self._logs = tuple(deque[Any](each, size) for each, size in zip(self._logs, sizes, strict=True))
-        self._answered, self._admitted, self._unanswered, self._refused, *more = self._logs
-        self._ended, self._forbidden, self._withheld = more
+        self.admitted.resize(max(self.most, self._least))
+        self._logs = tuple(deque[Any](each, self.most) for each in self._logs)
+        self._answered, self._unanswered, self._refused, self._ended, self._forbidden, self._withheld = self._logs
 
-    def logs(self, since: float | None = None) -> tuple[list[Any], ...]:
-        """What is kept, or was decided since a time, as it was written; the oldest first.
+    def logs(self, since: float | None = None) -> Logs:
+        """What is kept, or was decided since a time. O(told), but what was let in is made as it is gone through."""
+        counts = [len(each) if since is None else _count(each, since) for each in self._logs]
+        told = self.admitted.latest(self.most if since is None else min(self.most, self.admitted.count(since)))
+        return self._told(told, counts)
 
-        Returns:
-            The fields of `Answered`, `Admitted`, `Unanswered`, `Refused`, `Ended`, `Forbidden` and `Withheld`. O(told).
-        """
-        counts = map(len, self._logs) if since is None else [_count(each, since) for each in self._logs]
-        return tuple(_latest(each, min(count, self.most)) for each, count in zip(self._logs, counts, strict=True))
+    def _told(self, admitted: Entries, counts: list[int]) -> Logs:
+        """So many of each other kind, beside what was let in."""
+        answered, unanswered, refused, ended, forbidden, withheld = map(_latest, self._logs, counts)
+        return answered, admitted, unanswered, refused, ended, forbidden, withheld
 
-    def news(self, since: float, most: int) -> tuple[tuple[list[Any], ...], int | None]:
+    def news(self, since: float, most: int) -> tuple[Logs, int | None]:
         """What was decided since a time, as `logs`, but so many of each kind at most, the latest.
 
         Returns:
             It, and how many decisions there were in all; None: more than are kept. O(decisions told).
         """
-        counts = [min(_count(each, since), self.most) for each in self._logs]
-        is_known = all(count < self.most or not count for count in counts)
-        latest = tuple(_latest(log, min(count, most)) for log, count in zip(self._logs, counts, strict=True))
-        return latest, sum(counts) if is_known else None
+        let_in = min(self.admitted.count(since), self.most)
+        counts = [_count(each, since) for each in self._logs]
+        is_known = all(count < self.most or not count for count in (let_in, *counts))
+        latest = self._told(self.admitted.latest(min(let_in, most)), [min(count, most) for count in counts])
+        return latest, sum(counts) + let_in if is_known else None
 
     def oldest(self, now: float) -> float:
         """When the oldest of what is kept was decided; the present, if there is nothing."""
-        return min((each[-min(len(each), self.most)][0] for each in self._logs if each and self.most), default=now)
-
-    def admitted_after(self, last: Any, most: int | None = None) -> list[Any]:
-        """What was let in after an entry, which this gave: the fields of `Admitted`, the oldest first; all for None.
-
-        It is gone through from the latest on, until the entry comes: O(told), and what is older is not touched.
-
-        Args:
-            last: The entry; where it is not kept any more, all came after it.
-            most: Of so many at most it is looked whether they came after it, the latest; None: of all.
-        """
-        newest = reversed(self._admitted) if most is None else islice(reversed(self._admitted), most)
-        found = list(takewhile(partial(is_not, last), newest))
-        found.reverse()
-        return found
+        let_in = (each[0] for each in islice(self.admitted.latest(self.most), 1))
+        return min((*(each[0][0] for each in self._logs if each), *let_in), default=now)
 
     def answer(self, now: float, service: Service, group: Group, client: Requestor | None, address: bytes) -> int:
         """A query is answered with an address; returns the trace id."""
@@ -231,10 +231,6 @@ class DecisionLog:
             who = None if client is None else client.key
             self._answered.append((now, number, service.name, group.resolver, who, address))
         return number
-
-    def admit(self, now: float, number: int, name: str, flow: Flow, way: int) -> None:
-        """A first packet is let in; see `Admitted`."""
-        self._admitted.append((now, number, name, flow, way))
 
     def refuse_answer(self, now: float, name: str, resolver: Hashable, client: Requestor | None, why: Reason) -> None:
         """A query is refused an address."""

@@ -1,12 +1,13 @@
 """By which names, and answers, flows were opened that were let in lately: for whoever writes down what becomes of them.
 
-Nothing is done for that when a packet comes: it is what the log of decisions has of them, as it stands there.
+Nothing is done for that when a packet comes: it is what the log of decisions has of them, as it is written there.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from realmgw.allocation.admittedlog import Mark
 from realmgw.allocation.decisionlog import RESUMED
 
 if TYPE_CHECKING:
@@ -27,15 +28,14 @@ class Opened:
 
     def __init__(self, allocator: Allocator) -> None:
         self._decisions = allocator.ledger.decisions
-        self._last: Any = None
+        self._mark = Mark()
 
     def watch(self, *, on: bool) -> None:
         """Whether they are wanted from now on."""
         self._decisions.keep_admitted(LEAST if on else 0)
 
-    def take(self) -> list[Any]:
-        """Those that were let in since this was called last: the fields of `Admitted`. At C's speed, O(told)."""
-        found = self._decisions.admitted_after(self._last)
-        if found:
-            self._last = found[-1]
-        return found
+    def take(self) -> tuple[int, bytes]:
+        """Those that were let in since this was called last, as `AdmittedLog.after` gives them."""
+        admitted = self._decisions.admitted
+        since, self._mark = self._mark, admitted.mark
+        return admitted.after(since)

@@ -5,8 +5,9 @@ They are looked up in the log of decisions: nothing is done for that when a pack
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from realmgw.allocation.admittedlog import Mark, values
 from realmgw.allocation.flow import Flow
 from realmgw.allocation.reputation.lru import TwoGenerationLRU
 from realmgw.config.steps import Steps, portions
@@ -31,7 +32,7 @@ class Traced:
 
     def __init__(self, decisions: DecisionLog) -> None:
         self._decisions = decisions
-        self._last: Any = None
+        self._mark = Mark()
         self._known = TwoGenerationLRU[Flow, int](MOST)
 
     def further(self, most: int | None = None) -> list[tuple[Flow, int]]:
@@ -40,9 +41,11 @@ class Traced:
         Args:
             most: So many of them at most, the latest: the others are passed over, and cost nothing; None: all.
         """
-        found = self._decisions.admitted_after(self._last, most)
-        if found:
-            self._last = found[-1]
+        admitted = self._decisions.admitted
+        since, self._mark = self._mark, admitted.mark
+        new = self._mark.entries - since.entries
+        count = min(new, len(admitted), new if most is None else most)
+        found = values(admitted.after(since)[1]) if count == new else admitted.latest(count)
         return [(flow, number) for _, number, _, flow, _ in found]
 
     def learn(self) -> Steps[None]:

@@ -6,7 +6,7 @@ Edge: the machine's time zone, subscriber files.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Reversible, Sequence
 from functools import lru_cache
 from heapq import merge
 from ipaddress import ip_address, ip_network
@@ -299,7 +299,7 @@ class Decided:
         return found
 
 
-def _latest_first(logs: Sequence[Sequence[_Raw]]) -> Iterator[Entry]:
+def _latest_first(logs: Sequence[Reversible[_Raw]]) -> Iterator[Entry]:
     """Decisions of all kinds, made of what the log has only as they are taken."""
     kinds = [map(make, reversed(raw)) for make, raw in zip(_KINDS, logs, strict=True)]
     return merge(*reversed(kinds), key=attrgetter("at"), reverse=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -29,7 +29,7 @@ class Known:
         self._came = TwoGenerationLRU[int, _Raw](2 * most)
         self._told = TwoGenerationLRU[bytes, list[_Raw]](2 * most)
 
-    def learn(self, logs: Sequence[Sequence[_Raw]]) -> Generator[None, Any, None]:
+    def learn(self, logs: Sequence[Iterable[_Raw]]) -> Generator[None, Any, None]:
         """Goes through logs as `DecisionLog.logs` has them, a portion at a time; each is later than those before."""
         answered, admitted, *_ = logs
         for portion in portions(answered):

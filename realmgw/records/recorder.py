@@ -29,7 +29,7 @@ from realmgw.datapath.netlink import accounted
 from realmgw.datapath.netlink.accounted import Ended
 from realmgw.errors import RealmGatewayError
 from realmgw.records.exporting import Collector, Exporting
-from realmgw.records.frames import CHANNEL, HOSTS, OPENED
+from realmgw.records.frames import CHANNEL, HOSTS, OPENED, flows
 from realmgw.records.known import Known, Subscriber
 from realmgw.records.lasting import Counted, Lasting
 from realmgw.records.looking import Looking
@@ -96,8 +96,8 @@ class Recorder:
             for address, name, groups in hosts:
                 self.known.put(address, None if name is None else Subscriber(name, groups), since)
         elif kind == OPENED:
-            nameless, flows = told
-            self.known.open(flows, nameless)
+            nameless, octets = told
+            self.known.open(flows(octets), nameless)
             self._has_news = True
 
     def take(self) -> bool:

@@ -1,9 +1,8 @@
 """The recorder's part of the gateway: it runs, and is told of hosts and of the names that flows are opened by.
 
-What a flow costs here is that it is handed on, with many others at once, soon after it was let in: where many come some
-hundred of them are written down together, since what is older has to be had from memory again, and told within a tenth
-of a second. While the recorder does not listen, so many wait (`MOST_WAITING`); what becomes of hosts it is told all
-the same.
+A flow costs nothing here: those of a tenth of a second are handed on together, as the octets that the log of decisions
+has of them. While the recorder does not listen, so many wait (`MOST_WAITING`); what becomes of hosts it is told all the
+same.
 
 Edge: the reactor, the clock.
 """
@@ -11,6 +10,7 @@ Edge: the reactor, the clock.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import islice
@@ -33,17 +33,14 @@ from realmgw.errors import PlatformError
 from realmgw.records import totals
 from realmgw.records.frames import CHANNEL, HOSTS, OPENED
 from realmgw.records.history import History
-from realmgw.records.known import Entry
 from realmgw.records.tables import GROUP, HOST
 from realmgw.subscribers.model import Host
 from realmgw.subscribers.reach import Around
 from realmgw.subscribers.registry import Changes, Registry
 from realmgw.subscribers.review import addresses_of
 
-EVERY, SOON = 0.1, 0.01  # seconds
-"""How often the recorder is told which flows were let in; and how soon it is looked again at least."""
-TOGETHER = 256
-"""So many flows, about, are written down at once where they come sooner; to look costs as much as a dozen of them."""
+EVERY = 0.1  # seconds
+"""How often the recorder is told which flows were let in."""
 LOOK = 5.0  # seconds
 """How often it is looked whether conntrack tells of ends."""
 AT_ONCE = 256
@@ -58,7 +55,7 @@ BUFFER = 1 << 26  # octets
 """So much may wait in the kernel, some 50 000 ends, also while there is no recorder."""
 DEAF = "net.netfilter.nf_conntrack_events is 0, so conntrack tells of no flow that ends (1 or 2 would be right)"
 MOST_WAITING = 1 << 16
-"""So many flows wait to be told; the recorder writes others without their names."""
+"""So many flows wait to be told at most; the recorder writes others without their names."""
 AFTER_LOSS = 60.0  # seconds
 """So long after ends were lost it is told."""
 
@@ -73,8 +70,8 @@ class Sources:
     """Subscribers."""
     around: Callable[[], Around]
     """The machine's addresses and networks."""
-    opened: Callable[[], Iterable[Entry]]
-    """Flows that were let in since it was asked last."""
+    opened: Callable[[], tuple[int, bytes]]
+    """How many flows were let in since it was asked last, and these; see `realmgw.records.frames.flows`."""
     nameless: int
     """By what right those were let in whose names are not known."""
     watch: Callable[..., object]
@@ -120,14 +117,13 @@ class RecordsService(Service):
         self._again: Any = None
         self._wait = FIRST_WAIT
         self._hosts: Iterator[Host] = iter(())
-        self._opened, self._written = list[Entry](), list[bytes]()
+        self._opened = deque[tuple[int, bytes]]()
         self._counts: Mapping[str, int] = {}
         self._before = dict[str, int]()
         self._groups, self._groups_before = totals.Sums(), totals.Sums()
         self._error, self._lost_until, self._lost, self._dropped = "", 0.0, 0, 0
         self._is_deaf, self._looked = False, -LOOK
         self._telling: Any = None
-        self._told, self._pause = 0.0, EVERY
         self.begun = self.untold = 0
 
     # Its beginning and end
@@ -152,7 +148,6 @@ class RecordsService(Service):
         if self._again is not None and self._again.active():
             self._again.cancel()
         if self._telling is not None:
-            self._write_opened()
             self._tell_opened()
             self._telling.cancel()
             self._telling = None
@@ -217,34 +212,22 @@ class RecordsService(Service):
 
     def _tell_more(self) -> None:
         """What has happened since."""
-        count, now = self._write_opened(), self._reactor.seconds()
-        self._pause = min(EVERY, max(SOON, self._pause * TOGETHER / max(count, 1)))
-        self._telling = self._reactor.callLater(self._pause, self._tell_more)
-        if self._pause == EVERY or now - self._told >= EVERY:
-            self._told = now
-            self._tell_opened()
+        self._telling = self._reactor.callLater(EVERY, self._tell_more)
+        self._tell_opened()
+        now = self._reactor.seconds()
         if now - self._looked >= LOOK:
             self._looked, self._is_deaf = now, not self._sources.tells()
             self._look()
 
-    def _write_opened(self) -> int:
-        """Write down what was let in since, or keep it for a recorder that listens; returns how many those are."""
-        waiting = len(self._opened)
-        self._opened += self._sources.opened()
-        count = len(self._opened) - waiting
-        if self._opened and self._child is not None and self._child.has_room:
-            self._written.append(frame(OPENED, self._sources.nameless, self._opened))
-            self._opened = []
-        beyond = len(self._opened) - MOST_WAITING
-        if beyond > 0:
-            del self._opened[:beyond]
-            self.untold += beyond
-        return count
-
     def _tell_opened(self) -> None:
-        if self._written and self._child is not None:
-            self._child.tell(b"".join(self._written))
-            self._written.clear()
+        """Tell what was let in since, or keep it for a recorder that listens."""
+        count, octets = self._sources.opened()
+        if count:
+            self._opened.append((count, octets))
+        while self._opened and self._child is not None and self._child.has_room:
+            self._say(OPENED, self._sources.nameless, self._opened.popleft()[1])
+        while sum(count for count, _ in self._opened) > MOST_WAITING:
+            self.untold += self._opened.popleft()[0]
 
     def _all_hosts(self) -> None:
         self._hosts = iter(tuple(self._sources.registry.directory.hosts.values()))

@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.datapath.netlink import codec
@@ -95,7 +96,8 @@ class RecorderTests(SynchronousTestCase):
         self.channel.told += [ended(1, NOW - 0.1), ended(2, NOW - 0.1), ended(3, NOW - 60.0)]
         self.recorder.take()
         self.assertEqual([each["client_port"] for each in self.lines()], [3])
-        self.recorder.hear((OPENED, 4, [(0.0, 0x2F3, "www.example.org.", (CLIENT, POOL, 17, 1, 53), 1)]))
+        opened = [(0.0, 0x2F3, "www.example.org.", (CLIENT, POOL, 17, 1, 53), 1)]
+        self.recorder.hear((OPENED, 4, msgspec.msgpack.encode(opened)))
         self.recorder.take()
         self.now += PATIENCE
         self.recorder.take()

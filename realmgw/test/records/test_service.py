@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from ipaddress import ip_address
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import attrs
+import msgspec
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import ProcessDone, ProcessTerminated
 from twisted.internet.task import Clock
@@ -24,9 +26,9 @@ from realmgw.daemon.frames import Frames
 from realmgw.errors import PlatformError
 from realmgw.records import service as module
 from realmgw.records.exporting import Collector
-from realmgw.records.frames import HOSTS, OPENED
+from realmgw.records.frames import HOSTS, OPENED, flows
 from realmgw.records.known import Entry, Flow
-from realmgw.records.service import EVERY, FIRST_WAIT, LOOK, SOON, TOGETHER, RecordsService, Sources
+from realmgw.records.service import EVERY, FIRST_WAIT, LOOK, RecordsService, Sources
 from realmgw.subscribers.model import Host, Profile
 from realmgw.subscribers.reach import NOWHERE
 from realmgw.subscribers.registry import Changes, Registry
@@ -119,6 +121,11 @@ class MemorySocket:
         self.is_closed = True
 
 
+def handed(entries: list[Entry]) -> tuple[int, bytes]:
+    """Flows as the log of decisions hands them on."""
+    return len(entries), msgspec.msgpack.encode(entries)
+
+
 class RecordsServiceTests(SynchronousTestCase):
     """With one host and flows."""
 
@@ -137,9 +144,9 @@ class RecordsServiceTests(SynchronousTestCase):
     def make(self, *, enabled: bool, ipfix: Ipfix | None = None) -> RecordsService:
         """A service."""
 
-        def taken() -> list[Entry]:
+        def taken() -> tuple[int, bytes]:
             found, self.opened = self.opened, []
-            return found
+            return handed(found)
 
         def tell(lines: Any) -> None:
             self.told = tuple(lines)
@@ -178,41 +185,24 @@ class RecordsServiceTests(SynchronousTestCase):
         self.opened.append(OPENED_ONE)
         self.advance(EVERY)
         rows = [(ONE.address, "one.example.org.", ("gold",))]
-        self.assertEqual(self.child.news, [(HOSTS, 0.0, rows), (OPENED, 4, [OPENED_ONE])])
+        self.assertEqual(self.child.news, [(HOSTS, 0.0, rows), (OPENED, 4, handed([OPENED_ONE])[1])])
 
-    def test_where_many_come_so_many_are_written_down_at_once(self) -> None:
-        """Sooner, and told together, in their order, each once; and as seldom as ever when no more do."""
-        flows = [(7.0, number, "two.example.org.", (*FLOW[:3], 40113, number), 1) for number in range(8 * TOGETHER)]
+    def test_all_of_a_tenth_of_a_second_are_told_together(self) -> None:
+        """However many come: in their order, each once; and nothing where none does."""
         self.advance(4 * EVERY)  # the hosts are told
-        self.opened += flows[: 2 * TOGETHER]
-        self.reactor.advance(self.looks_in)
-        self.assertAlmostEqual(self.looks_in, EVERY / 2)
-        counts = [len(self.child.news)]
-        for begin in range(2 * TOGETHER, len(flows), TOGETHER):
-            self.opened += flows[begin : begin + TOGETHER]
-            self.reactor.advance(self.looks_in)
+        before, expected = len(self.child.news), list[Entry]()
+        for count in (3, 0, 5000, 1):
+            expected += (some := [self.entry(len(expected) + number) for number in range(count)])
+            self.opened += some
+            self.reactor.advance(EVERY)
             self.assertEqual(self.opened, [])
-            self.assertAlmostEqual(self.looks_in, EVERY / 2)
-            counts.append(len(self.child.news))
-        self.assertLess(len(set(counts)), len(counts))  # it is not told each time
-        self.advance(EVERY)
-        told = [flow for kind, _, some in self.child.news if kind == OPENED for flow in some]
-        self.assertEqual(told, flows)
-        self.assertAlmostEqual(self.looks_in, EVERY)
+        told = [flows(octets) for kind, _, octets in self.child.news[before:]]
+        self.assertEqual(([len(some) for some in told], [*chain(*told)]), ([3, 5000, 1], expected))
+        self.assertEqual(len(self.reactor.getDelayedCalls()), 1)
 
-    def test_it_looks_no_more_often_than_so(self) -> None:
-        """However many come."""
-        self.advance(4 * EVERY)  # the hosts are told
-        for _ in range(4):
-            self.opened += [OPENED_ONE] * 100 * TOGETHER
-            self.reactor.advance(self.looks_in)
-        self.assertAlmostEqual(self.looks_in, SOON)
-
-    @property
-    def looks_in(self) -> float:
-        """In how many seconds it is looked again what was let in."""
-        [waiting] = [call.getTime() - self.reactor.seconds() for call in self.reactor.getDelayedCalls()]
-        return waiting
+    def entry(self, number: int) -> Entry:
+        """One of many flows."""
+        return 7.0, number, "two.example.org.", (*FLOW[:3], 40113, number), 1
 
     def test_it_is_told_of_the_collector(self) -> None:
         """As the fields of `Collector`; else of none."""
@@ -262,14 +252,15 @@ class RecordsServiceTests(SynchronousTestCase):
         protocol.pauseProducing()
         finish(self.service.noting(Changes(added=[ONE])))
         self.patch(module, "MOST_WAITING", 2)
-        others = [(7.0, number, "two.example.org.", (*FLOW[:3], 40113, number), 1) for number in (1, 2)]
-        self.opened += [OPENED_ONE, *others]
-        self.advance(EVERY)
+        others = [self.entry(1), self.entry(2)]
+        for some in ([OPENED_ONE], others):
+            self.opened += some
+            self.advance(EVERY)
         hosts = (HOSTS, 5.0, [(ONE.address, ONE.name, ("gold",))])
         self.assertEqual((self.child.news[before:], self.service.counts()["untold"]), ([hosts], 1))
         protocol.resumeProducing()
         self.advance(EVERY)
-        news = (OPENED, 4, others)
+        news = (OPENED, 4, handed(others)[1])
         self.assertEqual(self.child.news[before:], [hosts, news])
         self.patch(process, "MOST_UNREAD", 9)
         protocol.pauseProducing()
