@@ -62,7 +62,7 @@ class AdmittedLog:
             self._open = bytearray()
 
     def add(self, now: float, number: int, name: str, flow: Flow, way: int) -> None:
-        """One more was let in."""
+        """One more was let in; no number of it may have more than 64 bits, which MessagePack has not."""
         if self.size:
             _write((now, number, name, flow, way), self._open, -1)
             self._written = written = self._written + 1

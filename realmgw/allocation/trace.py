@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import ip_address
+
+_TOLD = 4096
+"""Of so many addresses it is remembered how they are written: those of a pool are told again and again."""
 
 BESIDE = "where other services of its host stand"
 
@@ -24,6 +28,7 @@ class Trace:
         self.steps.append(step)
 
 
+@lru_cache(_TOLD)
 def dotted(address: bytes) -> str:
     """A packed address for humans."""
     return str(ip_address(address))

@@ -17,6 +17,7 @@ from realmgw.control.running import Running
 from realmgw.subscribers.entry import shown
 
 _WAITING, _LINGERING = int(State.WAITING), int(State.LINGERING)
+_STATES = {state: state.name.lower() for state in State}
 MOST_CELLS = 65536
 """A picture has no more."""
 
@@ -121,7 +122,7 @@ def _rows(address: Address, lingers: Mapping[Reservation, float], now: float) ->
     for reservation in address.reservations.values():
         yield {
             "address": dotted(address.packed),
-            "state": address.state.name.lower(),
+            "state": _STATES[address.state],
             "service": reservation.service.name,
             "host": reservation.service.host.name,
             "claims": [

@@ -26,6 +26,7 @@ FAILURE_LIFE = 1.0  # seconds
 """For so long it is remembered that no resolver had an answer (RFC 9520 section 3.2)."""
 MOST_FAILURES = 10_000
 """Of so many questions."""
+_NAMES = tuple(each.name.lower() for each in Event)
 NEAR_END = 0.1
 """When so small a part of its life is left, an answer that was asked for repeatedly is asked for again."""
 MOST_ASKERS = 1000
@@ -179,7 +180,7 @@ class Forwarder:
     def counts(self) -> dict[str, object]:
         """What was counted, and what there is."""
         return {
-            **{each.name.lower(): self._events[each] for each in Event},
+            **dict(zip(_NAMES, self._events, strict=True)),
             "outstanding": self.outstanding, "kept": len(self.cache), "octets": self.cache.octets,
         }  # fmt: skip
 

@@ -49,6 +49,9 @@ class Event(enum.IntEnum):
     """Faults of our own."""
 
 
+_NAMES = tuple(each.name.lower() for each in Event)
+
+
 class Counts:
     """The counters of the update face."""
 
@@ -60,7 +63,7 @@ class Counts:
 
     def counts(self) -> dict[str, object]:
         """All of them by name."""
-        events = {each.name.lower(): self.events[each] for each in Event}
+        events = dict(zip(_NAMES, self.events, strict=True))
         return {**events, "answers": {rcode.name.lower(): count for rcode, count in self.answers.items()}}
 
 
