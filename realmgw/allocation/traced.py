@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from realmgw.allocation.admittedlog import Mark, values
+from realmgw.allocation.admittedlog import EACH, Mark, values
 from realmgw.allocation.flow import Flow
 from realmgw.allocation.reputation.lru import TwoGenerationLRU
 from realmgw.config.steps import Steps, portions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from realmgw.allocation.decisionlog import DecisionLog
 
@@ -35,8 +35,10 @@ class Traced:
         self._mark = Mark()
         self._known = TwoGenerationLRU[Flow, int](MOST)
 
-    def further(self, most: int | None = None) -> list[tuple[Flow, int]]:
+    def further(self, most: int | None = None) -> Iterator[tuple[Flow, int]]:
         """The flows that were let in since this was called last, the oldest first; with 0, if no answer is known.
+
+        Their values are made as they are gone through: all of the log at once would keep packets waiting.
 
         Args:
             most: So many of them at most, the latest: the others are passed over, and cost nothing; None: all.
@@ -45,8 +47,8 @@ class Traced:
         since, self._mark = self._mark, admitted.mark
         new = self._mark.entries - since.entries
         count = min(new, len(admitted), new if most is None else most)
-        found = values(admitted.after(since)[1]) if count == new else admitted.latest(count)
-        return [(flow, number) for _, number, _, flow, _ in found]
+        found = values(admitted.after(since)[1]) if count == new <= EACH else admitted.latest(count)
+        return ((flow, number) for _, number, _, flow, _ in found)
 
     def learn(self) -> Steps[None]:
         """Learn all that there is, in steps: whoever asks for many flows, or for those of long ago, does so first."""
@@ -56,9 +58,7 @@ class Traced:
 
     def of(self, flow: Flow) -> int:
         """The trace id of a flow; 0: it has none, or it is not known any more."""
-        found = self.further(AT_ONCE)
-        if found:
-            self._learn(found)
+        self._learn(self.further(AT_ONCE))
         return self._known.peek(flow) or 0
 
     def _learn(self, pairs: Iterable[tuple[Flow, int]]) -> None:

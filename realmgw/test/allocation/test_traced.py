@@ -35,12 +35,12 @@ class TracedTests(SynchronousTestCase):
 
     def test_each_is_told_once(self) -> None:
         """Also when the log has forgotten what was told last."""
-        self.assertEqual(self.traced.further(), [])
+        self.assertEqual(list(self.traced.further()), [])
         self.admit(1, 2)
-        self.assertEqual(self.traced.further(), [(flow(1), 1), (flow(2), 2)])
+        self.assertEqual(list(self.traced.further()), [(flow(1), 1), (flow(2), 2)])
         self.admit(3)
-        self.assertEqual(self.traced.further(), [(flow(3), 3)])
-        self.assertEqual(self.traced.further(), [])
+        self.assertEqual(list(self.traced.further()), [(flow(3), 3)])
+        self.assertEqual(list(self.traced.further()), [])
         self.admit(*range(10, 10 + 2 * MOST))
         self.assertEqual([number for _, number in self.traced.further()], [*range(10 + MOST, 10 + 2 * MOST)])
 
