@@ -26,7 +26,7 @@ Entry = tuple[float, int, str, Flow, int]
 _BEGIN, _ARRAY = struct.Struct(">BI"), 0xDD
 """How an array begins: its kind (array 32), and how many there are in it."""
 
-_write = msgspec.msgpack.Encoder().encode_into
+_octets = msgspec.msgpack.Encoder().encode
 _read = msgspec.msgpack.Decoder(list[Entry]).decode
 
 
@@ -62,9 +62,14 @@ class AdmittedLog:
             self._open = bytearray()
 
     def add(self, now: float, number: int, name: str, flow: Flow, way: int) -> None:
-        """One more was let in; no number of it may have more than 64 bits, which MessagePack has not."""
+        """One more was let in.
+
+        Raises:
+            OverflowError: It has a number of more than 64 bits.
+            ValueError: Its name can not be written in UTF-8. Nothing is written then.
+        """
         if self.size:
-            _write((now, number, name, flow, way), self._open, -1)
+            self._open += _octets((now, number, name, flow, way))  # whole, or not at all: others stand beside it
             self._written = written = self._written + 1
             if not written % EACH:
                 self._full.append((now, self._open))

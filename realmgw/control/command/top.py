@@ -44,7 +44,7 @@ def top(usual: Usual, /, once: bool, seconds: float, rows: int, **how: str) -> N
 
     def fetch() -> Answer:
         nonlocal before
-        now, limit = ask(usual, "status"), str(MOST)
+        now, limit = ask(usual, "status", brief="1"), str(MOST)
         places, known = ask(usual, "reservations", limit=limit), ask(usual, "reputation/list", limit=str(RESOLVERS))
         then, before = before, now
         shown = frame.frame(now, then, known["reputations"], match=how["match"])

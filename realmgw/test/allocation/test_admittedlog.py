@@ -67,6 +67,15 @@ class AdmittedLogTests(SynchronousTestCase):
 
         same()
 
+    def test_what_can_not_be_written_spoils_nothing(self) -> None:
+        """Those beside it stay as they were, and as many."""
+        log = self.log(EACH, entry(1))
+        for number, name in ((1 << 64, "a.example.org."), (2, "\ud800")):
+            with self.assertRaises((OverflowError, ValueError)):
+                log.add(2.0, number, name, (FOUR, FOUR, 6, 1, 80), 1)
+        log.add(*entry(3))
+        self.assertEqual(([*log.latest(9)], len(values(log.after(Mark())[1]))), ([entry(1), entry(3)], 2))
+
     def test_what_was_asked_for_stays(self) -> None:
         """Also when more come meanwhile."""
         log = self.log(EACH, *map(entry, range(5)))
