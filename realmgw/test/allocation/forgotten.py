@@ -113,6 +113,19 @@ class Forgotten(Knowledge):
         there = None if address is None else address.meeting(flow[2], flow[4])
         return there is not None and bool(self.went.get(flow, set()) - {there.service.host.index})
 
+    def may_be_late(self, flow: Flow) -> bool:
+        """Whether a packet may come for the host before: a resolver was told of that one whose client its sender is.
+
+        But not if that resolver's clients are expected for the host that is there now, or he was there already.
+        """
+        address, src = self.allocator.pool.addresses.get(flow[1]), flow[0]
+        there = None if address is None else address.meeting(flow[2], flow[4])
+        if address is None or there is None or src in there.sources:
+            return False
+        home = self.allocator.ledger.homes.of(src)
+        told = address.formers(there.service.host.index, self.now)
+        return home in told and all(claim.group is not home for claim in there.claims.values())
+
     def note_verdict(self, flow: Flow, verdict: int, pending: int, resumed: int) -> None:
         """Check what became of the packet, and note it.
 

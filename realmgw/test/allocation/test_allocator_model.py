@@ -229,7 +229,7 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
         must = any(not self.is_hold_in_doubt(claim, source) for claim in usable)
         whole = (source, address, *flow)
         remembered = self.remembered(address, source, flow) and whole not in self.told
-        going_on, refusable = self.may_go_on(whole), self.may_be_refused(whole)
+        going_on, refusable, is_late = self.may_go_on(whole), self.may_be_refused(whole), self.may_be_late(whole)
         pending, resumed = self.allocator.counters.pending, self.allocator.counters.resumed
         self.admitting, self.waited_when_he_came = True, bool(self.queue)
         verdict = self.allocator.admit(whole, now=self.now)
@@ -241,7 +241,7 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
             if before.get(verdict) == "spare":
                 self.note_spare(matching, source, verdict)
         else:
-            assert not must or refusable, "a client was refused who was expected"
+            assert not must or refusable or (is_late and verdict == -Reason.LATE), "a client was refused who was expected"
             announced = [claim for claim in usable if claim.network is not None and claim.held_for is None]
             assert not announced, "a client was refused who was announced"
             gone = address not in self.pool and protocol not in HANDSHAKE
