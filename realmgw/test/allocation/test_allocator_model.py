@@ -241,7 +241,7 @@ class AllocatorMachine(Books, Verdicts, Forgotten, Operator, RuleBasedStateMachi
             if before.get(verdict) == "spare":
                 self.note_spare(matching, source, verdict)
         else:
-            assert not must or refusable or (is_late and verdict == -Reason.LATE), "a client was refused who was expected"
+            assert not must or refusable or (is_late and verdict == -Reason.LATE), "one was refused who was expected"
             announced = [claim for claim in usable if claim.network is not None and claim.held_for is None]
             assert not announced, "a client was refused who was announced"
             gone = address not in self.pool and protocol not in HANDSHAKE
