@@ -10,12 +10,11 @@ from collections import deque
 from collections.abc import Callable, Collection
 from itertools import islice
 
-from realmgw.allocation.claims import holds, lessons
+from realmgw.allocation.claims import holds, lessons, senders
 from realmgw.allocation.claims.crowd import Crowd
 from realmgw.allocation.claims.ended import UNNOTED, Ended
 from realmgw.allocation.claims.ledger import Ledger
 from realmgw.allocation.claims.matching import goes_before, matching, may_pass
-from realmgw.allocation.claims.senders import SOURCES_ANY, make_room
 from realmgw.allocation.claims.used import keep_used
 from realmgw.allocation.decisionlog import CLAIM, RESUMED, RETURN, SPARE
 from realmgw.allocation.flow import Flow
@@ -176,7 +175,7 @@ class Arrivals:
         bound = (reservation.bound or {}).values()
         if any(claim.network is not None and src in claim.network for claim in bound):
             return Reason.NO_CLAIM
-        if not flow[4] and src in reservation.sources:
+        if not flow[4] and senders.came(reservation, src):
             return Reason.NO_CLAIM  # without ports all flows of a sender look alike, and he was let in here since
         if ended.until > now and not reservation.claims and self._spare(reservation, src, now) is None:
             return None
@@ -233,7 +232,7 @@ class Arrivals:
             else:
                 trace.say(f"a claim of {claim.group.resolver}, {now - claim.created:.3f} s old, is used")
             return None
-        admitted = reservation.sources.get(src)
+        admitted = senders.came(reservation, src)
         if admitted is not None and self._ledger.may_return(admitted[0], now):
             if trace is not None:
                 trace.say(f"this sender was admitted {now - admitted[0]:.1f} s ago")
@@ -257,12 +256,14 @@ class Arrivals:
 
     def _let_in(self, reservation: Reservation, src: bytes, came: tuple[float, Flow], now: float) -> None:
         """Remember who is let in, and since when he may come again; what follows may take the reservation away."""
-        address, sources = reservation.address, reservation.sources
+        address = reservation.address
         if address.gone_until > now and address.may_be_meant(reservation.service):
             self._counters.uncertain += 1
-        before = len(sources)
-        if before >= SOURCES_ANY:
-            make_room(sources, src, now - self._ledger.linger())
+        before = len(reservation.sources)
+        if before >= reservation.sources_full:
+            self._ledger.remembered -= senders.make_room(reservation, now, self._ledger.linger())
+            before = len(reservation.sources)
+        sources = reservation.sources
         sources[src] = came
         self._ledger.remembered += len(sources) - before
 
@@ -328,7 +329,7 @@ class Arrivals:
         if own:
             return next((each for each, claim in own if claim.network is not None), own[0][0])
         least = now - self._ledger.linger()
-        before = next((each for each in matches if src in each.sources and each.sources[src][0] >= least), None)
+        before = next((each for each in matches if (its := senders.came(each, src)) and its[0] >= least), None)
         open_ones = (each for each, claim in claims if claim is not None or self._spare(each, src, now) is not None)
         return before or next(open_ones, closest)
 

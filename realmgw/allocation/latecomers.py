@@ -6,6 +6,7 @@ import math
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from realmgw.allocation.claims import senders
 from realmgw.allocation.claims.matching import LOOKED_AT
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Latecomers:
         """
         reservation = claim.reservation
         formers = reservation.address.formers(reservation.service.host.index, now)
-        if not formers or claim.group in formers or src in reservation.sources:
+        if not formers or claim.group in formers or senders.came(reservation, src):
             return False
         home = self._homes.of(src)
         if home is None or home not in formers:
@@ -68,7 +69,7 @@ class Latecomers:
             is_others = home.habits is not trial
         else:
             is_others = any(each.habits is not trial for each in reservation.address.may_come(host, now))
-        is_others |= src in reservation.sources or self._candidates.is_stranger(src)
+        is_others |= senders.came(reservation, src) is not None or self._candidates.is_stranger(src)
         trial.came(flow, claimed, now, known=is_others, let_in=let_in, forged=self._candidates.are_forged)
 
     def is_client(self, claim: Claim, src: bytes) -> bool:
@@ -180,4 +181,4 @@ class Latecomers:
             return False
         if spare.is_hold or spare.group.habits.keeps_answers:
             return False  # others are expected here
-        return src in former.sources and not candidates.is_owed(reservation, now)
+        return senders.came(former, src) is not None and not candidates.is_owed(reservation, now)

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Protocol, Union
 
 import attrs
 
+from realmgw.allocation.claims.senders import FEW, NOBODY, Came
 from realmgw.allocation.formers import TOLD, Formers, expects_until, is_expected
 from realmgw.allocation.reputation.caution import WITHHELD
 
@@ -196,9 +197,14 @@ class Reservation:
     """The pending ones by question, oldest first."""
     bound: dict[Hashable, Claim] | None = None
     """Those of them that are bound to a network, once one was."""
-    sources: dict[bytes, tuple[float, Flow]] = attrs.field(factory=dict, init=False)
-    """Packed addresses admitted here: since when they have the right to come again (monotonic seconds), and a flow of
-    theirs."""
+    sources: dict[bytes, Came] = attrs.field(factory=dict, init=False)
+    """Who was let in here lately, by packed address; see `realmgw.allocation.claims.senders`."""
+    older_sources: dict[bytes, Came] = NOBODY
+    """Those who were before; they are forgotten together."""
+    sources_full: int = FEW
+    """When there are so many of the former, room is to be made."""
+    sources_since: float = -math.inf
+    """Since when they come, in monotonic seconds."""
     used: list[Claim] | None = None
     """The used claims that may still have something to spare, or are doubted, oldest first."""
     crowd: Crowd | None = None

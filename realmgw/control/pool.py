@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv6Address
 from itertools import chain, islice
 
 from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.claims import senders
 from realmgw.allocation.ipv6.state import FreshClaim
 from realmgw.allocation.state import Address, Reservation, State
 from realmgw.allocation.trace import dotted
@@ -130,7 +131,7 @@ def _rows(address: Address, lingers: Mapping[Reservation, float], now: float) ->
                 for claim in reservation.claims.values()
             ],
             "lingers": round(now - lingers[reservation], 3) if reservation in lingers else None,
-            "sources": len(reservation.sources),
+            "sources": senders.count(reservation),
         }
 
 

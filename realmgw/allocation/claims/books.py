@@ -158,7 +158,7 @@ class Books:
         del self.lingers[reservation]
         if reservation.crowd is not None:
             self.candidates.leave(reservation, now)
-        self.remembered -= len(reservation.sources)
+        self.remembered -= len(reservation.sources) + len(reservation.older_sources)
         reservation.used = None  # each would keep the other alive until the collector came
         reservation.claims = reservation.expected = reservation.expecting = NOTHING  # who was told of it has it still
         self.expected.leave(target)
@@ -242,18 +242,21 @@ class Books:
         if claim.is_hold:
             self.candidates.ask(reservation, now, at_once=True)
             outcomes.kept(claim)
-        del claims[claim.question]
+        question, claim.question = claim.question, None  # let go of while the processor has it
         if claim.network is not None and reservation.bound is not None:
-            del reservation.bound[claim.question]
+            del reservation.bound[question]
         self.counters.pending -= 1
-        if not claims:
+        if len(claims) > 1:
+            del claims[question]
+            if reservation.shares is not None:
+                _part(reservation, reservation.shares, claim.group)
+        else:
+            claims.clear()  # one that is emptied by `del` grows, and is had from memory again
             expected, group = reservation.expected, claim.group
             if expected.get(group) is reservation:
                 del expected[group]
             del reservation.expecting[reservation]
             self.lingers[reservation] = now
-        elif reservation.shares is not None:
-            _part(reservation, reservation.shares, claim.group)
         address.claims = left = address.claims - 1
         if left:
             if claim.dead >= address.held_until:

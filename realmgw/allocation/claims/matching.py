@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from realmgw.allocation.claims.ended import HANDSHAKES
+from realmgw.allocation.claims.senders import came
 from realmgw.allocation.claims.siblings import has_come
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def goes_before(known: Reservation, flow: Flow, now: float, homes: Homes, *, see
     """
     src, _, protocol, _, dport = flow
     if dport:
-        since, _ = known.sources.get(src, (now, flow))  # of his flows there, that was the last one
+        since, _ = came(known, src) or (now, flow)  # of his flows there, that was the last one
         if protocol not in HANDSHAKES or since > seen - KNOWN:
             return None
     for key in (protocol << 16 | dport, dport, protocol << 16, 0):

@@ -7,6 +7,7 @@ import math
 from hypothesis.stateful import invariant
 
 from realmgw.allocation.allocator import Allocator
+from realmgw.allocation.claims import senders
 from realmgw.allocation.state import KEY, State, overlap
 from realmgw.allocation.vacancies import AGAIN
 from realmgw.test.allocation.naive import HOSTS
@@ -81,7 +82,7 @@ class Books:
             claims = [claim for one in address.reservations.values() for claim in one.claims.values()]
             assert address.long == sum(claim.is_long for claim in claims)
         assert ledger.kept == sum(address.long > 0 for address in addresses)
-        assert ledger.remembered == sum(len(one.sources) for one in standing)
+        assert ledger.remembered == sum(map(senders.count, standing))
         for one in standing:
             assert one.hold is None or one.hold in one.claims.values(), "it keeps nothing any more"
 

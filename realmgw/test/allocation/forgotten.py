@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from realmgw.allocation.claims.ended import BURST
+from realmgw.allocation.claims.senders import came
 from realmgw.allocation.flow import Flow
 from realmgw.errors import Reason
 from realmgw.test.allocation.naive import HANDSHAKE, HOSTS, PACKETS, SOURCES, Knowledge, meets
@@ -120,7 +121,7 @@ class Forgotten(Knowledge):
         """
         address, src = self.allocator.pool.addresses.get(flow[1]), flow[0]
         there = None if address is None else address.meeting(flow[2], flow[4])
-        if address is None or there is None or src in there.sources:
+        if address is None or there is None or came(there, src):
             return False
         home = self.allocator.ledger.homes.of(src)
         told = address.formers(there.service.host.index, self.now)
