@@ -71,9 +71,9 @@ class Serving:
     def _leaves_soon(self, service: Service, now: float) -> bool:
         """Whether a service stands where nobody is expected, and clients may come for a moment only; see `DUE`.
 
-        Where hosts wait for half of all addresses or more, none is left alone: there is no time to lose.
+        Where addresses are `SCARCE` none is left alone.
         """
-        if 2 * self._queue.targets > self._ledger.pool.size:
+        if self._queue.targets * vacancies.SCARCE >= self._ledger.pool.size:
             return False
         last = self._ledger.last.get(service.target)
         own = None if last is None else last.reservations.get(service.target & KEY)
