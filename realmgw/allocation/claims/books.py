@@ -246,12 +246,12 @@ class Books:
         if claim.network is not None and reservation.bound is not None:
             del reservation.bound[question]
         self.counters.pending -= 1
-        if len(claims) > 1:
-            del claims[question]
+        del claims[question]
+        if claims:
             if reservation.shares is not None:
                 _part(reservation, reservation.shares, claim.group)
         else:
-            claims.clear()  # one that is emptied by `del` grows, and is had from memory again
+            claims.clear()  # what is emptied by `del` grows, and is had from memory again
             expected, group = reservation.expected, claim.group
             if expected.get(group) is reservation:
                 del expected[group]
