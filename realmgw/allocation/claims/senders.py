@@ -1,7 +1,8 @@
 """The senders that a reservation has let in, and lets in again.
 
 Where many come, one is to be forgotten for each who comes. To look for him costs more than all else that is done with
-senders. So there are two generations, and the older one is forgotten as a whole.
+senders. So there are two generations, and the older one is forgotten as a whole: as in `TwoGenerationLRU`, but also
+when it is of no use any more, and without an object for each reservation or a call for each who comes.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.reputation.habits import COMPANIONS, LATER, LONERS
+from realmgw.allocation.serving import Serving
 from realmgw.errors import Reason
 from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, Scene, service
 
@@ -93,3 +94,13 @@ class CompanyTests(SynchronousTestCase):
         scene.allocator.expire(now=0.07)
         self.assertEqual([question for question, _ in scene.told], [5])
         self.told(2).get(FIVE, OTHER, now=0.05)
+
+    def test_who_waits_is_served_by_the_same_measure(self) -> None:
+        """An address to which clients come for a moment only is left to another; not where half of all are wanted."""
+        scene = self.told()
+        allocator = scene.allocator
+        allocator.groups.of(RESOLVER).habits.remember(0.4, 0.4, until=9.0)
+        serving = Serving(allocator.ledger, allocator._queue, allocator.askers)
+        for asked, leaves in ((FIVE, True), (SIX, False)):
+            self.assertIsNone(scene.wait(asked, OTHER, now=0.05))
+            self.assertIs(serving._leaves_soon(ONE, 0.06), leaves)
