@@ -64,6 +64,7 @@ class Homes:
     def __init__(self) -> None:
         self.find: Callable[[str], Group | None] = _nobody
         self._clients = TwoGenerationLRU[bytes, Group](REMEMBERED)
+        self._at_home = TwoGenerationLRU[Group, bool](REMEMBERED)
         self._networks = TwoGenerationLRU[bytes, _Network](REMEMBERED)
 
     def came(self, src: bytes, claim: Claim, now: float) -> None:
@@ -84,6 +85,7 @@ class Homes:
         known = self._networks.get(src[:NETWORK])
         if known is None:
             self._networks.put(src[:NETWORK], _Network(claim.group))
+            self._at_home.put(claim.group, True)
         else:
             known.came(claim.group)
 
@@ -102,12 +104,16 @@ class Homes:
         habits = known.group.habits
         return known.group if habits.caution.is_cleared and not habits.keeps_answers else None
 
-    def may_be(self, src: bytes, group: Group) -> bool:
-        """Whether those of a network are a group's clients, by a packed address in it, or nobody's who is known."""
+    def are_its(self, src: bytes, group: Group) -> bool | None:
+        """Whether those of a network are a group's clients, by a packed address in it; None: nobody is known there."""
         known = self._networks.peek(src[:NETWORK])
         if known is None:
-            return len(src) == 4
+            return None if len(src) == 4 else False
         return known.part >= SURE and known.group.habits is group.habits
+
+    def is_at_home(self, group: Group) -> bool:
+        """Whether it was learned of some network that a group's clients live there."""
+        return self._at_home.peek(group) is not None
 
     def asking(self, src: bytes) -> Group | None:
         """The group that an address is one of, packed, if it asks for itself."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from realmgw.allocation.claims import senders
 from realmgw.allocation.claims.matching import LOOKED_AT
+from realmgw.allocation.reputation.clients import CERTAIN
 
 if TYPE_CHECKING:
     from realmgw.allocation.claims.candidates import Candidates
@@ -72,25 +73,35 @@ class Latecomers:
         is_others |= senders.came(reservation, src) is not None or self._candidates.is_stranger(src)
         trial.came(flow, claimed, now, known=is_others, let_in=let_in, forged=self._candidates.are_forged)
 
-    def is_client(self, claim: Claim, src: bytes) -> bool:
-        """Whether a sender who uses a claim is most likely a client of the group that it was made for.
+    def is_client(self, claim: Claim, src: bytes) -> int:
+        """How surely a sender who uses a claim is a client of the group that it was made for, 0 to `CERTAIN`.
 
-        Not if he `is_others`; nor if others are expected there whose clients are known to come, unless those of his
-        network are its own, or of nobody who is known.
+        Not at all if he `is_others`; nor, unless those of his network are its own, if he came for another one's claim
+        last whose clients are known to come, or such a one's are expected there. But who comes from where nobody is
+        known is none of those who are at home elsewhere. Where others are expected of whom it is not known whether any
+        come, he may be theirs.
 
         Args:
             claim: It.
             src: His packed address.
         """
-        if self.is_others(claim.group.habits.caution, src):
-            return False
-        if self._homes.may_be(src, claim.group):
-            return True
-        last = self._homes.last(src)
-        if last is not None and last.habits is not claim.group.habits and last.habits.caution.is_cleared:
-            return False
-        shares = islice(claim.reservation.shares or (), LOOKED_AT)
-        return not any(each is not claim.group and each.habits.caution.is_cleared for each in shares)
+        group, homes = claim.group, self._homes
+        if self.is_others(group.habits.caution, src):
+            return 0
+        are_its, last = homes.are_its(src, group), homes.last(src)
+        if are_its:
+            return CERTAIN
+        if last is not None and last.habits is not group.habits and last.habits.caution.serves_several:
+            return 0
+        likely = CERTAIN
+        for each in islice(claim.reservation.shares or (), LOOKED_AT):
+            if each is group:
+                continue
+            if not each.habits.caution.serves_several:
+                likely = 1
+            elif are_its is False or not homes.is_at_home(each):
+                return 0
+        return likely
 
     def was_client(self, flow: Flow, caution: object) -> bool | None:
         """Whether somebody was a client of the group whose claim he used, by what is known by now.

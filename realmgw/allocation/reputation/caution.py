@@ -195,16 +195,17 @@ class Caution:
         """Whether somebody (his packed address) would be its first client, or the first of another address."""
         return not self.serves_several and (self._clients is None or self._clients.is_new(src))
 
-    def served(self, flow: Flow, now: float, is_client: Callable[[Flow, object], bool | None]) -> None:
+    def served(self, flow: Flow, likely: int, now: float, is_client: Callable[[Flow, object], bool | None]) -> None:
         """Learn that a client came who `is_new`.
 
         Args:
             flow: His.
+            likely: How surely he is its own, see `clients.CERTAIN`.
             now: The present, in monotonic seconds.
             is_client: Tells later whether he was a client of a group, by this of it; None: that is not known yet.
         """
         self._clients = self._clients or Clients(is_client)
-        self._clients.came(flow, now)
+        self._clients.came(flow, likely, now)
         self.serves_several = self._clients.are_several
 
     def _has_clients(self, now: float) -> bool:

@@ -20,6 +20,9 @@ ANSWERED = 0.5  # seconds
 AGAIN = 0.05  # seconds
 """Who was answered is looked at again so often as long."""
 
+CERTAIN = 4
+"""So surely is he the group's where no other one's are expected; 1: where others are, of whom nobody may come."""
+
 
 @attrs.define(eq=False)
 class Clients:
@@ -27,8 +30,8 @@ class Clients:
 
     is_client: Callable[[Flow, object], bool | None]
     """Tells whether somebody was a client of a group, by its `Caution`; None: that is not known yet."""
-    first: tuple[tuple[float, Flow], ...] = ()
-    """When they came, in monotonic seconds, and by which flow; of different addresses."""
+    first: tuple[tuple[float, Flow, int], ...] = ()
+    """When they came, in monotonic seconds, by which flow, and how surely they are its own; of different addresses."""
     were_forged: bool = False
     """They were taken for clients in vain before."""
     were_answered: bool = False
@@ -41,16 +44,16 @@ class Clients:
 
     @property
     def are_several(self) -> bool:
-        """Whether there are two, as far as is known."""
-        return len(self.first) > 1
+        """Whether there are two, as far as is known; those who may be others' count as that fraction of one."""
+        return sum(likely for _, _, likely in self.first) >= 2 * CERTAIN
 
     def is_new(self, src: bytes) -> bool:
         """Whether somebody (his packed address) would be the first one, or the first of another address."""
-        return not self.are_several and not any(flow[0] == src for _, flow in self.first)
+        return not self.are_several and not any(flow[0] == src for _, flow, _ in self.first)
 
-    def came(self, flow: Flow, now: float) -> None:
-        """Learn that one came who `is_new`, by which flow, in monotonic seconds."""
-        self.first = (*self.first, (now, flow))
+    def came(self, flow: Flow, likely: int, now: float) -> None:
+        """Learn that one came who `is_new`, by which flow, how surely he is its own, and when (monotonic seconds)."""
+        self.first = (*self.first, (now, flow, likely))
 
     def are_believed(self, caution: object, now: float) -> bool | None:
         """Whether two of them are this group's, by what is known of them by now.
@@ -67,7 +70,7 @@ class Clients:
         if self.were_answered and now < self._again_at:
             return True
         self._again_at = now + AGAIN
-        said = [self.is_client(flow, caution) for _, flow in self.first]
+        said = [self.is_client(flow, caution) for _, flow, _ in self.first]
         if self.are_several and (all(said) or (self.were_answered and False not in said)):
             self.were_answered = True
             return True

@@ -14,6 +14,7 @@ from realmgw.allocation.claims.ended import HostAt
 from realmgw.allocation.counters import Counters
 from realmgw.allocation.flow import Answered, Flow
 from realmgw.allocation.reputation.caution import Caution
+from realmgw.allocation.reputation.clients import CERTAIN
 from realmgw.allocation.reputation.group import Group
 from realmgw.allocation.reputation.load_policy import Best, Kind, LoadPolicy
 from realmgw.allocation.reputation.requestors import ClientNetwork, Requestor
@@ -218,4 +219,4 @@ def serve(caution: Caution, *clients: bytes, now: float = 0.0) -> None:
     """
     for src in clients:
         if caution.is_new(src):
-            caution.served((src, pool_address(1), TCP, 1234, 80), now, lambda *_: True)
+            caution.served((src, pool_address(1), TCP, 1234, 80), CERTAIN, now, lambda *_: True)

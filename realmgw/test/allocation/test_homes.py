@@ -97,11 +97,18 @@ class TrustedTests(HomesTestCase):
         self.assertIsNone(self.homes.trusted(NEIGHBOUR))
         self.assertIsNone(self.homes.trusted(AWAY))
 
-    def test_who_may_be_a_groups(self) -> None:
-        """Those of whose network nobody is known, and its own; of IPv6 that is not known."""
+    def test_who_is_a_groups(self) -> None:
+        """Those of its own networks; where nobody is known that can not be told, and of IPv6 it is not."""
         self.homes.came(CLIENT, self.one, 0.0)
-        found = [self.homes.may_be(src, self.one.group) for src in (NEIGHBOUR, AWAY, bytes(16))]
-        self.assertEqual(found, [True, True, False])
-        self.assertFalse(self.homes.may_be(NEIGHBOUR, self.other.group))
+        found = [self.homes.are_its(src, self.one.group) for src in (NEIGHBOUR, AWAY, bytes(16))]
+        self.assertEqual(found, [True, None, False])
+        self.assertIs(self.homes.are_its(NEIGHBOUR, self.other.group), False)
         self.homes.came(CLIENT, self.other, 0.0)
-        self.assertEqual([self.homes.may_be(CLIENT, each.group) for each in (self.one, self.other)], [False, False])
+        found = [self.homes.are_its(CLIENT, each.group) for each in (self.one, self.other)]
+        self.assertEqual(found, [False, False])
+
+    def test_who_is_at_home_somewhere(self) -> None:
+        """Of whom it was learned where clients live, were it only of the first one."""
+        self.homes.came(CLIENT, self.one, 0.0)
+        found = [self.homes.is_at_home(each.group) for each in (self.one, self.other)]
+        self.assertEqual(found, [True, False])

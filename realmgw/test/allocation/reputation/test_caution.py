@@ -295,8 +295,9 @@ class TrialTests(SynchronousTestCase):
         """Who comes there would speak of one of them, and the other would seem to wait."""
         scene = Scene(5, answered=bool)
         for number, asked in enumerate((ONE, TWO)):
-            for resolver in (RESOLVER, OTHER):
-                scene.come(scene.get(asked, resolver, now=0.1 * number), (CLIENT, NEIGHBOUR)[number], now=0.1 * number)
+            for whose, resolver in enumerate((RESOLVER, OTHER)):
+                client = bytes((198, 51, 100 + whose, number))
+                scene.come(scene.get(asked, resolver, now=0.1 * number), client, now=0.1 * number)
         scene.get(THREE, RESOLVER, now=0.2)
         scene.get(FOUR, OTHER, now=0.2)
         self.assertIs(scene.ask(ONE, RESOLVER, now=1.0), Reason.EXHAUSTED)

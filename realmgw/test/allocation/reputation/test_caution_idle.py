@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.reputation.caution import (
@@ -15,11 +17,14 @@ from realmgw.allocation.reputation.caution import (
     WITHHELD,
     Caution,
 )
+from realmgw.allocation.reputation.clients import CERTAIN
 from realmgw.allocation.reputation.group import DELAY_P999_UNKNOWN
 from realmgw.allocation.vacancies import AGAIN as AGAIN_LOOKED
 from realmgw.errors import Reason
 from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, STRAY, Scene, serve, service
 
+AWAY = bytes((198, 51, 101, 1))
+"""Of another network than the others."""
 ONE, TWO, THREE, FOUR = (service(index) for index in range(1, 5))
 
 
@@ -30,27 +35,35 @@ class ClientsTests(SynchronousTestCase):
         """What is assumed of a resolver."""
         return scene.allocator.groups.of(resolver).habits.caution
 
-    def share(self, scene: Scene, now: float) -> None:
-        """Both ask for two hosts, the one first, and one client comes for each."""
-        for number, asked in enumerate((ONE, TWO)):
-            scene.get(asked, now=now + 0.1 * number)
-            address = scene.get(asked, OTHER, now=now + 0.01 + 0.1 * number)
-            scene.come(address, (CLIENT, NEIGHBOUR)[number], now=now + 0.02 + 0.1 * number)
+    def share(self, scene: Scene, clients: Sequence[bytes] = (CLIENT, NEIGHBOUR)) -> None:
+        """Both ask for a host, the one first, for each of these, and he comes."""
+        for number, client in enumerate(clients):
+            scene.get(service(1 + number), now=0.1 * number)
+            address = scene.get(service(1 + number), OTHER, now=0.1 * number + 0.01)
+            scene.come(address, client, now=0.1 * number + 0.02)
 
     def test_not_who_may_be_another_ones_that_has_some(self) -> None:
         """He uses the claim that is older; it need not be that of his resolver.
 
-        Unless nobody is known of his network, as of a new resolver's clients; or it is known to be its own.
+        Unless nobody is known of his network, as of a new resolver's clients, and the other one has others; or his
+        network is known to be its own.
         """
-        for before, is_client in ((OTHER, False), ("", True), (RESOLVER, True)):
-            scene = Scene(4)
-            self.caution(scene, OTHER).trust(99.0)
-            scene.get(FOUR, before or OTHER, now=0.0)
-            claim = scene.allocator.groups.of(before or OTHER).told.last(FOUR.name)
-            if before and claim is not None:
-                scene.allocator.ledger.homes.came(STRAY, claim, 0.0)
-            self.share(scene, 0.0)
-            self.assertEqual(self.caution(scene).serves_several, is_client, before)
+        for whose, where, is_client in (
+            (OTHER, STRAY, False),
+            (RESOLVER, STRAY, True),
+            (OTHER, AWAY, True),
+            ("", STRAY, False),  # wherever that one's clients are at home, it may be here
+        ):
+            for is_on in (False, True):  # what the other one does with answers need not be known
+                scene = Scene(4)
+                self.caution(scene, OTHER).serves_several, self.caution(scene, OTHER).is_on = True, is_on
+                if whose:
+                    scene.get(FOUR, whose, now=0.0)
+                    claim = scene.allocator.groups.of(whose).told.last(FOUR.name)
+                    assert claim is not None
+                    scene.allocator.ledger.homes.came(where, claim, 0.0)
+                self.share(scene)
+                self.assertEqual(self.caution(scene).serves_several, is_client, (whose, where, is_on))
 
     def test_not_who_came_for_another_ones_claim_last(self) -> None:
         """Where a network's clients come by several, that is all that is known of one."""
@@ -66,10 +79,25 @@ class ClientsTests(SynchronousTestCase):
         self.assertFalse(self.caution(scene).serves_several)
 
     def test_but_who_may_be_another_ones_that_has_none_either(self) -> None:
-        """Else of two new ones neither would be looked at."""
-        scene = Scene(2)
-        self.share(scene, 0.0)
-        self.assertTrue(self.caution(scene).serves_several)
+        """Else of two new ones neither would be looked at; but of two one may ask for nobody, and it takes more."""
+        clients = [bytes((198, 51, 100, number)) for number in range(1, 2 * CERTAIN + 1)]
+        for few, is_enough in ((clients[1:], False), (clients, True)):
+            scene = Scene(2 * CERTAIN, share_load=0.0)
+            self.share(scene, few)
+            self.assertEqual(self.caution(scene).serves_several, is_enough)
+            self.assertFalse(self.caution(scene, OTHER).serves_several)
+
+    def test_of_two_new_ones_who_asks_for_nobody_is_left_out(self) -> None:
+        """Though its claims are older where both ask, and used before those of the other one, whose clients come."""
+        scene = Scene(4 * CERTAIN, share_load=0.0)
+        for number in range(4 * CERTAIN):
+            asked, client, now = service(1 + number), bytes((198, 51, 100, 1 + number)), 0.02 * number
+            if number >= 2:
+                scene.ask(asked, OTHER, now=now)
+            address = scene.ask(asked, now=now + 0.001)
+            if isinstance(address, bytes):  # else it is tried whether it waits for that
+                scene.come(address, client, now=now + 0.002)
+        self.assertEqual([self.caution(scene, each).serves_several for each in (RESOLVER, OTHER)], [True, False])
 
     def test_not_who_knocks_everywhere(self) -> None:
         """Whatever he uses."""

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.flow import Flow
 from realmgw.allocation.reputation.caution import NAMES, Caution
-from realmgw.allocation.reputation.clients import AGAIN, ANSWERED
+from realmgw.allocation.reputation.clients import AGAIN, ANSWERED, CERTAIN
 from realmgw.allocation.strangers import GENERATION
 from realmgw.test.allocation.claims.test_candidates import Conntrack
 from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, STRAY, TCP, Scene, pool_address, service
@@ -29,11 +29,11 @@ class ClientsTests(SynchronousTestCase):
         self.said: dict[bytes, bool | None] = {}
         self.caution = Caution()
 
-    def come(self, *sources: bytes, now: float = 0.0) -> None:
+    def come(self, *sources: bytes, now: float = 0.0, likely: int = CERTAIN) -> None:
         """Somebody comes, and several names were asked for."""
         for source in sources:
             if self.caution.is_new(source):
-                self.caution.served(flow(source), now, lambda flow, _: self.said.get(flow[0]))
+                self.caution.served(flow(source), likely, now, lambda flow, _: self.said.get(flow[0]))
         for _ in range(NAMES):
             self.caution.asked(now)
         self.caution.look(now)
@@ -72,6 +72,17 @@ class ClientsTests(SynchronousTestCase):
         self.come(STRAY, now=0.1)
         self.assertTrue(self.caution.is_on)
 
+    def test_who_may_be_another_ones_counts_as_a_part_of_one(self) -> None:
+        """Who is certain counts for several of them."""
+        others = [bytes((198, 51, 101, number)) for number in range(CERTAIN)]
+        self.come(*others[1:], likely=1)
+        self.come(CLIENT)
+        self.assertEqual((self.caution.serves_several, self.caution.is_on), (False, False))
+        self.come(others[1], likely=1)  # again
+        self.assertFalse(self.caution.serves_several)
+        self.come(others[0], likely=1)
+        self.assertEqual((self.caution.serves_several, self.caution.is_on), (True, True))
+
     def test_of_who_was_answered_it_is_seldom_looked_again(self) -> None:
         """For half a second, whether anything speaks against him: to ask costs something, and a busy one asks often."""
         asked: list[float] = []
@@ -81,7 +92,7 @@ class ClientsTests(SynchronousTestCase):
             return True
 
         for source in (CLIENT, NEIGHBOUR):
-            self.caution.served(flow(source), 0.0, is_client)
+            self.caution.served(flow(source), CERTAIN, 0.0, is_client)
         self.caution._names = NAMES
         for number in range(1000):
             now = number / 1000
