@@ -93,6 +93,8 @@ class Count(enum.IntEnum):
     """TC, since no address is to be had at once: by TCP a query can wait for one, and is not asked again meanwhile."""
     FORWARDED = 37
     """Answers about other people's names, from what resolvers say or said."""
+    REPEATED = 38
+    """TCP queries that were sent again while they waited: they get the same answer as the first one."""
 
 
 REASONS = 64
@@ -102,7 +104,7 @@ QUERIES = (
     Count.NOTIMP, Count.BADVERS, Count.NOTAUTH, Count.SERVFAIL, Count.SERVFAIL_UDP, Count.SILENT,
     Count.CHALLENGED_COOKIE, Count.CHALLENGED_TC, Count.CHALLENGED_CNAME, Count.ALIASES_FULL, Count.RATE_DROPPED,
     Count.RATE_SLIPPED, Count.TC_TO_WAIT, Count.COOKIES,
-    Count.FORWARDED,
+    Count.FORWARDED, Count.REPEATED,
 )  # fmt: skip
 """What may become of a query: one of these, of which each query has one."""
 _NAMES = tuple(each.name.lower() for each in Count)

@@ -167,7 +167,8 @@ class DnsStream(dns.DNSProtocol, TimeoutMixin):
     """A TCP connection: queries are answered as they come, and each as soon as it can be (RFC 7766 sections 6.2, 7).
 
     It is not read while the client does not take answers, while too many queries wait for addresses, and after each
-    `TCP_TURN` of queries until the reactor's next turn. Silent is who completes no query.
+    `TCP_TURN` of queries until the reactor's next turn. Silent is who completes no query. A query that is sent again
+    while it waits, waits once, and is told the answer each time: none may have its ID (RFC 7766 section 6.2.1).
     """
 
     MAX_LENGTH = MAX_QUERY
@@ -182,7 +183,8 @@ class DnsStream(dns.DNSProtocol, TimeoutMixin):
         self.port = 0
         self.outstanding = 0
         """How many queries wait for an address."""
-        self._waiting: dict[int, Callable[[], object]] = {}
+        self._waiting: dict[int, tuple[bytes, Callable[[], object]]] = {}
+        self._asked: dict[bytes, int] = {}  # how often, of those that wait
         self._holds: set[str] = set()
         self._left = TCP_TURN
         self._queries = 0
@@ -227,19 +229,24 @@ class DnsStream(dns.DNSProtocol, TimeoutMixin):
         self._queries += 1
         address, began = (self.host, self.port, self._queries), self.controller.monotonic()
         try:
-            answer = self.controller.view.fast(data, address, self.client, now=began, tcp=True)
-            if isinstance(answer, bytes):
+            if data in self._asked:
+                self._asked[data] += 1
+                self.expect()
+                self.controller.events[Count.REPEATED] += 1
+            elif isinstance(
+                answer := self.controller.view.fast(data, address, self.client, now=began, tcp=True), bytes
+            ):
                 self.send(answer)
             else:
-                self.controller.receive(data, self, self._asker(address), answer)
+                self.controller.receive(data, self, self._asker(data, address), answer)
         except Exception:  # noqa: BLE001 - it is counted, logged and answered there
-            self.controller.fault(data, self, self._asker(address))
+            self.controller.fault(data, self, self._asker(data, address))
         self._done(began)
 
-    def _asker(self, address: Address) -> Asker:
+    def _asker(self, data: bytes, address: Address) -> Asker:
         number = address[2]
         deliver, fail = functools.partial(self._deliver, number), functools.partial(self._fail, number)
-        return Asker(address, deliver, tcp=True, fail=fail, gone=functools.partial(self._waits, number))
+        return Asker(address, deliver, tcp=True, fail=fail, gone=functools.partial(self._waits, number, data))
 
     def send(self, answer: bytes, address: Address | None = None) -> None:
         """Sends an answer, if there is one and the connection is still there, to the only address that there is."""
@@ -255,15 +262,16 @@ class DnsStream(dns.DNSProtocol, TimeoutMixin):
         if self.outstanding == MAX_OUTSTANDING:
             self._hold("outstanding")
 
-    def _waits(self, number: int, hang_up: Callable[[], object]) -> None:
+    def _waits(self, number: int, data: bytes, hang_up: Callable[[], object]) -> None:
         """A query waits for an address, for as long as the client is there."""
-        self._waiting[number] = hang_up
+        self._waiting[number] = data, hang_up
+        self._asked[data] = 1
         if self._ended:
             self.callLater(0, self._hang_up)
 
     def _hang_up(self) -> None:
         """The client is gone: what it asked waits no more."""
-        for hang_up in list(self._waiting.values()):
+        for _, hang_up in list(self._waiting.values()):
             hang_up()
 
     def _fail(self, number: int) -> None:
@@ -272,9 +280,11 @@ class DnsStream(dns.DNSProtocol, TimeoutMixin):
 
     def _deliver(self, number: int, answer: bytes) -> None:
         """A query's waiting is over. Asks nothing, since it may be the allocator that calls it."""
-        self._waiting.pop(number, None)
-        self.outstanding -= 1
-        self.send(answer)
+        data, _ = self._waiting.pop(number, (b"", None))
+        times = self._asked.pop(data, 1)
+        self.outstanding -= times
+        for _ in range(times):
+            self.send(answer)
         self.resetTimeout()
         if "outstanding" in self._holds:
             self.callLater(0, self._release, "outstanding")

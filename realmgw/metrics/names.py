@@ -15,7 +15,7 @@ OUTCOMES = {
     **{each: each for each in ("nxdomain", "refused", "formerr", "notimp", "badvers", "notauth", "forwarded")},
     "servfail": "servfail servfail_udp",
     "badcookie": "challenged_cookie",
-    "none": "silent rate_dropped",
+    "none": "silent rate_dropped repeated",
 }
 """The RCODE that a query was told, and what became of it; `none`: it got no answer; `forwarded`: a resolver's."""
 

@@ -182,12 +182,6 @@ class StreamTests(ServerTestCase):
         self.stream.dataReceived(framed(query(id=2)))
         self.assertEqual([answer.rcode() for answer in self.connection.answers()], [dns.rcode.SERVFAIL] * 2)
 
-    def test_takes_queries_with_one_id_for_two(self) -> None:
-        """There are no retransmissions in TCP: each gets its answer."""
-        self.allocator.refusal = Reason.EXHAUSTED
-        self.stream.dataReceived(framed(query(id=1), query(id=1)))
-        self.assertEqual(len(self.allocator.held), 2)
-
     def test_is_not_truncated(self) -> None:
         """What does not fit into 512 octets by UDP does by TCP."""
         zone = settings.Zone(
@@ -239,6 +233,35 @@ class StreamTests(ServerTestCase):
         self.assertEqual((self.allocator.held, self.allocator.hung_up), ({}, [1.0]))
         self.assertEqual((self.connection.value(), self.events[Count.UNSENT]), (b"", 1))
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_what_is_sent_again_while_it_waits_is_told_the_same(self) -> None:
+        """One client is expected, and each gets its answer; afterwards it is a query of its own."""
+        self.allocator.refusal = Reason.EXHAUSTED
+        self.stream.dataReceived(framed(query(id=1), query(id=2), query(id=1), query("two.example.org.", id=1)))
+        other, connection = self.connect("198.51.100.1")
+        other.dataReceived(framed(query(id=1)))
+        self.assertEqual((len(self.allocator.held), self.stream.outstanding, self.events[Count.REPEATED]), (4, 4, 1))
+        self.allocator.finish(realm.POOL_ADDRESS.packed)
+        self.assertEqual([answer.id for answer in self.connection.answers()], [1, 1])
+        self.stream.dataReceived(framed(query(id=1)))
+        self.assertEqual((len(self.allocator.held), self.stream.outstanding, self.events[Count.REPEATED]), (4, 3, 1))
+        self.assertEqual(connection.value(), b"")
+        end(self.stream)
+        end(other)
+
+    def test_repetitions_wait_in_bounds(self) -> None:
+        """As any other queries: then nothing is read until they have their answer."""
+        self.allocator.refusal = Reason.EXHAUSTED
+        for _ in range(port.MAX_OUTSTANDING + 9):
+            self.stream.dataReceived(framed(query(id=1)))
+            self.clock.advance(0)
+        self.assertEqual((len(self.allocator.held), self.stream.outstanding), (1, port.MAX_OUTSTANDING))
+        self.assertEqual(self.connection.producerState, "paused")
+        self.allocator.finish(realm.POOL_ADDRESS.packed)
+        self.clock.pump([0.0] * 9)
+        self.assertEqual(len(self.connection.answers()), port.MAX_OUTSTANDING)
+        self.assertEqual(self.connection.producerState, "producing")
+        end(self.stream)
 
     def test_has_no_answered_query_hang_up(self) -> None:
         """What is told its answer is forgotten; another connection's queries go on waiting."""
