@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 LONG_WAIT = 0.25  # seconds
 """If a query has waited for so long, and nobody else came for the answer, that says something of its resolver."""
+TELLING = 4
+"""Where it has waited for less, so many times the part of the time between two such questions."""
 LESSON = 0.001  # seconds
 """After an experienced group has learned from an arrival, it learns from none for so long."""
 SUSPECT = 0.3
@@ -277,10 +279,22 @@ def kept(hold: Claim) -> None:
     others, crowd = hold.user is not None, reservation.crowd
     if others and used.doubt is not None and crowd is not None:
         others = crowd.company > 0  # strangers come as well, but are not answered
-    if used.waited and (others or (used.waited >= LONG_WAIT and not _are_refused(hold))):
-        hold.group.habits.met(others=others)
+    if used.waited and (others or not _are_refused(hold)):
+        hold.group.habits.met(others=others, likely=_likely(used))
     if hold is reservation.hold:
         reservation.hold = None
+
+
+def _likely(used: Claim) -> float:
+    """How much it says of its resolver that nobody else came for an answer that had to be waited for, up to 1.
+
+    The longer its query waited, and the sooner it asks for the same name again, the more likely somebody else asked
+    meanwhile; that it asks for two at one time says nothing.
+    """
+    if used.waited >= LONG_WAIT:
+        return 1.0
+    last, before = used.moments
+    return min(1.0, TELLING * used.waited / (last - before)) if last > before > -math.inf else 0.0
 
 
 def _are_refused(hold: Claim) -> bool:

@@ -102,7 +102,7 @@ class Habits:
     _was_regular: bool = False
     _latecomers: tuple[bytes, ...] = ()
     _waited: int = 0
-    _alone: int = 0
+    _alone: float = 0.0
     _look_at: float = -math.inf
     _companions: int = 0
     _latest: float = 0.0  # of the last ones, fewer than `COMPANIONS`
@@ -195,9 +195,14 @@ class Habits:
         """Whether, so many seconds after somebody came, others may who were told the same; as far as is known."""
         return self.caution.serves_several and self._alone < LONERS and since < self.company
 
-    def met(self, *, others: bool) -> None:
-        """Learn whether further clients came while an address was kept for them."""
-        self._alone = 0 if others else self._alone + 1
+    def met(self, *, others: bool, likely: float = 1.0) -> None:
+        """Learn whether further clients came while an address was kept for them.
+
+        Args:
+            others: They did.
+            likely: How much it says if they did not, 0 to 1.
+        """
+        self._alone = 0.0 if others else self._alone + likely
 
     def came_together(self, after: float) -> None:
         """Learn how long after the first one, in seconds, another of those came who had asked at one time."""

@@ -7,6 +7,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.claims import outcomes
+from realmgw.allocation.claims.outcomes import TELLING
 from realmgw.allocation.claims.used import KEPT
 from realmgw.allocation.reputation.group import OBSERVATIONS
 from realmgw.allocation.reputation.habits import COMPANIONS, LATECOMERS, LONERS, LOOK_AGAIN, TOGETHER
@@ -105,6 +106,21 @@ class CompanyTests(SynchronousTestCase):
         scene.come(address, CLIENT, now=0.11)
         self.assertEqual(scene.told, [(0, address), (1, address)])
         self.assertEqual([habits.may_coalesce() for _ in range(2 * LOOK_AGAIN)].count(True), 2)
+
+    def test_a_short_wait_says_as_little_as_others_were_likely_to_ask_meanwhile(self) -> None:
+        """Who asks ten times a second, and waits for a hundredth, has hardly company; of a new one nobody knows."""
+        for again, expected in ((True, TELLING * 0.01 / 0.1), (False, 0.0)):
+            scene = Scene(1)
+            scene.learn_delays(OTHER, 0.002)
+            for now in (0.0, 0.1) if again else ():
+                scene.come(scene.get(TWO, OTHER, now=now), now=now + 0.001)
+            address = scene.get(ONE, now=0.15)
+            self.assertIsNone(scene.wait(TWO, OTHER, "later", now=0.19))
+            scene.come(address, now=0.2)
+            self.assertEqual(scene.told, [("later", address)])
+            scene.come(address, CLIENT, now=0.201)
+            scene.allocator.expire(now=0.9)
+            self.assertAlmostEqual(scene.allocator.groups.of(OTHER).habits._alone, expected)
 
     def test_for_as_long_as_companions_were_seen_to_need(self) -> None:
         """A little longer after the first client than the others came, at other times."""
