@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from realmgw.allocation.reputation.group import Group
+from realmgw.allocation.reputation.habits import Habits
 from realmgw.allocation.reputation.lru import TwoGenerationLRU
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Homes:
     def __init__(self) -> None:
         self.find: Callable[[str], Group | None] = _nobody
         self._clients = TwoGenerationLRU[bytes, Group](REMEMBERED)
-        self._at_home = TwoGenerationLRU[Group, bool](REMEMBERED)
+        self._at_home = TwoGenerationLRU[Habits, bool](REMEMBERED)  # those that were merged into one share them
         self._networks = TwoGenerationLRU[bytes, _Network](REMEMBERED)
 
     def came(self, src: bytes, claim: Claim, now: float) -> None:
@@ -85,7 +86,7 @@ class Homes:
         known = self._networks.get(src[:NETWORK])
         if known is None:
             self._networks.put(src[:NETWORK], _Network(claim.group))
-            self._at_home.put(claim.group, True)
+            self._at_home.put(claim.group.habits, True)
         else:
             known.came(claim.group)
 
@@ -113,7 +114,7 @@ class Homes:
 
     def is_at_home(self, group: Group) -> bool:
         """Whether it was learned of some network that a group's clients live there."""
-        return self._at_home.peek(group) is not None
+        return self._at_home.peek(group.habits) is not None
 
     def asking(self, src: bytes) -> Group | None:
         """The group that an address is one of, packed, if it asks for itself."""

@@ -95,7 +95,7 @@ class Latecomers:
             return 0
         likely = CERTAIN
         for each in islice(claim.reservation.shares or (), LOOKED_AT):
-            if each is group:
+            if each.habits is group.habits:
                 continue
             if not each.habits.caution.serves_several:
                 likely = 1

@@ -168,7 +168,7 @@ class DnsStream(dns.DNSProtocol, TimeoutMixin):
 
     It is not read while the client does not take answers, while too many queries wait for addresses, and after each
     `TCP_TURN` of queries until the reactor's next turn. Silent is who completes no query. A query that is sent again
-    while it waits, waits once, and is told the answer each time: none may have its ID (RFC 7766 section 6.2.1).
+    while it waits, waits once, and is told the answer each time: none may have its ID (RFC 7766 section 6.2.1.1).
     """
 
     MAX_LENGTH = MAX_QUERY

@@ -12,12 +12,14 @@ OF_QUERIES = "|".join(reason.name.lower() for reason in Reason if reason < 32)
 OUTCOMES = {
     "noerror": "reserved addresses records nodata challenged_tc challenged_cname aliases_full rate_slipped tc_to_wait"
     " cookies",
-    **{each: each for each in ("nxdomain", "refused", "formerr", "notimp", "badvers", "notauth", "forwarded")},
+    **{each: each for each in ("nxdomain", "refused", "formerr", "notimp", "badvers", "notauth")},
+    **{each: each for each in ("forwarded", "repeated")},
     "servfail": "servfail servfail_udp",
     "badcookie": "challenged_cookie",
-    "none": "silent rate_dropped repeated",
+    "none": "silent rate_dropped",
 }
-"""The RCODE that a query was told, and what became of it; `none`: it got no answer; `forwarded`: a resolver's."""
+"""The RCODE that a query was told, and what became of it; `none`: it got no answer; `forwarded`: a resolver's;
+`repeated`: the same as the query before."""
 
 
 def _face(name: str) -> Source:
