@@ -364,7 +364,7 @@ class Arrivals:
             self._late.tell(reservation, flow, claim.created, now)
         self._let_in(reservation, src, came, now)
         caution = habits.caution
-        if not caution.serves_several and caution.is_new(src) and (likely := self._late.is_client(claim, src)):
+        if not caution.serves_several and caution.is_new(src) and (likely := self._late.client_likelihood(claim, src)):
             caution.served(flow, likely, now, self._was_client)
             habits.look(now)  # the next question may be for another host at one of its addresses
         if ledger.dead.watching or not habits.is_plain:

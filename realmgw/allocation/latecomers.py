@@ -73,7 +73,7 @@ class Latecomers:
         is_others |= senders.came(reservation, src) is not None or self._candidates.is_stranger(src)
         trial.came(flow, claimed, now, known=is_others, let_in=let_in, forged=self._candidates.are_forged)
 
-    def is_client(self, claim: Claim, src: bytes) -> int:
+    def client_likelihood(self, claim: Claim, src: bytes) -> int:
         """How surely a sender who uses a claim is a client of the group that it was made for, 0 to `CERTAIN`.
 
         Not at all if he `is_others`; nor, unless those of his network are its own, if he came for another one's claim

@@ -55,7 +55,7 @@ class ClientsTests(SynchronousTestCase):
             ("", STRAY, False),  # wherever that one's clients are at home, it may be here
         ):
             for is_on in (False, True):  # what the other one does with answers need not be known
-                scene = Scene(4)
+                scene = Scene(4, share_load=0.0)
                 self.caution(scene, OTHER).serves_several, self.caution(scene, OTHER).is_on = True, is_on
                 if whose:
                     scene.get(FOUR, whose, now=0.0)
@@ -67,16 +67,26 @@ class ClientsTests(SynchronousTestCase):
 
     def test_not_who_came_for_another_ones_claim_last(self) -> None:
         """Where a network's clients come by several, that is all that is known of one."""
-        scene = Scene(4)
-        self.caution(scene, OTHER).trust(99.0)
-        for number, (resolver, source) in enumerate(((OTHER, CLIENT), (RESOLVER, STRAY), (OTHER, NEIGHBOUR))):
-            scene.get((THREE, FOUR, ONE)[number], resolver, now=0.0)
-            claim = scene.allocator.groups.of(resolver).told.last((THREE, FOUR, ONE)[number].name)
-            assert claim is not None
-            scene.allocator.ledger.homes.came(source, claim, 0.0)
-        for source in (CLIENT, NEIGHBOUR):
-            scene.come(scene.get(TWO, now=0.1), source, now=0.2)
-        self.assertFalse(self.caution(scene).serves_several)
+        for is_on in (False, True):
+            scene = Scene(4)
+            self.caution(scene, OTHER).serves_several, self.caution(scene, OTHER).is_on = True, is_on
+            for number, (resolver, source) in enumerate(((OTHER, CLIENT), (RESOLVER, STRAY), (OTHER, NEIGHBOUR))):
+                scene.get((THREE, FOUR, ONE)[number], resolver, now=0.0)
+                claim = scene.allocator.groups.of(resolver).told.last((THREE, FOUR, ONE)[number].name)
+                assert claim is not None
+                scene.allocator.ledger.homes.came(source, claim, 0.0)
+            for source in (CLIENT, NEIGHBOUR):
+                scene.come(scene.get(TWO, now=0.1), source, now=0.2)
+            self.assertFalse(self.caution(scene).serves_several)
+
+    def test_who_was_merged_with_it_is_no_other_one(self) -> None:
+        """Where both are expected, it is its client who comes."""
+        for are_merged in (False, True):
+            scene = Scene(4, share_load=0.0)
+            if are_merged:
+                scene.allocator.groups.of(RESOLVER).absorb(scene.allocator.groups.of(OTHER), now=0.0)
+            self.share(scene)
+            self.assertIs(self.caution(scene).serves_several, are_merged)
 
     def test_but_who_may_be_another_ones_that_has_none_either(self) -> None:
         """Else of two new ones neither would be looked at; but of two one may ask for nobody, and it takes more."""
