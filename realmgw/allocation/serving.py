@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from realmgw.allocation.waiting import May, Waiter, WaitingQueue
     from realmgw.subscribers.model import Service
 
-IN_TIME = 0.5
-"""In good time is, who has to wait for this part of the time that he has."""
 LEAST_WAIT = 1e-6  # seconds
 """What waited at all, waited for so long."""
 
@@ -136,25 +134,16 @@ class Serving:
         return vacancies.beside(self._ledger, service, first.group, now)
 
     def _lend(self, reservation: Reservation, waiters: list[Waiter], now: float) -> None:
-        reservation.waited_at, patience = now, self._patience()
+        reservation.waited_at = now
         for waiter in waiters:  # all of them, before anybody is told and may come back with more
             self._ledger.counters.served += 1
             its = waiter.group, waiter.question, waiter.client
-            waited = max(now - waiter.since, LEAST_WAIT)
-            self._ledger.claim(reservation, *its, now, waited=waited, patience=patience)
+            self._ledger.claim(reservation, *its, now, waited=max(now - waiter.since, LEAST_WAIT))
             claim = reservation.claims.get(waiter.question)
             if claim is not None:  # else its client has come by IPv6
                 claim.unproven = waiter.unproven
         for waiter in waiters:
             waiter.deliver(reservation.address.packed)
-
-    def _patience(self) -> float:
-        """For how many seconds an address can be kept for clients, if whoever waits now is to be served in good time.
-
-        Each of the targets, and the one that is served now, has an address for so long, as many at once as there are.
-        """
-        ledger = self._ledger
-        return IN_TIME * ledger.settings.wait_tcp * ledger.pool.size / (self._queue.targets + 1)
 
 
 def _own_may_come(address: Address | None, waiter: Waiter, now: float) -> bool:

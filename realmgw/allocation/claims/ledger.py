@@ -51,7 +51,6 @@ class Ledger(Books):
         now: float,
         latest: float = NEVER,
         waited: float = 0.0,
-        patience: float = NEVER,
     ) -> bytes:
         """Expect a client at a reservation; returns its packed address.
 
@@ -63,7 +62,6 @@ class Ledger(Books):
             now: The present.
             latest: The claim ends by then at the latest, as long as its group does not keep answers.
             waited: For how many seconds the question has waited.
-            patience: See `Group.hurried`.
         """
         if reservation.claims:
             if question in reservation.claims:
@@ -71,12 +69,14 @@ class Ledger(Books):
             self._bound(reservation, group, waited, now)
         until = now + (timeout := reservation.service.terms.timeout)
         deadline = latest if latest < until else until  # noqa: FURB136 - a call costs more
-        dead, is_long = now + (group.claim_timeout if patience == NEVER else group.hurried(patience)), False
+        dead, is_long = now + group.claim_timeout, False
         if not group.habits.is_plain:
-            is_long, kept_until = keeps_long(group, now), now + _longest_spell(group)
-            dead = max(dead, kept_until)
+            is_long = keeps_long(group, now)
+            spell = group.spell
+            group.habits.longest_spell = max(spell, group.habits.longest_spell)
+            dead = max(dead, now + spell)
             if is_long:
-                deadline = max(until, kept_until)
+                deadline = max(until, now + spell)
         dead = deadline if dead > deadline else dead  # noqa: FURB136 - likewise
         network = None if client is None else client.bound(len(reservation.address.packed))
         unproven = group.passed > 0 and group.proven_at != now  # as `Group.is_unproven`; a call costs more
@@ -186,10 +186,3 @@ class Ledger(Books):
         times = [] if first is None else [first + self.dead.unseen(now=now)]
         times += [next(iter(self.lingers.values())) + self.linger()] if self.lingers else []
         return min(times, default=None)
-
-
-def _longest_spell(group: Group) -> float:
-    """For how long clients may come for an answer of a group, in seconds; it is remembered if that is the longest."""
-    spell, habits = group.spell, group.habits
-    habits.longest_spell = max(spell, habits.longest_spell)
-    return spell

@@ -208,41 +208,6 @@ class WaitTests(SynchronousTestCase):
         self.assertEqual((answers, self.scene.counters.retransmitted), ([self.address] * 2, 2))
 
 
-class PatienceTests(SynchronousTestCase):
-    """How long an address is kept for the clients of those who waited."""
-
-    def held(self, targets: int) -> tuple[float, float]:
-        """For how long one of two addresses is held when so many targets wait beside; and a claim that did not wait."""
-        scene = Scene(2)
-        now = scene.learn(ONE, visits=3000, now=0.0, after=0.25)
-        scene.allocator.expire(now=now + 10.0)
-        address = scene.get(ONE, now=now + 10.0)
-        other = scene.get(TWO, now=now + 10.0)
-        at_once = scene.allocator.pool.addresses[address].held_until - (now + 10.0)
-        for number in range(targets + 1):
-            scene.wait(service(10 + number), question=number, now=now + 10.1)
-        scene.come(other, now=now + 10.2)
-        [told] = scene.told
-        self.assertEqual(told, (0, other))
-        return scene.allocator.pool.addresses[other].held_until - (now + 10.2), at_once
-
-    def test_where_few_wait_it_is_kept_as_for_anybody(self) -> None:
-        """Those who wait are served in good time all the same."""
-        waited, at_once = self.held(1)
-        self.assertAlmostEqual(waited, at_once)
-
-    def test_where_many_wait_it_is_kept_for_less(self) -> None:
-        """Within half of the two seconds for which a query waits, the last of the line is to have its turn."""
-        waited, at_once = self.held(3)
-        self.assertAlmostEqual(waited, 1.0 * 2 / 4)
-        self.assertLess(waited, at_once)
-
-    def test_however_many_wait_nearly_all_clients_have_time(self) -> None:
-        """One and a half of what nearly all take."""
-        waited, at_once = self.held(12)
-        self.assertAlmostEqual(waited, 0.75 * at_once)
-
-
 class RideTests(SynchronousTestCase):
     """New queries while others wait."""
 
@@ -267,17 +232,6 @@ class RideTests(SynchronousTestCase):
         self.assertIsNone(self.scene.wait(ONE, question="later", now=0.3))
         self.scene.allocator.expire(now=0.5)
         self.assertEqual(self.scene.told, [("waits", self.address)])
-
-    def test_one_whose_client_might_be_among_the_slowest_waits(self) -> None:
-        """Nearly all come within 100 ms: with 110 ms left he waits, with 130 ms he rides."""
-        scene = Scene(1)
-        now = scene.learn(ONE, visits=3000, now=0.0, after=0.1)
-        address = scene.get(ONE, now=now)
-        scene.wait(TWO, question="waits", now=now)
-        left = scene.allocator.pool.addresses[address].held_until - now
-        slowest = scene.allocator.groups.of(RESOLVER).slowest
-        self.assertIs(scene.ask(ONE, question="late", now=now + left - 1.2 * slowest), Reason.EXHAUSTED)
-        self.assertEqual(scene.ask(ONE, question="in time", now=now + left - 1.3 * slowest), address)
 
     def test_a_busy_host_does_not_capture_its_address(self) -> None:
         """However often a host is asked for, whoever waits for another one is served at the end of the hold."""
