@@ -9,11 +9,11 @@ FACE = "dns.{face:wan|lan|local|update}"
 """Where in the tree what each face of the DNS server has counted is."""
 OF_QUERIES = "|".join(reason.name.lower() for reason in Reason if reason < 32)
 """Why queries are refused; all other reasons are those of packets."""
+_ITS_OWN = ("nxdomain", "refused", "formerr", "notimp", "badvers", "notauth", "forwarded", "repeated")
 OUTCOMES = {
     "noerror": "reserved addresses records nodata challenged_tc challenged_cname aliases_full rate_slipped tc_to_wait"
     " cookies",
-    **{each: each for each in ("nxdomain", "refused", "formerr", "notimp", "badvers", "notauth")},
-    **{each: each for each in ("forwarded", "repeated")},
+    **{each: each for each in _ITS_OWN},
     "servfail": "servfail servfail_udp",
     "badcookie": "challenged_cookie",
     "none": "silent rate_dropped",
