@@ -233,7 +233,7 @@ class Finder:
         """Whether one more claim wrongs nobody: he need not ride, or his client has time before the hold ends."""
         if not (self._queue.size or group.hopeless):
             return True
-        return not self.must_ride(group) or (address.claims > 0 and address.held_until >= now + group.delay_p999)
+        return not self.must_ride(group) or (address.claims > 0 and address.held_until >= now + group.ride)
 
     def must_ride(self, group: Group) -> bool:
         """Whether a group's claims may not prolong what is held: others wait, or the policy restrains it."""

@@ -19,7 +19,7 @@ class Doubt:
     """What is not known of a claim that was used."""
 
     alone: bool
-    """Nobody else was expected there: it is clear how long its client took."""
+    """Nobody else was expected there, or only who was told at that time: it is clear how long its client took."""
     merit: float
     """How sure it is, 0 to 1, that who is answered is its own group's client, and not another's there."""
     fault: float

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from realmgw.allocation.claims.crowd import Doubt
 from realmgw.allocation.claims.siblings import has_come
 from realmgw.allocation.reputation.score import INITIAL
-from realmgw.allocation.state import Claim, Sibling
+from realmgw.allocation.state import Claim, Reservation, Sibling
 
 if TYPE_CHECKING:
     from realmgw.allocation.reputation.group import Group
@@ -32,6 +32,8 @@ LONG_WAIT = 0.25  # seconds
 """If a query has waited for so long, and nobody else came for the answer, that says something of its resolver."""
 TELLING = 4
 """Where it has waited for less, so many times the part of the time between two such questions."""
+ALIKE = 8
+"""Ages that differ by no more than this part are as good as the same: the buckets of `Delays` are wider."""
 LESSON = 0.001  # seconds
 """After an experienced group has learned from an arrival, it learns from none for so long."""
 SUSPECT = 0.3
@@ -40,19 +42,21 @@ so the nearer he is to it; only what can be told brings him there."""
 
 
 def learn(claim: Claim, now: float) -> None:
-    """Let a group learn how long after its claim a client came, when it was the only claim there.
+    """Let a group learn how long after its claim a client came, when it was the only claim there, or all are alike.
 
-    Which of several a packet was meant for nobody can tell; a group that has little experience learns the age of the
-    youngest then: too little at times, but never the age of a claim that nobody will come for, from which the claim
-    timeout would grow without end. Where answers are kept, the first client after each tells that alone. One that has
-    much learns no more than once in `LESSON`: a thousand a second tell enough.
+    Which of several a packet was meant for nobody can tell, nor need it be known of those that were made at one time,
+    as of queries that had waited for the same address. Else a group that has little experience learns the age of the
+    youngest: too little at times, but never the age of a claim that nobody will come for, from which the claim timeout
+    would grow without end. Where answers are kept, the first client after each tells that alone. One that has much
+    learns no more than once in `LESSON`: a thousand a second tell enough.
     """
-    group, claims = claim.group, claim.reservation.claims
+    group, reservation = claim.group, claim.reservation
+    claims = reservation.claims
     latest = next(reversed(claims.values()))
     if not is_first(latest) or not may_teach(claim, now - latest.created, now):
         return
     src = b"" if claim.user is None else claim.user[1][0]
-    if len(claims) == 1:
+    if len(claims) == 1 or _are_alike(reservation, latest, now):
         group.arrived(now - claim.created, src)
     else:
         youngest = now - latest.created
@@ -63,6 +67,12 @@ def learn(claim: Claim, now: float) -> None:
             oldest.arrived(youngest, src)
     if not group.inexperienced:
         group.learns_at = now + LESSON
+
+
+def _are_alike(reservation: Reservation, latest: Claim, now: float) -> bool:
+    """Whether all claims there are one group's, and nearly as old as the latest: who comes was told at that time."""
+    oldest = next(iter(reservation.claims.values()))
+    return reservation.shares is None and (latest.created - oldest.created) * ALIKE <= now - latest.created
 
 
 def learned(group: Group, age: float, src: bytes, now: float) -> None:
@@ -160,7 +170,7 @@ def doubt_of(claim: Claim, now: float, *, learns: bool) -> Doubt:
     claims = claim.reservation.claims
     latest = next(reversed(claims.values()))
     told = latest.created if learns and is_first(latest) else math.inf
-    alone = len(claims) == 1 and told < math.inf
+    alone = told < math.inf and (len(claims) == 1 or _are_alike(claim.reservation, latest, now))
     return Doubt(alone, merit(claim), fault(claim), may_be_others(claim, now), latest=told)
 
 

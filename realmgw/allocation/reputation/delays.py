@@ -25,7 +25,8 @@ no sooner than it can ask again: if they do sooner, it is so many times as long,
 class Delays:
     """A decayed histogram of delays with four buckets an octave, from 0.25 ms to 4 s.
 
-    A quantile is answered with its bucket's upper edge, so it errs on the patient side, by a quarter at most.
+    A quantile is answered with its bucket's upper edge, so it errs on the patient side, by a quarter at most; `within`
+    tells where in the bucket it is likely to be.
 
     Attributes:
         apart: Who asks for the same so soon after he was told it, in seconds, may not have had the answer yet.
@@ -95,10 +96,25 @@ class Delays:
 
     def quantile(self, share: float) -> float:
         """The delay, in seconds, within which this share (0 to 1) of the arrivals came; 0.0 if there were none."""
-        missing = share * self.total
+        bucket, _ = self._find(share)
+        return 0.0 if bucket is None else _edge(bucket, 1.0)
+
+    def within(self, share: float) -> float:
+        """As `quantile`, but where in its bucket that is, if those of a bucket came evenly: it errs on both sides."""
+        bucket, part = self._find(share)
+        return 0.0 if bucket is None else _edge(bucket, part)
+
+    def _find(self, share: float) -> tuple[int | None, float]:
+        """The bucket of a quantile, if there is any, and the part of its delays, up to 1, that are not above that."""
+        left = share * self.total
         for bucket, count in enumerate(self._counts):
-            missing -= count
-            if missing <= 0 and count:
-                octave, quarter = divmod(bucket, 4)
-                return math.ldexp((quarter + 5) / 8, octave + _FIRST_EXPONENT)
-        return 0.0
+            if count and left <= count:
+                return bucket, left / count
+            left -= count
+        return None, 0.0
+
+
+def _edge(bucket: int, part: float) -> float:
+    """The delay, in seconds, that is this part (0 to 1) of the way through a bucket."""
+    octave, quarter = divmod(bucket, 4)
+    return math.ldexp((quarter + 4 + part) / 8, octave + _FIRST_EXPONENT)

@@ -29,11 +29,12 @@ DELAY_P999_UNKNOWN = 0.32  # seconds
 """That delay of such a group: a client that tries the other address family first comes 250 ms later (RFC 8305 section
 5), and his way takes some time."""
 OBSERVATIONS = 50
-"""Arrivals from which on a group's own experience counts."""
-EXPERIENCE = 500
-"""Arrivals from which on only those count that leave no doubt about the claim that they belong to."""
+"""Arrivals from which on a group's own experience counts, and only those are added that leave no doubt about the claim
+that they belong to: of the others the quick ones would be seen, and the slow ones would not."""
 CLAIM_TIMEOUT_LEAST = 0.1  # seconds
 """No claim is dead sooner than this, however fast the clients are."""
+RIDE = 1.25
+"""Who has to ride, may where an address is held for so many times as long as nearly all of his clients take."""
 HOPELESS, HOPEFUL = 0.25, 0.35
 """Below this standing, in proportion to the best, a group is next to nothing, until it is above that one: nobody waits
 for its clients longer than for those who come at once; and where the policy decides, it is given nothing that others
@@ -136,7 +137,12 @@ class Group(Rated):
     @property
     def inexperienced(self) -> bool:
         """Whether so few of its clients were seen that a doubtful observation is better than none."""
-        return self.delays is None or self.delays.total < EXPERIENCE
+        return self.delays is None or self.delays.total < OBSERVATIONS
+
+    @property
+    def ride(self) -> float:
+        """For so many seconds an address must be held for its clients at least, if they may not prolong that."""
+        return self.delay_p999 if self.inexperienced else RIDE * self.delay_p999
 
     def is_unproven(self, now: float) -> bool:
         """Whether a query of the present is one that it is only taken at its word for; see `Claim.unproven`."""
@@ -172,7 +178,7 @@ class Group(Rated):
     def _refresh(self, delays: Delays) -> None:
         self._refresh_at = _REFRESH if delays.total >= OBSERVATIONS else OBSERVATIONS - delays.total
         if delays.total >= OBSERVATIONS:
-            delays.slowest = slowest = delays.quantile(0.999)
+            delays.slowest = slowest = delays.within(0.999)
             self.delay_median = delays.quantile(0.5)
             soonest = delays.quantile(SOONEST)
             delays.least = SOONER * soonest if soonest > SHORTEST else 0.0

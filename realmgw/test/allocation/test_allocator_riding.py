@@ -233,6 +233,17 @@ class RideTests(SynchronousTestCase):
         self.scene.allocator.expire(now=0.5)
         self.assertEqual(self.scene.told, [("waits", self.address)])
 
+    def test_one_whose_client_might_be_among_the_slowest_waits(self) -> None:
+        """Nearly all come within 100 ms: with 110 ms left he waits, with 130 ms he rides."""
+        scene = Scene(1)
+        now = scene.learn(ONE, visits=3000, now=0.0, after=0.1)
+        address = scene.get(ONE, now=now)
+        scene.wait(TWO, question="waits", now=now)
+        left = scene.allocator.pool.addresses[address].held_until - now
+        slowest = scene.allocator.groups.of(RESOLVER).slowest
+        self.assertIs(scene.ask(ONE, question="late", now=now + left - 1.2 * slowest), Reason.EXHAUSTED)
+        self.assertEqual(scene.ask(ONE, question="in time", now=now + left - 1.3 * slowest), address)
+
     def test_a_busy_host_does_not_capture_its_address(self) -> None:
         """However often a host is asked for, whoever waits for another one is served at the end of the hold."""
         for number in range(50):

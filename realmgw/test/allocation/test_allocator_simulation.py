@@ -108,11 +108,12 @@ class SimulationTests(SynchronousTestCase):
     def test_nobody_is_starved_by_a_resolver_that_keeps_answers(self) -> None:
         """Half of the clients come by one that does, to fewer addresses than there are hosts, after up to 300 ms.
 
-        Those of the other one lose some in the first seconds, until it is known who keeps answers.
+        Those of the other one lose some in the first seconds, until it is known who keeps answers: 0 to 8 %, so it is
+        the mean of a dozen runs that counts.
         """
         case = caches.Case(16, 20, 20, 0.1, (0.002, 0.1, 0.3))
         [kind] = [each for each in caches.RESOLVERS if each.predicts]
-        runs = [caches.Site(case, (kind, caches.PLAIN), seed).run() for seed in range(1, 7)]
+        runs = [caches.Site(case, (kind, caches.PLAIN), seed).run() for seed in range(1, 13)]
         self.assertGreater(mean(others.share for _, others in runs), 0.97)
         self.assertEqual(sum(others.astray for _, others in runs), 0)
 

@@ -308,7 +308,7 @@ class LearningTests(SynchronousTestCase):
     def test_it_learns_nothing_doubtful_once_it_is_experienced(self) -> None:
         """With several claims pending nobody knows whose client came: an experienced group learns nothing from him."""
         scene = Scene()
-        now = scene.learn(ONE, visits=600, now=0.0, after=0.001)
+        now = scene.learn(ONE, visits=60, now=0.0, after=0.001)
         scene.get(ONE, now=now)
         address = scene.get(ONE, now=now + 0.4)
         delays = scene.allocator.groups.of(RESOLVER).delays

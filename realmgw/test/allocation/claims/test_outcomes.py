@@ -12,7 +12,17 @@ from realmgw.allocation.reputation.group import Group
 from realmgw.allocation.reputation.requestors import ClientNetwork, ClientPrefix, Requestor
 from realmgw.allocation.reputation.score import Rated
 from realmgw.config.policy import Policy, ResolverGroup
-from realmgw.test.allocation.scene import CLIENT, OTHER, RESOLVER, THIRD, Scene, pool_address, service
+from realmgw.test.allocation.scene import (
+    CLIENT,
+    NEIGHBOUR,
+    OTHER,
+    RESOLVER,
+    STRAY,
+    THIRD,
+    Scene,
+    pool_address,
+    service,
+)
 
 ONE, TWO = service(1), service(2)
 BELIEVED = Policy(groups=(ResolverGroup((ip_network(f"{RESOLVER}/32"),), 0.8, sla=True),))
@@ -257,3 +267,65 @@ class SharedTests(OutcomeTestCase):
         self.end()
         self.assertEqual(counts(groups.of(OTHER)), (1, 1.2, 0))  # until he came, the address was held anyway
         self.assertIs(groups.of(OTHER), groups.of(THIRD))
+
+
+class AgeTests(SynchronousTestCase):
+    """What a group with experience learns from a client, where several claims stand."""
+
+    def test_it_learns_from_each_client_of_claims_of_one_age(self) -> None:
+        """Those who waited are told at one time, so that it is clear how long each of their clients took."""
+        scene = Scene(1)
+        now = scene.learn(ONE, visits=600, now=0.0, after=0.04)
+        delays = scene.allocator.groups.of(RESOLVER).delays
+        assert delays is not None
+        address = scene.get(TWO, now=now)
+        for question in range(4):
+            scene.wait(ONE, question=question, now=now + 0.01)
+        scene.come(address, now=now + 0.02)
+        before = delays.total
+        for client in range(4):
+            scene.come(address, bytes((10, 0, 0, client)), now=now + 0.06 + 0.002 * client)
+        self.assertEqual(delays.total, before + 4)
+
+    def test_it_learns_nothing_where_one_more_was_told_since(self) -> None:
+        """Whoever comes may be the client of the one that was told last, however many there are of one age."""
+        scene = Scene(1)
+        now = scene.learn(ONE, visits=600, now=0.0, after=0.04)
+        delays = scene.allocator.groups.of(RESOLVER).delays
+        assert delays is not None
+        for ago in (0.05, 0.05, 0.01):
+            address = scene.get(ONE, now=now + 0.1 - ago)
+        before = delays.total
+        scene.come(address, now=now + 0.1)
+        self.assertEqual(delays.total, before)
+        scene.come(address, NEIGHBOUR, now=now + 0.102)
+        scene.come(address, STRAY, now=now + 0.13)  # of the last one, alone
+        self.assertEqual(delays.total, before + 1)
+
+    def test_it_learns_from_the_slow_ones_among_them_as_well(self) -> None:
+        """Of those it has to be found out whether they are answered, since they are slower than anybody was."""
+        scene = Scene(1, answered=lambda _: True)
+        now = scene.learn(ONE, visits=600, now=0.0, after=0.04)
+        delays = scene.allocator.groups.of(RESOLVER).delays
+        assert delays is not None
+        before = delays.total
+        for round_ in range(3):
+            begun = now + 10.0 * round_
+            for _ in range(2):
+                address = scene.get(ONE, now=begun)
+            scene.come(address, now=begun + 0.06)
+            scene.allocator.expire(now=begun + 9.0)
+        self.assertEqual(delays.total, before + 3)
+        self.assertGreater(delays.quantile(1.0), 0.06)
+
+    def test_it_learns_nothing_where_the_client_may_be_another_groups(self) -> None:
+        """Of the same age as his are those of one whose clients may take longer."""
+        scene = Scene(1, share_load=0.0)
+        now = scene.learn(ONE, visits=600, now=0.0, after=0.04)
+        delays = scene.allocator.groups.of(RESOLVER).delays
+        assert delays is not None
+        scene.get(ONE, now=now)
+        address = scene.get(ONE, OTHER, now=now)
+        before = delays.total
+        scene.come(address, now=now + 0.04)
+        self.assertEqual(delays.total, before)

@@ -29,6 +29,22 @@ class DelaysTests(SynchronousTestCase):
         exact = sorted(delays)[rank - 1]
         self.assertTrue(exact <= histogram.quantile(share) <= exact * 1.25, (exact, histogram.quantile(share)))
 
+    @given(st.lists(st.floats(0.00025, 3.9), min_size=1, max_size=50), st.floats(0.01, 1.0))
+    def test_where_in_its_bucket_a_quantile_is(self, delays: list[float], share: float) -> None:
+        """It is no more than the bucket's upper edge, and what all are within is that."""
+        histogram = Delays()
+        for delay in delays:
+            histogram.add(delay)
+        self.assertTrue(0.8 * histogram.quantile(share) <= histogram.within(share) <= histogram.quantile(share))
+        self.assertEqual(histogram.within(1.0), histogram.quantile(1.0))
+
+    def test_of_many_in_one_bucket_few_are_near_its_upper_edge(self) -> None:
+        """Half of those between 32 and 40 ms are taken to be within 36 ms."""
+        histogram = Delays()
+        for _ in range(100):
+            histogram.add(0.033)
+        self.assertAlmostEqual(histogram.within(0.5), 9 / 256)
+
     def test_no_time_at_all_is_the_least_delay(self) -> None:
         """A client that comes in the same instant counts as the fastest there is."""
         histogram = Delays()
@@ -83,6 +99,14 @@ class GroupTests(SynchronousTestCase):
         for _ in range(OBSERVATIONS):
             group.arrived(0.04, b"1234")
         self.assertTrue(0.16 <= group.claim_timeout <= 0.2, group.claim_timeout)
+
+    def test_who_has_to_ride_has_time_to_spare(self) -> None:
+        """A quarter more than nearly all take; of whom nothing is known, that is assumed as it is."""
+        group = Group("203.0.113.1")
+        self.assertEqual(group.ride, group.delay_p999)
+        for _ in range(OBSERVATIONS):
+            group.arrived(0.2, b"1234")
+        self.assertEqual(group.ride, 1.25 * group.delay_p999)
 
     def test_a_guard_is_never_below_a_tenth_of_a_second(self) -> None:
         """However fast its clients are, a group's claim timeout is at least 100 ms."""
