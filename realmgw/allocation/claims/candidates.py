@@ -351,7 +351,7 @@ def _is_left_alone(address: Address, keepers: list[Group], now: float, *, patien
         habits, caution = keeper.habits, keeper.habits.caution
         if habits.keeps_answers or caution.is_likely_to_keep:
             return True
-        if patient and (not caution.is_on or caution.is_spared(now)):
+        if (patient or caution.may_keep) and (not caution.is_on or caution.is_spared(now)):
             return True
     return _is_tried(address, now)
 

@@ -74,3 +74,5 @@ class Crowd(Pace):
     """When the last one came who was answered, and for whom a claim was left."""
     company: int = 0
     """So many were answered for whom none was left, since the address was last kept for such."""
+    companion_at: float = -math.inf
+    """When the last one of them came who told how soon others come, in monotonic seconds."""

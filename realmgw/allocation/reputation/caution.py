@@ -159,11 +159,15 @@ class Caution:
     def is_likely_to_keep(self) -> bool:
         """Whether it keeps answers, by all that was seen.
 
-        It is suspected; or it waits for its answers, but was not seen to ask before a second had passed, although it
-        has asked again so often.
+        It is suspected; or it waits for its answers, and has asked again so often and not shown that it keeps nothing.
         """
         is_often = self.seen is not None and self.seen.all >= OFTEN
         return self.is_suspected or (self.is_on and self.waits and is_often)
+
+    @property
+    def may_keep(self) -> bool:
+        """Whether it waits for its answers, and was not once seen to ask for a name before a second had passed."""
+        return self.is_on and self.waits and not self._quick
 
     def is_spared(self, now: float) -> bool:
         """Whether others let alone what it was told: not for longer than that can be found out, or it harms them.
@@ -184,8 +188,7 @@ class Caution:
 
     def trusted_for(self, now: float) -> float:
         """For how many seconds more nothing is to be assumed, since it is over; 0.0: it is not, or has never begun."""
-        is_over = self.serves_several and not self.is_tried
-        return min(TRUST, max(0.0, self._not_before - now)) if is_over else 0.0
+        return min(TRUST, max(0.0, self._not_before - now)) if self.serves_several and not self.is_tried else 0.0
 
     def trust(self, until: float) -> None:
         """Assume nothing until then, in monotonic seconds: it was looked at in an earlier run."""

@@ -204,9 +204,16 @@ class Habits:
         """
         self._alone = 0.0 if others else self._alone + likely
 
-    def came_together(self, after: float) -> None:
-        """Learn how long after the first one, in seconds, another of those came who had asked at one time."""
+    def came_together(self, after: float, *, counts: bool = True) -> None:
+        """Learn how long after the first one another of those came who had asked at one time.
+
+        Args:
+            after: So many seconds.
+            counts: Not if he came together with another one: a crowd of quick ones does not make all of them quick.
+        """
         self._latest = max(self._latest, after)
+        if not counts:
+            return
         self._companions += 1
         if not self._companions % COMPANIONS:
             self._latest, self._latest_before = 0.0, self._latest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 from realmgw.allocation.claims.candidates import FORGED, JUDGED, KEPT
@@ -9,7 +10,7 @@ from realmgw.allocation.claims.company import ANSWERED, LATEST, LEFT, Parted
 from realmgw.allocation.claims.crowd import Candidate, Crowd
 from realmgw.allocation.explain import explain_ask
 from realmgw.allocation.homes import NETWORK, _Network
-from realmgw.allocation.reputation.habits import COALESCES, COMPANIONS, Habits
+from realmgw.allocation.reputation.habits import COALESCES, COMPANIONS, FEW, LATER, Habits
 from realmgw.errors import Reason
 from realmgw.test.allocation.claims.test_candidates import Conntrack, RobberyTestCase
 from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, STRAY, TCP, Scene, service
@@ -195,7 +196,7 @@ class PartedTests(RobberyTestCase):
     def lags(self, scene: Scene) -> list[float]:
         """How long after the first one others came, as that is learned."""
         lags: list[float] = []
-        self.patch(Habits, "came_together", lambda _, after: lags.append(round(after, 3)))
+        self.patch(Habits, "came_together", lambda _, after, counts: lags.append(round(after, 3)))
         self.pass_on(scene)
         self.assertEqual(lags, [])
         return lags
@@ -210,6 +211,25 @@ class PartedTests(RobberyTestCase):
         for _ in range(2):  # once
             scene.allocator.expire(now=0.16 + ANSWERED)
             self.assertEqual(lags, [0.1])
+
+    def test_those_who_come_together_tell_no_more_than_one_of_them(self) -> None:
+        """A crowd of quick ones does not make all quick: its slow ones are still to come."""
+        counted: list[bool] = []
+        self.patch(Habits, "came_together", lambda _, after, counts: counted.append(counts))
+        sources = tuple(bytes((203, 0, 113, last)) for last in range(20, 30))
+        scene = self.quiet()
+        self.conntrack.said.update(dict.fromkeys(sources, True))
+        self.pass_on(scene, sources)
+        scene.allocator.expire(now=0.16 + ANSWERED)
+        self.assertEqual(counted, [True] + [False] * 9)
+
+    def test_but_however_many_they_are_the_latest_counts(self) -> None:
+        """Where it is known how close together clients come, and where it is not."""
+        habits = Habits()
+        for number in range(FEW * COMPANIONS):
+            habits.came_together(0.001 * number, counts=number % COMPANIONS == 0)
+            self.assertEqual(habits.company < math.inf, number >= COMPANIONS * (FEW - 1))
+        self.assertAlmostEqual(habits.company, LATER * 0.001 * number * (1 + COMPANIONS / FEW))
 
     def test_not_who_was_not(self) -> None:
         """Anybody can send a packet."""
