@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.reputation.habits import GAPS, Habits
+from realmgw.allocation.reputation.habits import GAPS, LATECOMERS, Habits
 from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, Scene, serve, service
 
 ONE = service(1)
 PATIENCE = 0.1
+
+
+class LateTests(SynchronousTestCase):
+    """For how long answers are kept, before it is known how soon who keeps them asks again."""
+
+    def test_who_keeps_them_for_a_minute_is_believed_that_by_the_first_late_clients(self) -> None:
+        """Ten a second come for sixteen hosts: five are late within two and a half seconds."""
+        habits = Habits()
+        for number in range(LATECOMERS):
+            habits.came_again(bytes((203, 0, 113, number)), 2.1 + 0.1 * number, PATIENCE, 3.0)
+        self.assertGreaterEqual(habits.window(PATIENCE, 3.0), 60.0)
 
 
 class GapsTests(SynchronousTestCase):
