@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from realmgw.allocation.claims.outcomes import learned, may_teach
-from realmgw.allocation.reputation.habits import TOGETHER
 
 if TYPE_CHECKING:
     from realmgw.allocation.claims.crowd import Candidate
@@ -60,12 +59,13 @@ def learn(reservation: Reservation, used: Sequence[Claim], candidate: Candidate,
     tells how soon clients come all the same; or where names wait, hardly anything would be learned of it.
 
     Args:
-        reservation: Where he came.
+        reservation: Where he came; with a crowd, of which he is.
         used: The claims that were used there, oldest first.
         candidate: He; he was answered.
         home: Whose client he is; None: that is not known.
     """
-    came = candidate.came
+    came, crowd = candidate.came, reservation.crowd
+    assert crowd is not None, "he is one of it"
     claim = next(_told(used, came, home), None)
     if claim is None:
         return
@@ -78,18 +78,7 @@ def learn(reservation: Reservation, used: Sequence[Claim], candidate: Candidate,
             learned(group, age, candidate.flow[0], came)
         first = next((each for each in _told(used, came, home) if each.waited), claim)
         if first.user is not None:
-            group.habits.came_together(came - first.user[0], counts=_is_first_of_moment(reservation, came))
-
-
-def _is_first_of_moment(reservation: Reservation, came: float) -> bool:
-    """Whether somebody who came then is the first one who tells how soon others come, of those who came together."""
-    crowd = reservation.crowd
-    if crowd is None:
-        return True
-    is_first = abs(came - crowd.companion_at) >= TOGETHER
-    if is_first:
-        crowd.companion_at = came
-    return is_first
+            group.habits.came_together(came - first.user[0], counts=crowd.tells(came))
 
 
 def _told(used: Sequence[Claim], came: float, home: Group | None) -> Iterator[Claim]:

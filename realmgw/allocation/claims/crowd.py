@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from realmgw.allocation.pace import Pace
+from realmgw.allocation.reputation.habits import TOGETHER
 
 if TYPE_CHECKING:
     from realmgw.allocation.flow import Flow
@@ -74,5 +75,15 @@ class Crowd(Pace):
     """When the last one came who was answered, and for whom a claim was left."""
     company: int = 0
     """So many were answered for whom none was left, since the address was last kept for such."""
-    companion_at: float = -math.inf
-    """When the last one of them came who told how soon others come, in monotonic seconds."""
+    _told_at: float = -math.inf
+
+    def tells(self, came: float) -> bool:
+        """Whether one for whom no claim was left tells how soon others come; not if he came together with one who does.
+
+        Args:
+            came: When he came, in monotonic seconds.
+        """
+        if abs(came - self._told_at) < TOGETHER:
+            return False
+        self._told_at = came
+        return True

@@ -35,8 +35,8 @@ REPEATS = 3
 SECOND = 1.0  # seconds
 """Resolvers count in seconds of a clock: who keeps answers for one of them may ask again before one has passed."""
 LONGER = 24
-"""Answers are kept for no longer than so many times the age of one for which a client came; that is found out. It is
-2.5 s when the first late ones have come of ten clients a second, and a minute is what some operators set."""
+"""Answers are kept for no longer than so many times the age of one for which a client came; that is found out. A
+minute is what some operators set, and of twenty clients a second enough late ones come within some three seconds."""
 LATECOMERS = 5
 """So many different clients have to come for older answers before it is believed that it keeps them."""
 GAPS = 24

@@ -244,6 +244,16 @@ class BoundTests(SynchronousTestCase):
                 caution._not_before, caution._until = caution._not_before - CAUTIOUS, caution._until - TRIED
             self.assertEqual(scene.ask(FOUR, OTHER, now=1.0) is Reason.EXHAUSTED, spared)
 
+    def waits(self, scene: Scene, *, is_left_alone: bool) -> None:
+        """Another one waits, who is served after half of his time, or when nobody of the first one's can come."""
+        scene.wait(FOUR, OTHER, tcp=True, now=0.25)
+        [waiter] = scene.allocator._queue._targets[FOUR.target].values()
+        half, end = (waiter.since + waiter.deadline) / 2 + 0.01, SECOND + DELAY_P999_UNKNOWN
+        self.assertLess(half, end)
+        for now in (half, end - 0.01, end + AGAIN_LOOKED):
+            scene.allocator.expire(now=now)
+            self.assertEqual(len(scene.told), int(now > end or not is_left_alone), now)
+
     def test_however_long_others_wait_for_those_of_one_that_waits_and_asked_for_no_name_sooner(self) -> None:
         """Until it was seen to, it is taken to tell for a second what it was told; but only as long as it is spared."""
         for quick, spared in ((0, True), (1, True), (0, False)):
@@ -252,13 +262,7 @@ class BoundTests(SynchronousTestCase):
             caution.waits, caution._waited, caution._quick = True, 1, quick
             if not spared:
                 caution._not_before = -TRUST
-            scene.wait(FOUR, OTHER, tcp=True, now=0.25)
-            [waiter] = scene.allocator._queue._targets[FOUR.target].values()
-            half, end = (waiter.since + waiter.deadline) / 2 + 0.01, SECOND + DELAY_P999_UNKNOWN
-            self.assertLess(half, end)
-            for now in (half, end - 0.01, end + AGAIN_LOOKED):
-                scene.allocator.expire(now=now)
-                self.assertEqual(len(scene.told), int(now > end or bool(quick) or not spared), now)
+            self.waits(scene, is_left_alone=spared and not quick)
 
     def test_however_long_others_wait_for_those_of_one_that_most_likely_keeps_answers(self) -> None:
         """It told its own clients where they are, for a second; nor are they dead by experience for anybody."""
@@ -275,13 +279,7 @@ class BoundTests(SynchronousTestCase):
                 self.assertIs(scene.ask(FOUR, OTHER, now=together - 0.02), Reason.EXHAUSTED)
                 self.assertIsInstance(scene.ask(FOUR, OTHER, now=together), bytes)
                 continue
-            scene.wait(FOUR, OTHER, tcp=True, now=0.25)
-            [waiter] = scene.allocator._queue._targets[FOUR.target].values()
-            half, end = (waiter.since + waiter.deadline) / 2 + 0.01, SECOND + DELAY_P999_UNKNOWN
-            self.assertLess(half, end)
-            for now in (half, end - 0.01, end + AGAIN_LOOKED):
-                scene.allocator.expire(now=now)
-                self.assertEqual(len(scene.told), int(now > end), now)
+            self.waits(scene, is_left_alone=True)
 
     def test_who_is_not_spared_is_only_where_it_is_tried_and_no_longer(self) -> None:
         """Or the trial would tell nothing, and it would never be sure; though it need not ask again for what it is."""

@@ -15,7 +15,7 @@ class LateTests(SynchronousTestCase):
     """For how long answers are kept, before it is known how soon who keeps them asks again."""
 
     def test_who_keeps_them_for_a_minute_is_believed_that_by_the_first_late_clients(self) -> None:
-        """Ten a second come for sixteen hosts: five are late within two and a half seconds."""
+        """Who are the sooner late the more of them come: here within two and a half seconds."""
         habits = Habits()
         for number in range(LATECOMERS):
             habits.came_again(bytes((203, 0, 113, number)), 2.1 + 0.1 * number, PATIENCE, 3.0)
