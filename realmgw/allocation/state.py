@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from realmgw.allocation.claims.crowd import Crowd, Doubt
     from realmgw.allocation.claims.ended import Ended
     from realmgw.allocation.flow import Flow
-    from realmgw.allocation.reputation.caution import Watcher
     from realmgw.allocation.reputation.group import Group
     from realmgw.allocation.reputation.requestors import ClientNetwork, Requestor
+    from realmgw.allocation.reputation.seen import Watcher
     from realmgw.subscribers.model import Service
 
 

@@ -23,12 +23,11 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 
 from realmgw.allocation.reputation.clients import Clients
-from realmgw.allocation.reputation.seen import Seen
+from realmgw.allocation.reputation.seen import Place, Seen, Trial, Watcher
 
 if TYPE_CHECKING:
     from realmgw.allocation.flow import Flow
     from realmgw.allocation.reputation.delays import Delays
-    from realmgw.subscribers.model import Service
 
 ASSUMED = 6.0  # seconds
 """Who may keep answers, of whom nothing else is known, is taken to do so for so long: who keeps them for 5 s counts in
@@ -78,23 +77,6 @@ STRAYS = 3
 """So many clients that come meanwhile are no accident: one may just have been late."""
 
 
-class Watcher(Protocol):
-    """Is told who comes; see `realmgw.allocation.reputation.habits.Habits`."""
-
-    def came(self, flow: Flow, claimed: float, now: float, *, known: bool, let_in: bool, forged: bool) -> None: ...
-
-
-class Place(Protocol):
-    """Where a group was told that a service is; see `realmgw.allocation.state.Reservation`."""
-
-    service: Service
-    trial: Watcher | None
-    stray_at: float
-
-    @property
-    def stands(self) -> bool: ...
-
-
 class Answer(Protocol):
     """What a group was told; see `realmgw.allocation.state.Claim`."""
 
@@ -131,9 +113,7 @@ class Caution:
     _waited: float = 0.0
     _came: tuple[Flow, ...] = ()
     _is_answered: Callable[[Flow], bool] = bool
-    _trial: Place | None = None
-    _trial_since: float = -math.inf
-    _trial_ends: float = -math.inf
+    _trial: Trial | None = None
 
     @property
     def assumed(self) -> float:
@@ -267,9 +247,9 @@ class Caution:
             self._not_before = -math.inf
             return
         seen = self.seen or Seen()
-        if self._trial is not None and now >= self._trial_ends:
-            if self._trial.stands:
-                self._waited += seen.weight
+        if self._trial is not None and now >= self._trial.ends:
+            if self._trial.place.stands:
+                self._waited += self._trial.weight
                 self.waits = self._waited >= self._strays + 1
             self._leave()
         if now >= self._until:
@@ -335,19 +315,19 @@ class Caution:
         """
         if self._trial is not None:
             return False
-        all_come = spread(delays)
-        if self.seen is not None:
+        all_come, weight = spread(delays), 1.0
+        if self.seen is not None and not is_alone:
             may_repeat = self.seen.had_to_wait(before.reservation.service.name, before.created, now)
-            self.seen.weight = UNSURE if may_repeat and not is_alone else 1.0
-            self.seen.kept_until = before.created + SECOND + all_come
+            weight = UNSURE if may_repeat else 1.0
         self._is_answered = is_answered
-        self._trial, self._trial_since, self._trial_ends = before.reservation, now, now + all_come
+        kept_until = before.created + SECOND + all_come
+        self._trial = Trial(before.reservation, now, now + all_come, weight, kept_until)
         before.reservation.trial = watcher
         return True
 
     def withholds(self, target: int, now: float) -> bool:
         """Whether it is told nothing of a target at present."""
-        return self._trial is not None and self._trial.service.target == target and now < self._trial_ends
+        return self._trial is not None and self._trial.place.service.target == target and now < self._trial.ends
 
     def came(self, flow: Flow, claimed: float, now: float, *, known: bool, let_in: bool, forged: bool) -> bool:
         """Somebody comes meanwhile. If it may have told him within a second, that says nothing, and it is tried anew.
@@ -364,10 +344,11 @@ class Caution:
         Returns:
             Whether it is no accident any more that somebody comes.
         """
-        if claimed >= self._trial_since:
+        trial = self._trial
+        if trial is None or claimed >= trial.since:
             return False
         self._leave()
-        if known or (self.seen is not None and not (forged or self.asks_each_time) and now < self.seen.kept_until):
+        if known or (not (forged or self.asks_each_time) and now < trial.kept_until):
             return False
         self._strays = sum(map(self._is_answered, self._came)) if forged else self._strays + 1
         if let_in:
@@ -384,7 +365,7 @@ class Caution:
 
     def _leave(self) -> None:
         if self._trial is not None:
-            self._trial.trial = None
+            self._trial.place.trial = None
             self._trial = None
 
     def _end(self) -> None:

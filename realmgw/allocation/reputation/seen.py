@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
+
+if TYPE_CHECKING:
+    from realmgw.allocation.flow import Flow
+    from realmgw.subscribers.model import Service
 
 MOST = 64
 """Of so many names it is known when it had to wait, or did not any more."""
@@ -26,10 +31,6 @@ class Seen:
     """So often somebody had just come where it was to be tried."""
     ticks: tuple[float, float] | None = None
     """Its clock ticks within so long after that, or whole seconds later."""
-    weight: float = 1.0
-    """That it waits in the present trial counts as so many times."""
-    kept_until: float = -math.inf
-    """Who comes by then, in monotonic seconds, may have been told what it kept for a second before that trial."""
     _waited: dict[str, float] = attrs.field(factory=dict)
     _hung_up: dict[str, float] = attrs.field(factory=dict)
 
@@ -75,6 +76,39 @@ class Seen:
         else:
             self.ticks = None
         return self.ticks is not None
+
+
+class Watcher(Protocol):
+    """Is told who comes; see `realmgw.allocation.reputation.habits.Habits`."""
+
+    def came(self, flow: Flow, claimed: float, now: float, *, known: bool, let_in: bool, forged: bool) -> None: ...
+
+
+class Place(Protocol):
+    """Where a group was told that a service is; see `realmgw.allocation.state.Reservation`."""
+
+    service: Service
+    trial: Watcher | None
+    stray_at: float
+
+    @property
+    def stands(self) -> bool: ...
+
+
+@attrs.define(eq=False)
+class Trial:
+    """A group is told nothing of a name for a while."""
+
+    place: Place
+    """Where it was told last that this is."""
+    since: float
+    """From when on, in monotonic seconds."""
+    ends: float
+    """Until when, likewise."""
+    weight: float
+    """That nobody comes counts as so many times."""
+    kept_until: float
+    """Who comes by then, likewise, may have been told what it kept for a second before."""
 
 
 def _note(times: dict[str, float], name: str, now: float) -> None:
