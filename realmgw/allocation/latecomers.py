@@ -162,8 +162,8 @@ class Latecomers:
             src: His packed address.
             now: The present, in monotonic seconds.
         """
-        group = claim.group
-        if claim.waited or not group.delay_median:
+        group, told = claim.group, claim.reservation.told
+        if claim.waited or not group.delay_median or (len(told) < 2 and group.habits.asks_for_each):
             return False
         if now - group.delay_p999 >= max(claim.reservation.waited_at, claim.asked_before):
             return False

@@ -109,7 +109,8 @@ class Claim:
     """Its group was taken at its word: it shows where it is at times, but has not by this query."""
     waited: float = 0.0
     """For how many seconds its query has waited; a resolver may have kept other clients with that question waiting for
-    the answer. 0.0: not at all. If it `is_hold`: whether it may be for such, or for who had a claim that they used."""
+    the answer. 0.0: not at all. If it `is_hold`: for how many all those have that it is for; not 0.0 as well if it may
+    be for who had a claim that such used."""
     pending: bool = True
     """False once it was used, expired or reclaimed."""
     spare: int = 0

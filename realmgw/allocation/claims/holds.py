@@ -43,15 +43,36 @@ def wait_for_others(
         until = claim.created + habits.window(group.delay_p999, now)
     else:
         is_expected = habits.is_known or (claim.waited and habits.may_coalesce())
-        may_be = others_wait and habits.caution.serves_several
+        may_be = others_wait and habits.caution.serves_several and not habits.asks_for_each
         after = habits.company if is_expected else TOGETHER if may_be else 0.0
         latest = claim.created + (group.delay_p999 if group.delay_median else group.claim_timeout)
         if is_told_sooner or _may_be_of(reservation.hold, claim):
             after, latest = math.inf, min(latest, claim.created + _nearly_all(group))
         until = min(now + min(after, ledger.settings.hold_after_use), latest)
+        if reservation.hold is not None and _was_assumed(reservation.hold, group):
+            _keep_for_less(ledger, group, now)
     host, places = reservation.service.host, ledger.places
     if claim.spare and until > now and (places.has_room(host) or places.are_at(host, address)):
         keep(ledger, claim, until, now)
+
+
+def _keep_for_less(ledger: Books, group: Group, now: float) -> None:
+    """It is known by now how soon a group's clients come: where it was assumed, they are waited for so long. O(those).
+
+    Else each address that was lent in the first moments of a busy resolver would be kept for half a second.
+    """
+    for claim in ledger.deadlines.riders(group):
+        until = max(now, claim.created + group.delay_p999)
+        if claim.is_hold and until < claim.deadline:
+            claim.deadline = claim.dead = until
+            ledger.deadlines.add_rider(claim)
+            ledger.hold_less(claim.reservation.address, None)
+
+
+def _was_assumed(hold: Claim, group: Group) -> bool:
+    """Whether an address is kept for clients of a group for as long as was assumed before it was known of these."""
+    is_of_old = hold.deadline > hold.created + group.delay_p999 and hold.group is group
+    return is_of_old and group.has_just_learned and not group.habits.serves_others
 
 
 def _may_be_of(hold: Claim | None, claim: Claim) -> bool:
@@ -91,13 +112,20 @@ def keep(ledger: Books, used: Claim, until: float, now: float) -> None:
         if reservation.crowd is not None:
             reservation.crowd.company = 0
     else:
-        hold.waited = hold.waited or used.waited
+        hold.waited = _waited(hold, used)
     if hold.deadline < until:
         hold.created, hold.deadline, hold.dead = used.created, until, until
         ledger.hold_longer(reservation.address, until)
     if not hold.is_long and keeps_long(used.group, now):
         hold.is_long = True
         ledger.count_long(reservation.address, 1)
+
+
+def _waited(hold: Claim, used: Claim) -> float:
+    """For how many seconds those have waited whom an address is kept for, all told, after one more claim was used."""
+    if hold is used or hold.group is not used.group:
+        return hold.waited or used.waited
+    return hold.waited + used.waited
 
 
 def is_too_much(ledger: Books, address: Address) -> bool:

@@ -32,6 +32,8 @@ LONG_WAIT = 0.25  # seconds
 """If a query has waited for so long, and nobody else came for the answer, that says something of its resolver."""
 TELLING = 4
 """Where it has waited for less, so many times the part of the time between two such questions."""
+MOST_AT_ONCE = 16.0
+"""Of queries that waited at one time, so many say each as much as one does."""
 ALIKE = 8
 """Ages that differ by no more than this part are as good as the same: the buckets of `Delays` are wider."""
 LESSON = 0.001  # seconds
@@ -290,21 +292,26 @@ def kept(hold: Claim) -> None:
     if others and used.doubt is not None and crowd is not None:
         others = crowd.company > 0  # strangers come as well, but are not answered
     if used.waited and (others or not _are_refused(hold)):
-        hold.group.habits.met(others=others, likely=_likely(used))
+        hold.group.habits.met(others=others, likely=_likely(used, hold.waited))
     if hold is reservation.hold:
         reservation.hold = None
 
 
-def _likely(used: Claim) -> float:
-    """How much it says of its resolver that nobody else came for an answer that had to be waited for, up to 1.
+def _likely(used: Claim, waited: float) -> float:
+    """How much it says of its resolver that nobody else came for an answer that had to be waited for.
 
     The longer its query waited, and the sooner it asks for the same name again, the more likely somebody else asked
-    meanwhile; that it asks for two at one time says nothing.
+    meanwhile: up to 1. As much as that says each of several queries that waited at one time, for one client each.
+
+    Args:
+        used: The first claim that was used.
+        waited: For how many seconds those have waited that were used while the address was kept, all told.
     """
-    if used.waited >= LONG_WAIT:
-        return 1.0
     last, before = used.moments
-    return min(1.0, TELLING * used.waited / (last - before)) if last > before > -math.inf else 0.0
+    likely = 1.0
+    if used.waited < LONG_WAIT:
+        likely = min(1.0, TELLING * used.waited / (last - before)) if last > before > -math.inf else 0.0
+    return likely * max(1.0, min(MOST_AT_ONCE, waited / used.waited - 1))
 
 
 def _are_refused(hold: Claim) -> bool:

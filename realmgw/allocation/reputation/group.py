@@ -140,6 +140,11 @@ class Group(Rated):
         return self.delays is None or self.delays.total < OBSERVATIONS
 
     @property
+    def has_just_learned(self) -> bool:
+        """Whether it has become known only now how soon its clients come, and was assumed a moment ago."""
+        return self.delays is not None and OBSERVATIONS <= self.delays.total < OBSERVATIONS + _REFRESH
+
+    @property
     def ride(self) -> float:
         """For so many seconds an address must be held for its clients at least, if they may not prolong that."""
         return self.delay_p999 if self.inexperienced else RIDE * self.delay_p999

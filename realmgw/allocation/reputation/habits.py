@@ -53,6 +53,8 @@ WATCHED = 60.0  # seconds
 """For so long it is looked who comes."""
 LONERS = 32
 """So often no other client must have come for an answer that was waited for until no other one is expected."""
+AT_ONCE = 16
+"""If so much of that is of queries that waited for one name at one time, it surely asks once for each."""
 TOGETHER = 0.005  # seconds
 """Clients who ask within one round trip of their resolver's, and are alike, come so close together."""
 COMPANIONS, LATER = 32, 1.25
@@ -104,6 +106,7 @@ class Habits:
     _latecomers: tuple[bytes, ...] = ()
     _waited: int = 0
     _alone: float = 0.0
+    _at_once: float = 0.0
     _look_at: float = -math.inf
     _companions: int = 0
     _latest: float = 0.0  # of the last ones, fewer than `COMPANIONS`
@@ -121,6 +124,11 @@ class Habits:
     def keeps_answers(self) -> bool:
         """Whether it is known to tell answers to clients who ask later."""
         return self.keeps > COALESCES or self.predicts_until > -math.inf
+
+    @property
+    def asks_for_each(self) -> bool:
+        """Whether it surely asks once for each client: it asked for names many times at once, and nobody else came."""
+        return self._at_once >= AT_ONCE and self._alone >= LONERS and not self.is_known
 
     def spell(self, delay_p999: float) -> float:
         """For how long, in seconds, after an answer further clients may come for it, as far as is known.
@@ -201,9 +209,13 @@ class Habits:
 
         Args:
             others: They did.
-            likely: How much it says if they did not, 0 to 1.
+            likely: How much it says if they did not: 0 to 1, or more where it had asked several times at once.
         """
-        self._alone = 0.0 if others else self._alone + likely
+        if others:
+            self._alone = self._at_once = 0.0
+        else:
+            self._alone += likely
+            self._at_once += max(0.0, likely - 1)
 
     def came_together(self, after: float, *, counts: bool = True) -> None:
         """Learn how long after the first one another of those came who had asked at one time.
