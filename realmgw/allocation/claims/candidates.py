@@ -50,7 +50,7 @@ JUDGED = 0.3  # seconds
 those who come together, the first one to be answered is the one whose way is the shortest."""
 PATIENCE = 3.0  # seconds
 """Who came when no claim was left is asked for that long; a flow that is not answered by then is not of a client."""
-POLL = 0.002  # seconds
+POLL = 0.001  # seconds
 """How often candidates are looked at while somebody waits for an address."""
 QUIET = 0.02  # seconds
 """How often where it is told who is answered, and nothing was told."""
