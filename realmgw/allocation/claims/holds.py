@@ -122,8 +122,11 @@ def keep(ledger: Books, used: Claim, until: float, now: float) -> None:
 
 
 def _waited(hold: Claim, used: Claim) -> float:
-    """For how many seconds those have waited whom an address is kept for, all told, after one more claim was used."""
-    if hold is used or hold.group is not used.group:
+    """For how many seconds those have waited whom an address is kept for, all told, after one more claim was used.
+
+    But for those that only may be its group's: anybody can ask many times in its name, and come for each.
+    """
+    if hold is used or hold.group is not used.group or used.unproven:
         return hold.waited or used.waited
     return hold.waited + used.waited
 

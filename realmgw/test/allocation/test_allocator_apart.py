@@ -25,17 +25,18 @@ def source(number: int) -> bytes:
 class AtOnceTests(SynchronousTestCase):
     """Several queries for one name wait at one time, and one client comes for each."""
 
-    def waited(self, times: int, since: float = 0.0) -> Scene:
+    def waited(self, times: int, *, unproven: bool = False) -> Scene:
         """So many queries of one resolver for a name are told together after 0.3 s, and their clients have come."""
         scene = Scene(1)
         scene.learn_delays(OTHER, 0.05)
-        address = scene.get(ONE, now=since)
+        scene.allocator.groups.of(OTHER).passed = int(unproven)
+        address = scene.get(ONE, now=0.0)
         for number in range(times):
-            self.assertIsNone(scene.wait(TWO, OTHER, number, now=since + 0.01))
-        scene.come(address, now=since + 0.31)
+            self.assertIsNone(scene.wait(TWO, OTHER, number, now=0.01))
+        scene.come(address, now=0.31)
         for number in range(times):
-            self.assertEqual(scene.come(address, source(number), now=since + 0.32), TWO.host.index)
-        scene.allocator.expire(now=since + 0.6)
+            self.assertEqual(scene.come(address, source(number), now=0.32), TWO.host.index)
+        scene.allocator.expire(now=0.6)
         return scene
 
     def alone(self, scene: Scene) -> float:
@@ -50,6 +51,10 @@ class AtOnceTests(SynchronousTestCase):
     def test_not_without_bound(self) -> None:
         """One name does not tell it all."""
         self.assertLess(self.alone(self.waited(60)), LONERS)
+
+    def test_nor_what_anybody_can_have_asked_in_its_name(self) -> None:
+        """Who does so, and comes himself for each answer, makes nobody look as if he asked for each client."""
+        self.assertAlmostEqual(self.alone(self.waited(9, unproven=True)), 1.0)
 
     def test_if_another_one_came_it_says_nothing(self) -> None:
         """One more than had asked: it asks for several at once, however often it does."""
