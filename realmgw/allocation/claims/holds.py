@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from realmgw.allocation.claims import lessons
 from realmgw.allocation.claims.keepers import keeps_long
 from realmgw.allocation.reputation.habits import TOGETHER
 from realmgw.allocation.state import Claim
@@ -50,23 +51,10 @@ def wait_for_others(
             after, latest = math.inf, min(latest, claim.created + _nearly_all(group))
         until = min(now + min(after, ledger.settings.hold_after_use), latest)
         if reservation.hold is not None and _was_assumed(reservation.hold, group):
-            _keep_for_less(ledger, group, now)
+            lessons.shorten(ledger, group, group.delay_p999, now)  # each is kept for half a second, else
     host, places = reservation.service.host, ledger.places
     if claim.spare and until > now and (places.has_room(host) or places.are_at(host, address)):
         keep(ledger, claim, until, now)
-
-
-def _keep_for_less(ledger: Books, group: Group, now: float) -> None:
-    """It is known by now how soon a group's clients come: where it was assumed, they are waited for so long. O(those).
-
-    Else each address that was lent in the first moments of a busy resolver would be kept for half a second.
-    """
-    for claim in ledger.deadlines.riders(group):
-        until = max(now, claim.created + group.delay_p999)
-        if claim.is_hold and until < claim.deadline:
-            claim.deadline = claim.dead = until
-            ledger.deadlines.add_rider(claim)
-            ledger.hold_less(claim.reservation.address, None)
 
 
 def _was_assumed(hold: Claim, group: Group) -> bool:

@@ -166,7 +166,16 @@ def soften(ledger: Books, probe: Claim, claim: Claim, now: float) -> None:
 
 
 def shorten(ledger: Books, group: Group, spell: float, now: float) -> None:
-    """A group does not keep answers for as long as was thought: claims that stand for long end earlier. O(those)."""
+    """A group does not keep answers, or its clients do not come, for as long as was thought. O(those).
+
+    Claims that stand for long, and those that keep addresses for others, end that much earlier.
+
+    Args:
+        ledger: What stands where.
+        group: It.
+        spell: For how long after an answer clients may come for it, in seconds.
+        now: The present, in monotonic seconds.
+    """
     for claim in ledger.deadlines.riders(group):
         if not claim.is_hold and not claim.is_long:
             continue

@@ -301,7 +301,8 @@ def _likely(used: Claim, waited: float) -> float:
     """How much it says of its resolver that nobody else came for an answer that had to be waited for.
 
     The longer its query waited, and the sooner it asks for the same name again, the more likely somebody else asked
-    meanwhile: up to 1. As much as that says each of several queries that waited at one time, for one client each.
+    meanwhile: up to 1. As much as that says each of several queries that waited at one time, for one client each; but
+    the first two, since it may ask by two threads.
 
     Args:
         used: The first claim that was used.
