@@ -101,6 +101,10 @@ class Known:
             found = self._strangers[address] = address not in self._own and self._is_within(address)
         return found
 
+    def is_own(self, address: bytes) -> bool:
+        """Whether an address is the gateway's."""
+        return address in self._own
+
     def _is_within(self, address: bytes) -> bool:
         where = ip_address(address)
         return any(where in network for network in self._inside)

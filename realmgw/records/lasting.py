@@ -6,6 +6,7 @@ counted by then. And when ends were lost, what conntrack has no more is known to
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 
 from realmgw.datapath.netlink.accounted import Ended
@@ -14,6 +15,9 @@ from realmgw.records.record import Record, record
 
 MOST = 200_000
 """So many flows are remembered; what others have carried is counted when they end."""
+JUST_ENDED = 1 << 16
+"""So many that have ended while it is looked are remembered, the latest. The kernel has told of some hundred more than
+were looked at: what two messages of a dump have room for."""
 
 Counted = tuple[Record, Record | None]
 """What is told of a flow, and what was before."""
@@ -33,6 +37,7 @@ class Lasting:
         self._named: list[Flow] = []
         self._is_doubtful = False
         self._gone: list[Flow] | None = None
+        self._just_ended: OrderedDict[tuple[Flow, int | None], None] | None = None  # None: it is not looked
 
     def __len__(self) -> int:
         return len(self._flows)
@@ -43,11 +48,11 @@ class Lasting:
         Args:
             doubtful: Ends were lost: what is not there has ended.
         """
-        self._seen, self._is_doubtful, self._gone = set(), doubtful, None
+        self._seen, self._is_doubtful, self._gone, self._just_ended = set(), doubtful, None, OrderedDict()
         self._named = list(self._known.opened) if doubtful else []
 
     def look(self, flow: Ended, now: float, oldest: float) -> Iterator[Counted]:
-        """One that is there; it is told of if it is old enough.
+        """One that is there, unless it has ended since that was told; it is told of if it is old enough.
 
         Args:
             flow: It.
@@ -55,6 +60,8 @@ class Lasting:
             oldest: Those that began later are too young, likewise.
         """
         key = flow[:5]
+        if self._just_ended and (key, flow.began) in self._just_ended:
+            return
         before = self._flows.get(key)
         if before is not None or key in self._known.opened:
             self._seen.add(key)
@@ -70,6 +77,7 @@ class Lasting:
 
     def over(self) -> None:
         """All were looked at; of what is not there an end may still come that was told in time."""
+        self._just_ended = None
         if self._is_doubtful:
             self._gone = [key for key in (*self._flows, *self._named) if key not in self._seen]
 
@@ -81,8 +89,18 @@ class Lasting:
                 yield self._lost(key, now)
             self._known.opened.pop(key, None)
 
-    def ended(self, key: Flow) -> Record | None:
-        """What was told of a flow that has ended."""
+    def stop(self) -> bool:
+        """Not all could be looked at; returns whether some of what was not may have ended unheard."""
+        self._just_ended = None
+        return self._is_doubtful
+
+    def ended(self, end: Ended) -> Record | None:
+        """What was told of a flow that has ended; nothing more will be."""
+        key = end[:5]
+        if self._just_ended is not None:
+            self._just_ended[key, end.began] = None
+            if len(self._just_ended) > JUST_ENDED:
+                self._just_ended.popitem(last=False)
         return self._flows.pop(key, None)
 
     def _lost(self, key: Flow, now: float) -> Counted:

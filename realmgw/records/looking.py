@@ -98,6 +98,7 @@ class Looking:
 
     def _fail(self, error: RealmGatewayError) -> None:
         self.unlisted += 1
+        self._has_lost |= self._lasting.stop()
         self._end()
         self.problem = str(error)
 

@@ -77,7 +77,7 @@ _encode: Callable[[object], str] = json.JSONEncoder(separators=(",", ":")).encod
 
 
 def record(end: Ended, known: Known, now: float, event: str = "ends") -> Record | None:
-    """What is written of an end; None: it is no host's.
+    """What is written of an end; None: it is no host's, or what a host said to the gateway itself.
 
     Args:
         end: It.
@@ -86,7 +86,7 @@ def record(end: Ended, known: Known, now: float, event: str = "ends") -> Record 
         event: What has happened.
     """
     is_inward = known.is_inside(end.answers_source)
-    if not (is_inward or known.is_inside(end.source)):
+    if not (is_inward or (known.is_inside(end.source) and not known.is_own(end.answers_source))):
         return None
     start = None if end.began is None else end.began / SECOND
     there, back = (end.packets, end.octets), (end.answers_packets, end.answers_octets)

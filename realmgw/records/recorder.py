@@ -194,9 +194,8 @@ class Recorder:
         return [made for end in over if (made := self._recorded(end, now)) is not None]
 
     def _recorded(self, end: Ended, now: float) -> Counted | None:
-        made, key = record(end, self.known, now), end[:5]
-        before = self._lasting.ended(key)
-        self.known.opened.pop(key, None)
+        made, before = record(end, self.known, now), self._lasting.ended(end)
+        self.known.opened.pop(end[:5], None)
         if made is None:
             self.others += 1
             return None

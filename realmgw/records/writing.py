@@ -18,6 +18,7 @@ TRY_AGAIN = 10.0  # seconds
 """How soon a file that could not be had is tried again."""
 LOOK = 60.0  # seconds
 """How often it is looked what is too old."""
+_LONGEST = 1 << 16  # octets
 
 
 @attrs.frozen
@@ -55,6 +56,7 @@ class Writing:
         self._clock = clock
         self._file: RotatingFile | None = None
         self._again = self._look_at = 0.0
+        self._day = 0.0  # since 1970, of which the file has something
         self._missing = 0
         self.problem = ""
         self.written = self.unwritten = self.cut = 0
@@ -102,7 +104,10 @@ class Writing:
     def _attempt(self, text: bytes) -> bool:
         """Returns whether it is written."""
         try:
-            self._usable().write(text)
+            file = self._usable()
+            if text:
+                self._turn_over(file)
+            file.write(text)
         except (OSError, PlatformError) as error:
             self.problem = str(error) if isinstance(error, PlatformError) else f"{self._kept.path}: {error.strerror}"
             self._let_go()
@@ -110,10 +115,16 @@ class Writing:
         self.problem = ""
         return True
 
+    def _turn_over(self, file: RotatingFile) -> None:
+        """A file has nothing of two days."""
+        day = self._clock() // DAY
+        if day != self._day:
+            if self._kept.path.exists() and self._kept.path.stat().st_size:
+                file.move_aside()
+            self._day = day
+
     def _age(self, file: RotatingFile, now: float) -> None:
-        there = self._kept.path.stat()
-        if there.st_size and there.st_mtime // DAY < now // DAY:
-            file.move_aside()
+        self._turn_over(file)
         for each in list(file.former()):
             if each.stat().st_mtime < now - self._kept.days * DAY:
                 each.unlink()
@@ -128,11 +139,21 @@ class Writing:
             bounds: Any = self._kept
             self._file = RotatingFile(self._kept.path, bounds, "flow records:", "write another flow_records.file")
             self.cut += bool(self._file.end_line())
+            self._day = _began(self._kept.path) // DAY
         return self._file
 
     def _let_go(self) -> None:
         self._again = self._clock() + TRY_AGAIN
         self.close()
+
+
+def _began(path: Path) -> float:
+    """When the first line of a file was written, in seconds since 1970; of one without, when it was written to last."""
+    try:
+        with path.open("rb") as file:
+            return float(json.loads(file.readline(_LONGEST))["at"])
+    except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError):
+        return path.stat().st_mtime
 
 
 def _missed(flows: int, now: float) -> bytes:

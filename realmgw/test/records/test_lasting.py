@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.datapath.netlink import codec
+from realmgw.datapath.netlink import accounted, codec
 from realmgw.errors import RealmGatewayError
 from realmgw.records import lasting as module
 from realmgw.records.known import Known, Subscriber
 from realmgw.records.lasting import Counted, Lasting
 from realmgw.records.looking import AT_ONCE, SOON, Looking
+from realmgw.records.record import Record
 from realmgw.test.records.test_recorder import CLIENT, HOST, NOW, POOL, ended
 
 HOUR = 3600.0
@@ -73,6 +74,10 @@ class LookingTests(SynchronousTestCase):
             found += self.looking.step(self.now, drained=True)
         return [*found, *self.looking.step(self.now, drained=True)]
 
+    def end(self, port: int, began: float = 1.0) -> Record | None:
+        """A flow has ended; what was told of it."""
+        return self.lasting.ended(accounted.parse(ended(port, began)))
+
     def told(self) -> list[tuple[str, int]]:
         """An hour later: events, and source ports."""
         self.now += HOUR
@@ -106,7 +111,7 @@ class LookingTests(SynchronousTestCase):
         self.known.open([(0.0, 1, "one.example.org.", (CLIENT, POOL, 17, port, 53), 1) for port in (1, 3, 9)], 4)
         self.listing.flows = {3: 1.0}
         self.looking.lost(self.now)
-        self.lasting.ended((CLIENT, POOL, 17, 2, 53))
+        self.end(2)
         self.now += SOON
         found = [(record.event, record.client_port) for record, _ in self.look()]
         self.assertEqual(found, [("lasts", 3), ("gone", 1)])
@@ -119,7 +124,7 @@ class LookingTests(SynchronousTestCase):
         self.told()
         self.listing.flows = {}
         self.assertEqual(self.told(), [])
-        self.assertIsNotNone(self.lasting.ended((CLIENT, POOL, 17, 1, 53)))
+        self.assertIsNotNone(self.end(1))
 
     def test_ends_that_wait_are_taken_first(self) -> None:
         """Before it is said of anything that it is gone."""
@@ -130,8 +135,31 @@ class LookingTests(SynchronousTestCase):
         self.now += SOON
         found = [self.looking.step(self.now, drained=False) for _ in range(9)]
         self.assertEqual((found, self.listing.open), ([[]] * 9, 0))
-        self.lasting.ended((CLIENT, POOL, 17, 1, 53))
+        self.end(1)
         self.assertEqual(self.look(), [])
+
+    def test_what_ends_while_it_is_looked_is_not_told_once_more(self) -> None:
+        """The kernel had told of it as being there, in what was not taken apart yet; who has its port now is new."""
+        last = AT_ONCE + 2
+        self.listing.flows = dict.fromkeys(range(1, last + 1), 1.0)
+        self.now += HOUR
+        found = [each for _ in range(2) for each in self.looking.step(self.now, drained=True)]
+        self.assertEqual((len(found), self.listing.open), (AT_ONCE, 1))
+        self.end(last)
+        self.end(last - 1, began=0.5)
+        [(record, _)] = self.looking.step(self.now, drained=True)
+        self.assertEqual((record.client_port, len(self.lasting)), (last - 1, last - 1))
+        self.assertEqual(self.told(), [("lasts", port) for port in range(1, last + 1)])  # else it would never be told
+
+    def test_what_ended_while_it_is_looked_is_bounded(self) -> None:
+        """The latest are remembered: what the kernel has told of before is not much."""
+        self.patch(module, "JUST_ENDED", 2)
+        self.listing.flows = dict.fromkeys(range(1, 5), 1.0)
+        self.now += HOUR
+        self.looking.step(self.now, drained=True)
+        for port in (1, 2, 3):
+            self.end(port)
+        self.assertEqual([record.client_port for record, _ in self.look()], [1, 4])
 
     def test_a_port_that_is_used_again_is_another_flow(self) -> None:
         """The end of the one before was lost."""
@@ -157,6 +185,16 @@ class LookingTests(SynchronousTestCase):
         self.assertIn("not permitted", self.looking.problem)
         self.listing.problem, self.listing.flows = None, {1: 1.0}
         self.assertEqual((self.told(), self.looking.problem), ([("lasts", 1)], ""))
+
+    def test_what_was_lost_is_found_out_when_it_can_be_listed_again(self) -> None:
+        """Not only after another loss."""
+        self.listing.flows = {1: 1.0}
+        self.told()
+        self.looking.lost(self.now)
+        self.listing.problem, self.listing.flows = RealmGatewayError("netlink: busy"), {}
+        self.assertEqual(self.told(), [])
+        self.listing.problem = None
+        self.assertEqual(self.told(), [("gone", 1)])
 
     def test_never_means_never(self) -> None:
         """Also after a loss."""

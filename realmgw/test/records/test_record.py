@@ -11,7 +11,9 @@ from realmgw.datapath.netlink.accounted import Ended
 from realmgw.records.known import Known, Subscriber
 from realmgw.records.record import record
 
-CLIENT, POOL, HOST = (ip_address(each).packed for each in ("203.0.113.5", "192.0.2.3", "192.168.0.11"))
+CLIENT, POOL, HOST, OWN = (
+    ip_address(each).packed for each in ("203.0.113.5", "192.0.2.3", "192.168.0.11", "192.168.0.1")
+)
 CAME = Ended(
     CLIENT, POOL, 6, 40112, 80, HOST, CLIENT, 6, 8080, 40112, 2, 6, 1164, 5, 9164,
     1_795_778_321_731_000_000, 1_795_778_324_743_400_000,
@@ -62,8 +64,19 @@ class RecordTests(SynchronousTestCase):
         self.assertEqual((made.direction, made.via, made.via_port), ("in", None, None))
 
     def test_what_is_nobodys_is_none(self) -> None:
-        """The gateway's own flows."""
+        """The gateway's own flows, whoever asks it for something: a client, or a host, though it asked for another."""
+        self.known.be_around(["192.168.0.0/24"], [POOL, OWN])
         self.assertIsNone(record(CAME._replace(answers_source=POOL), self.known, NOW))
+        self.assertIsNone(record(BEGUN._replace(destination=OWN, answers_source=OWN), self.known, NOW))
+        self.assertIsNone(record(BEGUN._replace(answers_source=OWN), self.known, NOW))
+        self.assertIsNotNone(record(BEGUN, self.known, NOW))
+
+    def test_what_the_gateway_fetches_from_a_host_is_the_hosts(self) -> None:
+        """As its web proxy does: so it is told what the host has carried."""
+        self.known.be_around(["192.168.0.0/24"], [OWN])
+        made = record(CAME._replace(source=OWN, destination=HOST, answers_destination=OWN), self.known, NOW)
+        assert made is not None
+        self.assertEqual((made.direction, made.client), ("in", "192.168.0.1"))
 
     def test_values_are_what_a_flow_is_found_by(self) -> None:
         """The first five are the flow, as the allocation has it."""

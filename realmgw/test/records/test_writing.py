@@ -81,19 +81,61 @@ class WritingTests(SynchronousTestCase):
         self.assertIn("File too large", writing.problem)
         self.assertEqual(self.path.read_bytes(), LINE)
 
+    def line(self) -> bytes:
+        """A record of the present."""
+        return json.dumps({"event": "ends", "at": self.now}).encode() + b"\n"
+
+    def days(self) -> dict[str, list[float]]:
+        """By file, which days (since 1970) its records are of."""
+        return {
+            each.name: sorted({json.loads(line)["at"] // DAY for line in each.read_bytes().splitlines()})
+            for each in sorted(self.folder.iterdir())
+        }
+
     def test_a_day_has_its_own_files_and_old_ones_go(self) -> None:
-        """A file that was last written on another day is moved aside; what is older than was asked for is deleted."""
+        """However busy it is: what has the records of another day is moved aside, and is kept for as long as asked."""
+        self.kept = attrs.evolve(self.kept, size=1_000_000, files=9)
         writing = self.writing()
-        writing.write([LINE])
+        begin = self.now // DAY
+        while self.now < (begin + 6) * DAY:
+            writing.write([self.line()])
+            os.utime(self.path, (self.now, self.now))  # as it would be, by this clock
+            writing.look()
+            self.now += 600.0
+        names = ["flows.jsonl", *(f"flows.jsonl.{number}" for number in (1, 2, 3))]
+        self.assertEqual(self.days(), {name: [begin + 5 - ago] for ago, name in enumerate(names)})
+
+    def test_an_idle_gateway_lets_go_of_it_as_well(self) -> None:
+        """Nothing has come since."""
+        writing = self.writing()
+        writing.write([self.line()])
         os.utime(self.path, (self.now, self.now))
-        old = self.path.with_name("flows.jsonl.1")
-        old.write_bytes(LINE)
-        os.utime(old, (self.now - 4 * DAY,) * 2)
-        writing.look()
-        self.assertFalse(old.exists())
         self.now += DAY
         writing.look()
-        self.assertEqual((old.read_bytes(), self.path.read_bytes()), (LINE, b""))
-        self.now += 3.5 * DAY
+        self.assertEqual(self.days(), {"flows.jsonl": [], "flows.jsonl.1": [NOON // DAY]})
+        self.now += 2.5 * DAY
         writing.look()
-        self.assertEqual([each.name for each in self.folder.iterdir()], ["flows.jsonl"])
+        self.assertEqual(self.days(), {"flows.jsonl": []})
+
+    def test_what_an_earlier_process_has_begun_is_of_its_day(self) -> None:
+        """By its first line, whenever it was written to last; without one that can be read, by that."""
+        for first in (self.line(), b"no line\n", b'{"at":{}}\n', b"[" * 9999 + b"\n", b"7\n"):
+            self.path.write_bytes(first)
+            os.utime(self.path, (NOON + DAY * (b"event" in first),) * 2)
+            self.now = NOON + DAY
+            self.writing().write([self.line()])
+            self.assertEqual(self.path.with_name("flows.jsonl.1").read_bytes(), first)
+            self.path.write_bytes(self.line())
+            self.writing().write([self.line()])
+            self.assertEqual(self.path.read_bytes(), self.line() * 2)
+            self.now = NOON
+
+    def test_who_moves_it_aside_otherwise_does_not_move_it_twice(self) -> None:
+        """A file that was begun since is of the new day."""
+        writing = self.writing()
+        writing.write([self.line()])
+        self.now += DAY
+        self.path.rename(self.folder / "moved")
+        writing.write([self.line()])
+        writing.look()
+        self.assertEqual(self.days(), {"flows.jsonl": [NOON // DAY + 1], "moved": [NOON // DAY]})
