@@ -9,7 +9,8 @@ Edge: files, /proc.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Collection, Iterator
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from itertools import chain
 from pathlib import Path, PurePath
@@ -174,13 +175,31 @@ def _look_at_folders(settings: Settings, do: Callable[[Blocking], Any], found: E
     for place, (section, key, path, _) in enumerate(sockets):
         if any(path == other for _, _, other, _ in sockets[:place]):
             found.refused.append(f"{section}.{key}: {path} is another one of the gateway's: write another path")
-    for section, group in {(section, group) for section, _, _, group in sockets}:
-        attempt(found.refused, partial(port.group_number, group, f"{section}.group"))
     for section, key, path, group in sockets:
         look = partial(_look_at_socket, f"{section}.{key}", Path(path), group, found, starting=starting)
         attempt(found.refused, partial(answered, do, path.parent, look), f"{section}.{key}: ")
     look = partial(_look_at_folder, _numbers_of(control.group), found, "state", state, found.wrong, starting=starting)
     attempt(found.refused, partial(answered, do, state, look), "state: ")
+    groups = {f"{section}.group": group for section, _, _, group in sockets if group is not None}
+    look = partial(_look_at_groups, groups, state, found, starting=starting)
+    attempt(found.refused, partial(answered, do, state, look), "state: ")
+
+
+def _look_at_groups(groups: Mapping[str, str], state: PurePath, found: Examined, *, starting: bool) -> None:
+    """Whether there are those who may use sockets, and the gateway can let them: it runs as the user whose state is."""
+    owner = None if starting else stranger(state)
+    for key, group in groups.items():
+        try:
+            why = port.ungiven(port.group_number(group, key), os.geteuid() if owner is None else owner)
+        except PlatformError as error:
+            found.refused.append(str(error))
+            continue
+        if why and owner is None:
+            found.refused.append(f"{key}: {why}")
+        elif why:
+            found.unseen.append(
+                f"{key}: {state} is user {owner}'s: if the gateway runs as that, it will not start: {why}"
+            )
 
 
 def _look_at_optional(settings: Settings, hasty: Callable[[Blocking], Any], found: Examined, *, starting: bool) -> None:

@@ -25,7 +25,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 from realmgw.errors import PlatformError
 from realmgw.synnode.settings import Operators
 from realmgw.system.http import PROBLEM, OperatorsSite, say
-from realmgw.system.port import HeldSocket, group_number, unfit
+from realmgw.system.port import HeldSocket, group_number, unfit, ungiven
 from realmgw.system.unix_http import PREFIX
 
 CONNECTIONS = 16
@@ -118,9 +118,10 @@ def problems(settings: Operators, key: str = "control.socket") -> Iterator[str]:
         settings: Where, and who may.
         key: Where that is written.
     """
-    path = Path(settings.socket)
+    path, of = Path(settings.socket), f"{key.partition('.')[0]}.group"
     try:
-        group_number(settings.group, f"{key.partition('.')[0]}.group")
+        if why := ungiven(group_number(settings.group, of), os.geteuid()):
+            yield f"{of}: {why}"
     except PlatformError as error:
         yield str(error)
     there = next(each for each in (path.parent, *path.absolute().parents) if each.exists())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import grp
 import os
+import pwd
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -109,6 +110,28 @@ def group_number(name: str | None, key: str = "control.group") -> int:
         raise PlatformError(f"{key}: there is no group {name}: make it, or name another") from None
 
 
+def ungiven(group: int, user: int) -> str:
+    """Why a user can not give what is his to a group of users (chown(2)), and what to do; empty if he can.
+
+    Args:
+        group: The number of the group; -1: that which it has anyway.
+        user: The number of the user.
+    """
+    if group == -1 or user == 0:
+        return ""
+    try:
+        account, name = pwd.getpwuid(user), grp.getgrgid(group).gr_name
+    except KeyError:
+        return f"whether user {user} may give it to group {group} is not known: there is none of such a number"
+    if group in os.getgrouplist(account.pw_name, account.pw_gid):
+        return ""
+    return _membership(account.pw_name, name)
+
+
+def _membership(user: str, group: str) -> str:
+    return f"{user} is not in group {group}: `usermod -aG {group} {user}`, and start again, or name another group"
+
+
 def unfit(path: Path) -> str:
     """Why no unix socket can be made at a path, whatever its folder is like; empty if one can."""
     if (length := len(os.fsencode(path))) > LONGEST_PATH:
@@ -150,11 +173,18 @@ class HeldSocket:
                 elif self._path.exists():
                     raise PlatformError(f"{self._called} is no socket: remove it, or write another path")
                 self._port = reactor.listenUNIX(str(self._path), factory, mode=MODE)
-                os.chown(self._path, -1, group)
+                self._give(group)
             except (CannotListenError, OSError) as error:
                 why = error.socketError if isinstance(error, CannotListenError) else error.strerror
                 raise PlatformError(f"{self._called} can not be had ({why}): write another path") from error
             undo.pop_all()
+
+    def _give(self, group: int) -> None:
+        try:
+            os.chown(self._path, -1, group)
+        except PermissionError as error:  # the process began before its user was in the group, or he is not
+            user, name = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(group).gr_name
+            raise PlatformError(f"{self._called} can not be given away: {_membership(user, name)}") from error
 
     def stop(self) -> Deferred[None]:
         """Listen no more; fires when the socket is gone, and nothing happens where it is not had."""

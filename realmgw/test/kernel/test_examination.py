@@ -250,6 +250,18 @@ class AgreementTests(StartingTestCase):
         control = {"socket": "control.sock", "group": "nobody-has-this"}
         self.assert_refused("control.group: there is no group nobody-has-this", settings={"control": control})
 
+    def test_group_that_the_gateway_is_not_in(self) -> None:
+        """It can not give its socket to that; where it seems to run as somebody else, it is told of him."""
+        control = {"socket": "control.sock", "group": "daemon"}
+        self.write({"control": control, "state": "kept"})
+        kept = self.folder / "kept"
+        kept.mkdir(exist_ok=True)
+        self.assertEqual(examine(config.load(self.main), now).refused, [])
+        os.chown(kept, NOBODY, NOBODY)
+        said = f"control.group: {kept} is user {NOBODY}'s: if the gateway runs as that, it will not start: "
+        [told] = [each for each in examine(config.load(self.main), now).unseen if each.startswith("control.group")]
+        self.assertIn(f"{said}nobody is not in group daemon: `usermod -aG daemon nobody`", told)
+
     def test_socket_that_can_not_be_made(self) -> None:
         """Its path is too long, something else is there, or its folder is none."""
         self.assert_refused("octets: write one of at most 107", settings={"control": {"socket": "x" * 108}})

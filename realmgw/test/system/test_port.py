@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import grp
+import os
+import pwd
+import shutil
+import socket
+import tempfile
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -11,7 +17,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.errors import PlatformError
 from realmgw.system.endpoints import Endpoint
-from realmgw.system.port import HeldSocket, Sockets
+from realmgw.system.port import HeldSocket, Sockets, ungiven
+
+NOBODY = 65534
 
 
 class Listening:
@@ -36,6 +44,16 @@ class Listening:
         return succeed(None)
 
 
+class Binding(Listening):
+    """The same, with a file."""
+
+    def listenUNIX(self, address: str, factory: Factory, mode: int) -> Listening:
+        """A port, whose socket is left there."""
+        with socket.socket(socket.AF_UNIX) as bound:
+            bound.bind(address)
+        return super().listenUNIX(address, factory, mode)
+
+
 class HeldSocketTests(SynchronousTestCase):
     """`HeldSocket`: one process listens at a time."""
 
@@ -47,6 +65,25 @@ class HeldSocketTests(SynchronousTestCase):
             error = self.assertRaises(PlatformError, held.listen, reactor, Factory())
             self.assertIn(f"the socket {path} can not be had (No such file or directory)", str(error))
             self.assertEqual(reactor.stopped, 1)
+
+    def test_who_is_in_no_group_can_not_give_a_socket_to_it(self) -> None:
+        """He is told how to be in it; who has no socket of his own to give, and root, need not."""
+        path = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, path)
+        path.chmod(0o777)
+        of, name = grp.getgrnam("daemon").gr_gid, pwd.getpwuid(NOBODY).pw_name
+        said = f"{name} is not in group daemon: `usermod -aG daemon {name}`, and start again, or name another group"
+        held = HeldSocket(path / "held.sock", "the socket")
+        os.seteuid(NOBODY)
+        try:
+            error = self.assertRaises(PlatformError, held.listen, Binding(), Factory(), of)
+        finally:
+            os.seteuid(0)
+        self.assertEqual(str(error), f"the socket {path}/held.sock can not be given away: {said}")
+        self.assertEqual(ungiven(of, NOBODY), said)
+        own = pwd.getpwuid(NOBODY).pw_gid
+        self.assertEqual([ungiven(of, 0), ungiven(-1, NOBODY), ungiven(own, NOBODY)], ["", "", ""])
+        self.assertIn("there is none of such a number", ungiven(of, 54321))
 
 
 class Closing(Listening):
