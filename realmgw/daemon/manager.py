@@ -31,6 +31,9 @@ PATIENCE = 100
 LONGEST = 400  # characters
 """So much of a refusal is told; the log has all of it."""
 
+BEATS = 4
+"""So often within its time the manager is told that all is well: if one look or two find something wrong, for a moment, we
+are not ended yet."""
 LONGEST_LOOK = 5.0  # seconds
 """So long it takes at most to find out whether we do our work; less, where the manager is less patient."""
 
@@ -56,7 +59,7 @@ class Manager:
         # Of the abstract ones the first character is written as @.
         self._place = "\0" + place[1:] if place.startswith("@") else place
         is_watched = interval.isdecimal() and watched in ("", str(os.getpid()))
-        self._interval = int(interval) / 2e6 if is_watched else 0.0  # seconds: two within its time
+        self._interval = int(interval) / (BEATS * 1e6) if is_watched else 0.0  # seconds
         self._reactor = reactor
         self._look = look
         self._turning = LoopingCall(self._beat)
@@ -86,7 +89,7 @@ class Manager:
         if self._look is None:
             self._send("WATCHDOG=1")
             return None
-        looked = self._look(min(LONGEST_LOOK, self._interval / 2))
+        looked = self._look(min(LONGEST_LOOK, self._interval))
         return looked.addCallback(self._looked).addErrback(_fault)
 
     def _looked(self, wrong: list[str]) -> None:

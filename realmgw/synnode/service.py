@@ -157,6 +157,7 @@ class TableService(Service):
             self._watch.look()
         finally:
             self._pushing = False
+            self.changed()  # what came meanwhile, also if the kernel has refused this
 
     def _told(self) -> Deferred[None]:
         changes = self._entries.take_changes()

@@ -196,6 +196,22 @@ class ChangeTests(TableTestCase):
         self.worker.work()
         self.assertEqual([len(call) for call in self.kernel.calls], [1, 9])
 
+    def test_what_comes_while_a_change_is_refused_is_told_as_well(self) -> None:
+        """Nobody repeats it: the gateway has its answer."""
+        for port, refusal in (80, RealmGatewayError("no such element")), (90, ZeroDivisionError()):
+            self.kernel.calls.clear()
+            self.kernel.refusal = refusal
+            self.say(mod(key(HOST, port), PLAIN))
+            self.clock.advance(0)
+            self.say(mod(key(HOST, port + 1), PLAIN), mod(key(HOST, port), FULL))
+            for _ in range(2):
+                self.worker.work()
+                self.clock.advance(0)
+            self.worker.work()
+            one, other = (packed(HOST), port), (packed(HOST), port + 1)
+            self.assertEqual(self.kernel.calls, [{one: PLAIN}, "look", {one: FULL, other: PLAIN}])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
     def test_what_changes_nothing_is_no_transaction(self) -> None:
         """A refused request, for example."""
         self.say(flush())
