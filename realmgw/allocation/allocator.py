@@ -210,8 +210,8 @@ class Allocator:
         Args:
             service: As for `ask`.
             resolver: As for `ask`.
-            question: As for `ask`; a retransmission replaces its twin's `deliver`.
-            deliver: Called exactly once, from within a later call, with the packed address or with a reason.
+            question: As for `ask`; a retransmission by UDP replaces its twin's `deliver`, which is not called.
+            deliver: Called once, from within a later call, with the packed address or with a reason.
             tcp: Whether the query came by TCP.
             now: The present.
             client: As for `ask`.
@@ -226,14 +226,14 @@ class Allocator:
             return self._refuse(Reason.POLICY)
         long = tcp and group.standing >= PATIENT * self.askers.best
         limit = self._settings.wait_tcp if long else min(self._settings.wait_tcp, self._settings.wait_udp)
-        waiter = Waiter(service, group, question, deliver, now, now + limit, client, group.is_unproven(now))
+        waiter = Waiter(service, group, question, deliver, now, now + limit, client, group.is_unproven(now), tcp=tcp)
         if self.fresh.is_used:
             waiter.not_before = self._awaits_sibling(service, group, now)
         displaced = self._queue.join(waiter)
         if displaced is waiter:
             return self._refuse(Reason.QUEUE_FULL)
         if displaced is not None:
-            displaced.deliver(self._refuse(Reason.QUEUE_FULL))
+            displaced.tell(self._refuse(Reason.QUEUE_FULL))
         lessons.asked(self.ledger, group, service.name, now, unproven=waiter.unproven)
         self.counters.waited += 1
         self.ledger.costs.scarce_at = now
@@ -249,13 +249,14 @@ class Allocator:
         """
         waiter = self._queue.hang_up(service.target, question, deliver)
         if waiter is not None:
-            lessons.hung_up(waiter.group, service.name, now)
-            waiter.deliver(self._refuse(Reason.GONE))
+            if not self._queue.holds(service.target, question):
+                lessons.hung_up(waiter.group, service.name, now)
+            deliver(self._refuse(Reason.GONE))
 
     def dismiss(self, reason: Reason = Reason.STOPPING) -> None:
         """Tell every waiting query that there will be no address, and why."""
         for waiter in self._queue.dismiss():
-            waiter.deliver(self._refuse(reason))
+            waiter.tell(self._refuse(reason))
 
     @property
     def waiting(self) -> int:
@@ -275,7 +276,7 @@ class Allocator:
             self.fresh.expire(now=now)
         self._serve(now)
         for waiter in self._queue.give_up(now=now):
-            waiter.deliver(self._refuse(Reason.WAITED))
+            waiter.tell(self._refuse(Reason.WAITED))
         return self._next(now)
 
     def heard(self, *, late: float, due: float, now: float) -> None:
@@ -374,7 +375,7 @@ class Allocator:
         for target in targets:
             if self._queue.waits_for(target):
                 for waiter in self._queue.leave(target):
-                    waiter.deliver(self._refuse(Reason.WITHDRAWN))
+                    waiter.tell(self._refuse(Reason.WITHDRAWN))
         self._serve(now)
 
     def _give_none(

@@ -123,7 +123,7 @@ class Serving:
     def _refuse(self, waiters: list[Waiter], reason: Reason) -> None:
         for waiter in waiters:
             self._ledger.counters.refused[reason] += 1
-            waiter.deliver(reason)
+            waiter.tell(reason)
 
     def _own(self, first: Waiter, now: float) -> Place | None:
         """Where the host was last, if nobody is expected there, or where other services of it stand."""
@@ -143,7 +143,7 @@ class Serving:
             if claim is not None:  # else its client has come by IPv6
                 claim.unproven = waiter.unproven
         for waiter in waiters:
-            waiter.deliver(reservation.address.packed)
+            waiter.tell(reservation.address.packed)
 
 
 def _own_may_come(address: Address | None, waiter: Waiter, now: float) -> bool:

@@ -28,6 +28,9 @@ MARGIN = 0.1
 ASKS_AGAIN = 2.0  # seconds
 """A resolver that has waited in vain asks again within so long, if it does at all."""
 
+TWINS = 64
+"""So many times at most a question waits that is asked once more by TCP."""
+
 Deliver = Callable[[bytes | Reason], None]
 """Called once with a packed address, or with why there is none."""
 
@@ -54,6 +57,38 @@ class Waiter:
     """See `Claim.unproven`."""
     not_before: float = -math.inf
     """Until then, in monotonic seconds, its client may come by IPv6, and take no address of those that are left."""
+    tcp: bool = False
+    """It came by TCP, and so will be answered, whoever asks the same since."""
+    twins: tuple[Deliver, ...] = ()
+    """Where the outcome goes as well: those who asked the same before, `TWINS` at most."""
+
+    def tell(self, outcome: bytes | Reason) -> None:
+        """It waits no more: tell all who have asked it."""
+        for deliver in (*self.twins, self.deliver):
+            deliver(outcome)
+
+    def join(self, twin: Waiter) -> bool:
+        """The same is asked once more; by UDP that is a retransmission, and no two answers are wanted.
+
+        Returns:
+            Whether there was room for it.
+        """
+        if len(self.twins) >= TWINS:
+            return False
+        if self.tcp or twin.tcp:
+            self.twins += (self.deliver,)
+        self.deliver, self.tcp = twin.deliver, twin.tcp
+        return True
+
+    def part(self, deliver: Deliver) -> bool:
+        """One of those who have asked it is gone; returns whether he was one of them, and was not the only one."""
+        every = [*self.twins, self.deliver]
+        if deliver not in every or len(every) == 1:
+            return False
+        every.remove(deliver)
+        self.tcp |= deliver == self.deliver
+        self.twins, self.deliver = tuple(every[:-1]), every[-1]
+        return True
 
     def has_time(self, now: float) -> bool:
         """Whether it has not yet waited for half of the time that it has."""
@@ -174,7 +209,7 @@ class WaitingQueue:
         """How many queries wait; read only."""
 
     def join(self, waiter: Waiter) -> Waiter | None:
-        """Let a query wait; a retransmission takes the place of its twin and keeps the twin's times.
+        """Let a query wait; one that is asked again waits with its twin, and keeps the twin's times.
 
         Returns:
             Who has to go for it, when as many wait as may: a query of the group that has most, or this one itself. He
@@ -182,8 +217,7 @@ class WaitingQueue:
         """
         target = waiter.service.target
         if (twin := self._targets.get(target, {}).get(waiter.question)) is not None:
-            twin.deliver = waiter.deliver
-            return None
+            return None if twin.join(waiter) else waiter
         displaced = None
         if self.size >= self._limit:
             displaced = self._shares.too_many(waiter.group) if self.size else None
@@ -224,12 +258,15 @@ class WaitingQueue:
         """Who asked is gone, and waits no more; O(1).
 
         Returns:
-            What has waited; None if it does not any more, or somebody else has asked the same since, and waits for it.
+            What has waited; it still `holds` where somebody else has asked the same. None: he did not wait any more.
         """
         waiter = self._targets.get(target, {}).get(question)
-        if waiter is None or waiter.deliver != deliver:
+        if waiter is None:
             return None
-        self._forget(waiter)
+        if not waiter.part(deliver):
+            if waiter.deliver != deliver:
+                return None
+            self._forget(waiter)
         return waiter
 
     def configure(self, limit: int) -> None:

@@ -115,6 +115,7 @@ class Lending:
             outcome = why
         if outcome is Reason.POLICY and tcp and self._again < MOST_AGAIN and not self._has_another(asked):
             self._again += 1
+            asked.asker.gone(asked.leave)
             self._later(AGAIN, functools.partial(self._try_again, asked))
             return None
         return self._answer(asked, outcome)
@@ -173,6 +174,8 @@ class Lending:
         asked.respond(functools.partial(self._lend_again, asked))
 
     def _lend_again(self, asked: Asked) -> Answer | None:
+        if asked.has_left:
+            return self._answer(asked, Reason.GONE)
         self._challenger.vouch(asked.sender.resolver, asked.sender.proof, asked.now)
         outcome: bytes | Reason | None = self._ask(asked)
         if outcome is Reason.EXHAUSTED:

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime
 from twisted.names import dns
+from twisted.protocols.basic import Int16StringReceiver
 from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -70,6 +71,10 @@ class Controller(Protocol):
     def fault(self, message: bytes, to: DnsDatagrams | DnsStream, asker: Asker, /) -> None: ...
 
     def report_fault(self) -> None: ...
+
+    def connectionMade(self, protocol: DnsStream, /) -> None: ...
+
+    def connectionLost(self, protocol: DnsStream, /) -> None: ...
 
     def spoke(self, stream: DnsStream, /) -> None: ...
 
@@ -163,7 +168,7 @@ def _closed(answer: bytes, address: Address) -> object:
 
 
 @implementer(IHalfCloseableProtocol)
-class DnsStream(dns.DNSProtocol, TimeoutMixin):
+class DnsStream(dns.DNSMixin, Int16StringReceiver, TimeoutMixin):
     """A TCP connection: queries are answered as they come, and each as soon as it can be (RFC 7766 sections 6.2, 7).
 
     It is not read while the client does not take answers, while too many queries wait for addresses, and after each
@@ -193,7 +198,7 @@ class DnsStream(dns.DNSProtocol, TimeoutMixin):
 
     def connectionMade(self) -> None:
         """The client is there; from now on it has to complete a query in time."""
-        super().connectionMade()
+        self.controller.connectionMade(self)
         self._open = True
         self.port = self.transport.getPeer().port
         self.transport.setTcpNoDelay(True)
@@ -202,9 +207,10 @@ class DnsStream(dns.DNSProtocol, TimeoutMixin):
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]  # Twisted's has no types
         """The connection is gone; answers that still come for it are dropped."""
-        self._open = False
+        del reason
+        self._open, self._ended = False, True
         self.setTimeout(None)
-        super().connectionLost(reason)
+        self.controller.connectionLost(self)
         self._hang_up()
 
     def dataReceived(self, data: bytes) -> None:
@@ -263,9 +269,9 @@ class DnsStream(dns.DNSProtocol, TimeoutMixin):
             self._hold("outstanding")
 
     def _waits(self, number: int, data: bytes, hang_up: Callable[[], object]) -> None:
-        """A query waits for an address, for as long as the client is there."""
+        """A query waits, for an address or to be looked at again, for as long as the client is there."""
         self._waiting[number] = data, hang_up
-        self._asked[data] = 1
+        self._asked.setdefault(data, 1)
         if self._ended:
             self.callLater(0, self._hang_up)
 

@@ -106,6 +106,12 @@ class Asked:
     """What becomes of it."""
     client: Requestor | None = None
     """For whom it is, where that is told by somebody who is believed."""
+    has_left: bool = False
+    """Who sent it is gone."""
+
+    def leave(self) -> None:
+        """Who sent it is gone."""
+        self.has_left = True
 
     @property
     def address(self) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
+import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.reputation.group import Group
 from realmgw.allocation.reputation.habits import FEW
-from realmgw.allocation.waiting import ASKS_AGAIN, IN_LINE, PREFERENCE, Waiter, WaitingQueue
+from realmgw.allocation.waiting import ASKS_AGAIN, IN_LINE, PREFERENCE, TWINS, Waiter, WaitingQueue
 from realmgw.errors import Reason
 from realmgw.subscribers.model import Service
 from realmgw.test.allocation.scene import TCP, service
@@ -73,8 +74,21 @@ class WaitingQueueTests(SynchronousTestCase):
         self.assertIsNone(self.queue.join(first))
         self.assertIsNone(self.queue.join(second))
         (left,) = self.queue.give_up(now=1.0)
-        left.deliver(Reason.WAITED)
+        left.tell(Reason.WAITED)
         self.assertEqual((heard, self.queue.size), (["second"], 0))
+
+    def test_by_tcp_each_is_told(self) -> None:
+        """Though it is one question, which waits once: in bounds, and while one of them is there still."""
+        heard: list[int] = []
+        delivers = [lambda _, number=number: heard.append(number) for number in range(TWINS + 2)]
+        every = [attrs.evolve(waiter(ONE, "same", now=0.0), deliver=each, tcp=True) for each in delivers]
+        self.assertEqual([self.queue.join(each) for each in every], [None] * (TWINS + 1) + [every[-1]])
+        for number in (0, TWINS, TWINS + 1):
+            self.queue.hang_up(ONE.target, "same", delivers[number])
+        self.assertEqual(self.queue.size, 1)
+        (left,) = self.queue.leave(ONE.target)
+        left.tell(Reason.GONE)
+        self.assertEqual(heard, list(range(1, TWINS)))
 
     def test_the_same_question_for_another_target_is_another_one(self) -> None:
         """Only the same question for the same target is a retransmission."""
