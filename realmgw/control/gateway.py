@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from heapq import nsmallest
+from heapq import heappop, heappush
 from typing import Any, Protocol
 
 import attrs
@@ -16,6 +16,7 @@ from realmgw.allocation.reputation.requestors import ClientPrefix, Requestor
 from realmgw.allocation.trace import dotted
 from realmgw.config.names import normal
 from realmgw.config.settings import Network
+from realmgw.config.steps import Steps, portions
 from realmgw.config.writing import dump
 from realmgw.control import parameters
 from realmgw.control.commands import COMMANDS, MOST, CommandError, ExitStatus, Value, checked
@@ -113,7 +114,9 @@ class Gateway:
             "status": self.status,
             "plan": self.plan,
             "reload": self.reload,
-            "subscribers/list": self.subscribers,
+            "subscribers/list": lambda match, limit: drive(
+                self.subscribers(match, parameters.number(limit, "limit", MOST))
+            ),
             "subscribers/show": self.subscriber,
             "pool": lambda: drive(pool.list()),
             "picture": lambda cells: drive(pool.picture(parameters.number(cells, "cells", MOST_CELLS))),
@@ -220,13 +223,23 @@ class Gateway:
             "plan": described(outcome.plan),
         }
 
-    def subscribers(self, match: str, limit: str) -> Value:
-        """Hosts by name."""
+    def subscribers(self, match: str, most: int) -> Steps[Value]:
+        """Hosts by name, so many at most."""
         hosts = self._insight.running.registry.directory.hosts
-        wanted = match.lower()
-        found = [host for host in hosts.values() if wanted in host.name]
-        first = nsmallest(parameters.number(limit, "limit", MOST), found, key=lambda host: host.name)
-        return {"total": len(found), "subscribers": [_brief(host) for host in first]}
+        wanted, found = match.lower(), list[tuple[str, Host]]()
+        try:
+            for portion in portions(hosts.values()):
+                for host in portion:
+                    if wanted in host.name:
+                        heappush(found, (host.name, host))
+                yield None
+        except RuntimeError:
+            raise CommandError(ExitStatus.FAILED, "the hosts are changed at this moment: ask again") from None
+        total, rows = len(found), list[Value]()
+        for some in portions(range(min(most, total))):
+            rows += [_brief(heappop(found)[1]) for _ in some]
+            yield None
+        return {"total": total, "subscribers": rows}
 
     def subscriber(self, name: str) -> Value:
         """One host, by its own name or by that of a service."""

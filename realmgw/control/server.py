@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import select
 import socket
+import time
 from collections import Counter
+from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -22,8 +24,10 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
+from realmgw.config.driving import Driver
 from realmgw.config.limits import CONTROL_CONNECTIONS
 from realmgw.config.settings import Control
+from realmgw.config.steps import Steps, finish
 from realmgw.control.callers import described, peer_of
 from realmgw.control.commands import (
     COMMANDS,
@@ -36,11 +40,13 @@ from realmgw.control.commands import (
     problem,
     spelled,
 )
+from realmgw.control.encoding import encoded
 from realmgw.control.gateway import Gateway
 from realmgw.control.streaming import Stream
 from realmgw.control.telling import Telling
 from realmgw.errors import RealmGatewayError
-from realmgw.system.http import JSON, PROBLEM, BoundedRequest, OperatorsSite, say
+from realmgw.system.http import JSON, PROBLEM, BoundedRequest, OperatorsSite, send
+from realmgw.system.jsonform import encode
 from realmgw.system.port import HeldSocket, group_number
 from realmgw.system.unix_http import PREFIX
 
@@ -63,9 +69,15 @@ class Commands(Resource):
 
     isLeaf = True  # noqa: N815 - Twisted's name
 
-    def __init__(self, gateway: Gateway, telling: Telling, main: Path | None = None) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        telling: Telling,
+        main: Path | None = None,
+        drive: Callable[[Steps[bytes]], Any] = finish,
+    ) -> None:
         super().__init__()
-        self._gateway = gateway
+        self._gateway, self._drive = gateway, drive
         self.telling = telling
         self._main = None if main is None else main.resolve()
         self._log = Logger()
@@ -78,17 +90,18 @@ class Commands(Resource):
         gone: list[Failure] = []
         request.notifyFinish().addErrback(gone.append)
         done = maybeDeferred(self._do, request)
-        done.addCallback(lambda value: (HTTPStatus.OK, value, JSON))
+        done.addCallback(lambda value: value if isinstance(value, Stream) else self._drive(encoded(value)))
+        done.addCallback(lambda said: (HTTPStatus.OK, said, JSON))
         done.addErrback(self._refuse)
         done.addCallback(lambda answer: self._answer(request, answer, is_gone=bool(gone)))
         return NOT_DONE_YET
 
     def _answer(self, request: Request, answer: tuple[HTTPStatus, Any, str], *, is_gone: bool) -> None:
-        _, value, _ = answer
-        if isinstance(value, Stream):
-            self.telling.begin(request, value, is_gone=is_gone)
+        _, said, _ = answer
+        if isinstance(said, Stream):
+            self.telling.begin(request, said, is_gone=is_gone)
         elif not is_gone:
-            say(request, *answer)
+            send(request, *answer)
 
     def _do(self, request: Request) -> Any:
         self._refuse_others(request)
@@ -112,12 +125,13 @@ class Commands(Resource):
             text = f"the gateway that listens here has the main file {self._main}, not {unquote(said)}"
             raise CommandError(ExitStatus.NO_GATEWAY, text)
 
-    def _refuse(self, failure: Failure) -> tuple[HTTPStatus, object, str]:
+    def _refuse(self, failure: Failure) -> tuple[HTTPStatus, bytes, str]:
         error = failure.value
         self.refused += 1
         if not isinstance(error, RealmGatewayError):
             self._log.failure("fault while doing a command", failure)
-        return *problem(error), PROBLEM
+        status, said = problem(error)
+        return status, encode(said), PROBLEM
 
 
 def _check_method(request: Request, command: Command) -> None:
@@ -222,7 +236,8 @@ class ControlService(Service):
     def __init__(self, settings: Control, gateway: Gateway, reactor: Any, main: Path | None = None) -> None:
         self._settings = settings
         self._telling = Telling(reactor)
-        self._commands = Commands(gateway, self._telling, main)
+        driver = Driver(reactor, time.monotonic, lambda step: maybeDeferred(step.call))  # no step blocks
+        self._commands = Commands(gateway, self._telling, main, driver.drive)
         self._site = _Limited(OperatorsSite(self._commands, _Form))
         self._reactor = reactor
         self._socket = HeldSocket(Path(settings.socket), "control.socket:")

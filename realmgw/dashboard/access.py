@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Iterable
-from urllib.parse import urlsplit
 
 import attrs
 
@@ -110,7 +109,8 @@ def is_own(host: str, origin: str, site: str) -> bool:
     """
     if site not in ("", "same-origin"):
         return False
-    return bool(origin) and urlsplit(origin).netloc.lower() == host.strip().lower()
+    where = origin.partition("://")[2]
+    return bool(where) and where.lower() == host.strip().lower()
 
 
 def _cookie(text: str) -> str:

@@ -52,8 +52,8 @@ class Feed:
     def begin(self) -> None:
         """Follow it from now on, if that can be; nothing happens where it is followed already."""
         if self._asked is None:
-            self._asked = maybeDeferred(self._do, *self._command)
-            self._asked.addCallbacks(self._follow, self._refused)
+            self._asked = asked = maybeDeferred(self._do, *self._command)
+            asked.addCallbacks(self._follow, self._refused, callbackArgs=(asked,), errbackArgs=(asked,))
 
     def end(self) -> None:
         """Nobody looks any more; all is forgotten."""
@@ -75,15 +75,16 @@ class Feed:
         self.recent.extend(new)
         return new, missing
 
-    def _follow(self, stream: Stream) -> Stream | None:
-        if self._asked is None:  # nobody looks any more
+    def _follow(self, stream: Stream, asked: Deferred[Any]) -> Stream | None:
+        if asked is not self._asked:  # nobody looks any more, or what somebody has asked for since is to come
             return stream
         self._stream, self.untold, stream.room = stream, "", ROOM
         stream.follow(self._hear, lambda: None)
         return None
 
-    def _refused(self, failure: Failure) -> None:
-        self._asked, self.untold = None, failure.getErrorMessage()
+    def _refused(self, failure: Failure, asked: Deferred[Any]) -> None:
+        if asked is self._asked:
+            self._asked, self.untold = None, failure.getErrorMessage()
 
     def _hear(self, row: Row) -> None:
         if "left_out" in row or len(self._new) >= AT_ONCE:

@@ -101,13 +101,18 @@ class Reader:
         return self._slow_since is not None and now - self._slow_since > PATIENCE
 
     def end(self, why: str) -> None:
-        """He is told nothing more, and why; his page does not come again by itself."""
-        if not self._is_over:
-            if not self._is_slow:
-                self._request.write(event("over", why))
-            self._leave()
-            self._request.unregisterProducer()
-            self._request.finish()
+        """He is told nothing more, and why; his page does not come again by itself. Who does not read is cut."""
+        if self._is_over:
+            return
+        if self._is_slow:
+            self.cut()
+            return
+        channel = self._request.channel
+        self._request.write(event("over", why))
+        self._leave()
+        self._request.unregisterProducer()
+        self._request.finish()
+        channel.ends()
 
     def cut(self) -> None:
         """His connection ends at once; his page may come again."""

@@ -11,7 +11,6 @@ Edge: HTTP.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Collection, Iterable
 from http import HTTPStatus
@@ -24,6 +23,7 @@ from twisted.web.http import HTTPChannel, Request
 from twisted.web.resource import Resource
 
 from realmgw.system.endpoints import plain_address
+from realmgw.system.jsonform import encode
 
 IDLE = 30.0  # seconds
 """How long an operator's connection may be silent."""
@@ -123,7 +123,12 @@ class OperatorsSite(server.Site):
 
 def say(request: server.Request, status: HTTPStatus, value: object, kind: str = JSON) -> None:
     """Answer an operator with a value, in JSON, of this type."""
-    body = json.dumps(value).encode() + b"\n"
+    send(request, status, encode(value), kind)
+
+
+def send(request: server.Request, status: HTTPStatus, encoded: bytes, kind: str = JSON) -> None:
+    """Answer an operator with what `encode` has made, of this type."""
+    body = encoded + b"\n"
     request.setResponseCode(int(status))
     request.setHeader(b"content-type", kind.encode())
     request.setHeader(b"content-length", b"%d" % len(body))
@@ -169,6 +174,10 @@ class ShortChannel(HTTPChannel):
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self.factory.gone(self)
+
+    def ends(self) -> None:
+        """It was to last, and does no more: what it was told is taken in `LIFE` seconds, or it is cut."""
+        self._timer = self.factory.reactor.callLater(LIFE, self.factory.is_late, self)
 
     def cut(self) -> None:
         """Ends the connection at once, so that the other end notices."""

@@ -110,5 +110,6 @@ class NameTests(SynchronousTestCase):
         for host, origin, site in (
             ("localhost:1", "", ""), ("localhost:1", "null", ""), ("localhost:1", "http://localhost:2", "same-site"),
             ("localhost:1", "http://localhost:1", "cross-site"), ("localhost:1", "http://evil.example", ""),
+            ("localhost", "http://[", ""), ("localhost", "http://a]b", ""), ("", "http://", ""), ("", "localhost", ""),
         ):  # fmt: skip
             self.assertFalse(is_own(host, origin, site), origin)

@@ -13,6 +13,7 @@ from realmgw.dashboard.feeds import AT_ONCE, FEW, MANY, ROOM
 from realmgw.dashboard.live import AGAIN, FLOWS, GATHERED, GONE_THROUGH, PERIOD, ROWS
 from realmgw.dashboard.live import AT_ONCE as LOOKED_AT
 from realmgw.dashboard.readers import PATIENCE
+from realmgw.system.http import LIFE
 from realmgw.test.dashboard.looking import FLOW, STATUS, LookingTestCase, events
 
 
@@ -221,6 +222,28 @@ class DecisionTests(LookingTestCase):
         late.callback(Stream(self.commands.stop))
         self.assertEqual(self.commands.stopped, stopped + 1)
 
+    def test_a_page_that_comes_while_another_one_s_answer_is_due_has_its_own(self) -> None:
+        """Somebody has it loaded twice: what was asked for the first time is let go, also where it is refused."""
+        for refused in (False, True):
+            first, second = Deferred[object](), Deferred[object]()
+            cookie = self.enter()
+            for answer in (first, second):
+                self.commands.answers["log"] = answer
+                protocol, _ = self.look(cookie)
+                if answer is first:
+                    protocol.connectionLost(Failure(ConnectionDone()))
+            stopped, followed = self.commands.stopped, Stream(self.commands.stop)
+            if refused:
+                first.errback(CommandError(ExitStatus.FAILED, "the database is busy"))
+            else:
+                first.callback(Stream(self.commands.stop))
+            self.assertEqual(self.commands.stopped, stopped + (not refused))
+            second.callback(followed)
+            self.assertEqual(followed.room, ROOM)
+            before = self.commands.stopped
+            protocol.connectionLost(Failure(ConnectionDone()))
+            self.assertEqual(self.commands.stopped, before + 2)
+
 
 class ReaderTests(LookingTestCase):
     """Who looks."""
@@ -251,6 +274,17 @@ class ReaderTests(LookingTestCase):
         self.assertEqual(self.factory.counts()["stuck"], 1)
         self.assertGreater(self.factory.counts()["slow"], 5)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_who_is_told_to_go_and_does_not_is_cut(self) -> None:
+        """At once if he does not read; else when he had time to read why."""
+        cookie = self.enter()
+        slow, other = (self.look(cookie)[1] for _ in range(2))
+        slow.fill()
+        for _ in range(DASHBOARD_READERS):
+            self.look(cookie)
+        self.assertEqual((slow.aborted, other.aborted, other.disconnecting), (True, False, True))
+        self.clock.advance(LIFE)
+        self.assertTrue(other.aborted)
 
     def test_all_end_with_the_gateway(self) -> None:
         """And with them the timer."""

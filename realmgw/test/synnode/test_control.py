@@ -66,7 +66,7 @@ class ControlTests(TestCase):
     def test_answers_questions(self) -> Generator[Deferred[Any], Any, None]:
         """In JSON; what there is not, what would change something, and what has a body are refused."""
         answer = yield self.ask("GET /v1/status")
-        self.assertTrue(answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b'{"state": "healthy"}\n'), answer)
+        self.assertTrue(answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b'{"state":"healthy"}\n'), answer)
         for line, more, status in (
             ("GET /v1/other", "", b"404"),
             ("POST /v1/status", "Content-Length: 0\r\n", b"405"),
