@@ -32,8 +32,8 @@ LONGEST = 400  # characters
 """So much of a refusal is told; the log has all of it."""
 
 BEATS = 4
-"""So often within its time the manager is told that all is well: if one look or two find something wrong, for a moment, we
-are not ended yet."""
+"""So often within its time the manager is told that all is well: if one look or two find something wrong, we are not
+ended yet."""
 LONGEST_LOOK = 5.0  # seconds
 """So long it takes at most to find out whether we do our work; less, where the manager is less patient."""
 

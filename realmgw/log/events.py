@@ -12,6 +12,8 @@ FAULT = "fault"
 """Of ours, wherever: it has a traceback."""
 LOST = "log-lost"
 """There was no room for lines before this one."""
+STUCK = "log-stuck"
+"""The log's file can not be moved aside, and grows."""
 
 EVENTS: Mapping[str, Mapping[str, str]] = {
     "alerts.service": {"alerts: not banned: {why}": "ban-failed"},

@@ -71,8 +71,16 @@ class LogFile:
         self._file.bounds = settings
 
     def write(self, line: Line, form: LogFormat) -> None:
-        """See `Outlet.write`."""
-        self._file.write((line.json() if form is LogFormat.JSON else line.plain()).encode(errors="replace"))
+        """See `Outlet.write`; that it can not be moved aside is told once."""
+        before = self._file.stuck
+        self._file.write(_octets(line, form))
+        if (stuck := self._file.stuck) and not before:
+            told = Line(line.time, Level.warn.name, "log", stuck, event=events.STUCK)
+            self._file.write(_octets(told, form))
+
+
+def _octets(line: Line, form: LogFormat) -> bytes:
+    return (line.json() if form is LogFormat.JSON else line.plain()).encode(errors="replace")
 
 
 @implementer(ILogObserver)

@@ -112,7 +112,7 @@ class Writing:
             self.problem = str(error) if isinstance(error, PlatformError) else f"{self._kept.path}: {error.strerror}"
             self._let_go()
             return False
-        self.problem = ""
+        self.problem = file.stuck
         return True
 
     def _turn_over(self, file: RotatingFile) -> None:
@@ -121,7 +121,8 @@ class Writing:
         if day != self._day:
             if self._kept.path.exists() and self._kept.path.stat().st_size:
                 file.move_aside()
-            self._day = day
+            if not file.stuck:
+                self._day = day
 
     def _age(self, file: RotatingFile, now: float) -> None:
         self._turn_over(file)

@@ -1,10 +1,11 @@
-"""A file that is only written at its end, and moved aside when it is long. Edge: files."""
+"""A file that is only written at its end, and moved aside when it is long. Edge: files, the clock."""
 
 from __future__ import annotations
 
 import itertools
 import os
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,8 @@ from realmgw.errors import PlatformError
 
 MODE = 0o640
 """Nobody but its owner and group can read it."""
+TRY_AGAIN = 60.0  # seconds
+"""How soon what could not be moved aside is tried again."""
 _PIECE = 1 << 16  # octets
 
 
@@ -38,6 +41,9 @@ class RotatingFile:
         what: What it is, for messages: `the log`.
         instead: What to do where it can not be had.
 
+    Attributes:
+        stuck: Why it could not be moved aside, and goes on growing; empty: it could.
+
     Raises:
         PlatformError: It can not be opened, or is no file; one line says what to do.
     """
@@ -46,7 +52,8 @@ class RotatingFile:
         self.path = path
         self.bounds = bounds
         self._what, self._instead = f"{what} {path}", instead
-        self._file = -1
+        self._file, self._again_at = -1, 0.0
+        self.stuck = ""
         try:
             self._open()
         except OSError as error:
@@ -90,7 +97,26 @@ class RotatingFile:
         return size - at
 
     def move_aside(self) -> None:
-        """Begin a new file. Former ones are called .1, .2 and so on, the youngest first; the oldest makes room."""
+        """Begin a new file. Former ones are called .1, .2 and so on, the youngest first; the oldest makes room.
+
+        Where that can not be done, `stuck` says why, and nothing is lost: who may write in the file may still not be
+        allowed to give it another name.
+
+        Raises:
+            PlatformError: The path leads to no file any more.
+        """
+        now = time.monotonic()
+        if self.stuck and now < self._again_at:
+            return
+        try:
+            self._move_aside()
+        except OSError as error:
+            self.stuck = f"{self._what} can not be moved aside, and grows: {error.strerror}: {self._instead}"
+            self._again_at = now + TRY_AGAIN
+        else:
+            self.stuck = ""
+
+    def _move_aside(self) -> None:
         places = [self.path, *self._places()]
         for younger, older in reversed(list(itertools.pairwise(places))):
             if younger.exists():

@@ -221,3 +221,22 @@ class AnalyzedTests(PackagingTestCase):
             status, said = self.analyze(name, *asked)
             self.assertEqual(status, 0, said)
         self.assertEqual(self.analyze("realmgw", *asked, less="SystemCallFilter=@system-service\n")[0], 1)
+
+    def calls(self, name: str) -> set[str]:
+        """The system calls of a group (`@group`), or that one."""
+        if not name.startswith("@"):
+            return {name}
+        argv = ["systemd-analyze", "syscall-filter", name]
+        lines = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
+        its = [line.strip() for line in lines if line.startswith("    ") and not line.strip().startswith("#")]
+        return set().union(*(self.calls(each) for each in its))
+
+    def test_they_may_make_the_calls_that_they_make(self) -> None:
+        """Those that are of groups which are refused: a recorder and a forwarder have a lower priority."""
+        made = {"realmgw": {"setpriority", "prlimit64", "sched_setaffinity"}, "realmgw-synproxy": {"prlimit64"}}
+        for name, wanted in made.items():
+            allowed = set[str]()
+            for said in re.findall(r"^SystemCallFilter=(.*)$", self.text(f"realmgw.{name}.service"), re.MULTILINE):
+                which = set().union(*map(self.calls, said.lstrip("~").split()))
+                allowed = allowed - which if said.startswith("~") else allowed | which
+            self.assertEqual(wanted - allowed, set(), name)

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from realmgw.log.client import Journal, Stream, Syslog
 from realmgw.log.lines import Line
 from realmgw.log.port import CALM, Log, LogFile, outlet
 from realmgw.log.storms import WINDOW
+from realmgw.system import rotating
 
 LINE = Line("now", "info", "tap", "x" * 80)
 
@@ -176,6 +178,22 @@ class LogFileTests(SynchronousTestCase):
         self.assertEqual(set(sizes), {"log", "log.1", "log.2"})
         self.assertLessEqual(max(sizes.values()), 1000)
         self.assertIn("[99]", self.path.read_text())
+
+    def test_where_it_can_not_be_moved_aside_it_goes_on(self) -> None:
+        """That is told once; and it is moved when it can be."""
+        file, now = self.file(size=1000, files=1), time.monotonic()
+        self.patch(time, "monotonic", lambda: now)
+        (in_the_way := self.path.with_name("log.1")).mkdir()
+        for _ in range(30):
+            file.write(LINE, LogFormat.JSON)
+        lines = [json.loads(line) for line in self.path.read_text().splitlines()]
+        [told] = [line for line in lines if "event" in line]
+        self.assertEqual((len(lines), told["event"], told["level"]), (31, "log-stuck", "warn"))
+        self.assertIn("can not be moved aside, and grows: Is a directory: write another --logfile", told["text"])
+        in_the_way.rmdir()
+        now += rotating.TRY_AGAIN
+        file.write(LINE, LogFormat.JSON)
+        self.assertEqual((len(self.path.read_text().splitlines()), in_the_way.exists()), (1, True))
 
     def test_none_need_be_kept(self) -> None:
         """Then a file that is full is forgotten."""

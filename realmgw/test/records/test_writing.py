@@ -130,6 +130,22 @@ class WritingTests(SynchronousTestCase):
             self.assertEqual(self.path.read_bytes(), self.line() * 2)
             self.now = NOON
 
+    def test_what_can_not_be_moved_aside_is_written_on(self) -> None:
+        """And told as long as it is so; nothing is lost."""
+        self.kept = attrs.evolve(self.kept, files=1)
+        writing = self.writing()
+        writing.write([self.line()])
+        (in_the_way := self.path.with_name("flows.jsonl.1")).mkdir()
+        self.now += DAY
+        writing.write([self.line()])
+        writing.look()
+        self.assertIn("can not be moved aside, and grows: Is a directory", writing.problem)
+        self.assertEqual((writing.written, writing.unwritten, len(self.path.read_bytes().splitlines())), (2, 0, 2))
+        in_the_way.rmdir()
+        writing = self.writing()  # it is tried again; else after a minute
+        writing.write([self.line()])
+        self.assertEqual((writing.problem, len(self.path.read_bytes().splitlines())), ("", 1))
+
     def test_who_moves_it_aside_otherwise_does_not_move_it_twice(self) -> None:
         """A file that was begun since is of the new day."""
         writing = self.writing()
