@@ -61,6 +61,10 @@ class Formers:
                 return True
         return False
 
+    def of(self, host: int) -> Mapping[Group, float]:
+        """Who was told of a host (its index) when it was here before, and when last, in monotonic seconds."""
+        return next((told for its, told in self._hosts if its == host), {})
+
     def of_others(self, host: int, now: float) -> list[Group]:
         """Whose clients may still come for another host than this one (its index).
 
@@ -86,6 +90,22 @@ def expects_until(told: Mapping[Group, float]) -> float:
         if not group.habits.is_plain and (until := at + group.spell) > latest:
             latest = until
     return latest
+
+
+def are_kept(told: Mapping[Group, float], now: float) -> bool:
+    """Whether clients may still come of those of some groups who are known to keep answers, or suspected.
+
+    Args:
+        told: Who was told something, and when last, in monotonic seconds.
+        now: The present, likewise.
+    """
+    for group, at in told.items():
+        habits = group.habits
+        if habits.is_plain or not is_expected(group, at, now):
+            continue
+        if habits.keeps_answers or habits.caution.is_likely_to_keep:
+            return True
+    return False
 
 
 def is_expected(group: Group, told: float, now: float) -> bool:

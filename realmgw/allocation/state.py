@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Protocol, Union
 import attrs
 
 from realmgw.allocation.claims.senders import FEW, NOBODY, Came
-from realmgw.allocation.formers import TOLD, Formers, expects_until, is_expected
+from realmgw.allocation.formers import TOLD, Formers, are_kept, expects_until, is_expected
 from realmgw.allocation.reputation.caution import WITHHELD
 
 if TYPE_CHECKING:
@@ -233,6 +233,15 @@ class Reservation:
         """Until when clients may come for what its groups were told, as far as is known of these now."""
         return expects_until(self.told)
 
+    def is_kept(self, now: float) -> bool:
+        """Whether clients may still come of those who are known to keep answers, or suspected; see `are_kept`.
+
+        Where that became known after they were told, no claim of theirs stands for so long. The host may have been away
+        meanwhile.
+        """
+        before = self.address.before
+        return are_kept(self.told, now) or (bool(before.told) and are_kept(before.of(self.service.host.index), now))
+
     def owe(self, until: float, now: float) -> None:
         """A claim makes room for another one: until then its client may come, and has none."""
         self._owed = self._owed + 1 if now < self._owed_until else 1
@@ -352,18 +361,8 @@ class Address:
         return self.before.of_others(host, now)
 
     def is_kept(self, now: float) -> bool:
-        """Whether clients may still come of those who are known to keep answers, or suspected, for what stands here.
-
-        Where that became known after they were told, no claim of theirs stands for so long.
-        """
-        for reservation in self.reservations.values():
-            for group, told in reservation.told.items():
-                habits = group.habits
-                if habits.is_plain or not is_expected(group, told, now):
-                    continue
-                if habits.keeps_answers or habits.caution.is_likely_to_keep:
-                    return True
-        return False
+        """Whether clients may still come for what stands here, as `Reservation.is_kept`."""
+        return any(reservation.is_kept(now) for reservation in self.reservations.values())
 
     def is_spoilt(self, host: int, group: Group, now: float) -> bool:
         """Whether a group may not be told that a host (its index) is here, since clients will come for another one.

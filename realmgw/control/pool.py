@@ -130,7 +130,7 @@ def _rows(address: Address, lingers: Mapping[Reservation, float], now: float) ->
                 {"resolver": str(claim.group.resolver), "age": round(now - claim.created, 3)}
                 for claim in reservation.claims.values()
             ],
-            "lingers": round(now - lingers[reservation], 3) if reservation in lingers else None,
+            "lingers": round(max(0.0, now - lingers[reservation]), 3) if reservation in lingers else None,
             "sources": senders.count(reservation),
         }
 

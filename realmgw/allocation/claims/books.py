@@ -39,6 +39,8 @@ LATE = 10.0  # seconds
 """For so long after a service left an address, a packet for it counts as one that came late."""
 LOOKED_AT = 64
 """Of more claims at an address it is not looked for the one that holds it longest."""
+LOOK_AGAIN = 1.0  # seconds
+"""Whether a reservation is to stay, since clients of those who keep answers may come, is looked at no sooner again."""
 SENDERS = 1 << 17
 """So many senders at most are remembered for long, of all reservations together."""
 NOTHING: dict[Any, Any] = {}
@@ -279,6 +281,11 @@ class Books:
             self.dead.held(address)
 
     # What lingers, and what leaves
+
+    def linger_on(self, reservation: Reservation, linger: float, now: float) -> None:
+        """It has lingered for as long as others may (`linger`, in seconds), and stays; look again after as long."""
+        self.lingers.move_to_end(reservation)
+        self.lingers[reservation] = now + max(0.0, LOOK_AGAIN - linger)
 
     def linger_no_more(self, reservation: Reservation, now: float) -> None:
         """Forget a lingering reservation; its address is free when it was the last there."""

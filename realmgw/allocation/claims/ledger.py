@@ -166,7 +166,10 @@ class Ledger(Books):
             self._finish(claim, now)
         linger = self.linger()
         while self.lingers and (longest := next(iter(self.lingers.items())))[1] + linger <= now:
-            self.linger_no_more(longest[0], now)
+            if longest[0].is_kept(now):
+                self.linger_on(longest[0], linger, now)
+            else:
+                self.linger_no_more(longest[0], now)
         if self.dead.watching and self.pool.load < ROOM and now >= self.short_until:
             self.dead.rest()
 

@@ -159,6 +159,45 @@ class CourtesyTests(SynchronousTestCase):
         scene.get(TWO, now=0.0)
 
 
+class KnownLaterTests(SynchronousTestCase):
+    """What a resolver was told before it was known that it keeps answers: its clients come for that as well."""
+
+    def test_its_host_stays_there_for_as_long(self) -> None:
+        """Whatever others may linger; then it goes as any does."""
+        for linger in (0.0, 0.5, 3.0):
+            scene = Scene(2, linger=linger, linger_loaded=linger)
+            address = scene.visit(ONE, now=0.0, after=0.1)
+            other = scene.visit(TWO, OTHER, now=0.0, after=0.1)
+            keeping(scene)
+            now = 0.1
+            while now < MOST:
+                wanted = scene.allocator.expire(now=now)
+                assert wanted is not None
+                self.assertGreater(wanted, now + min(1.0, 0.9 * linger), "the timer would not rest")
+                now = wanted
+            self.assertEqual(
+                [scene.come(each, NEIGHBOUR, now=now) for each in (address, other)], [1, -Reason.NO_RESERVATION]
+            )
+            for _ in range(9):
+                now = scene.allocator.expire(now=now) or now
+            scene.allocator.expire(now=2 * MOST)
+            self.assertEqual(scene.allocator.pool.addresses[address].reservations, {})
+
+    def test_its_address_is_left_to_it_when_the_host_is_back(self) -> None:
+        """Somebody else asked for it, whose client does not come."""
+        for known in (True, False):
+            scene = Scene(1, linger=0.5, linger_loaded=0.5)
+            scene.learn_delays(OTHER, 0.1)
+            address = scene.visit(ONE, now=0.0, after=0.1)
+            scene.allocator.expire(now=1.0)
+            self.assertEqual(scene.get(ONE, OTHER, now=1.1), address)
+            if known:
+                keeping(scene)
+            scene.wait(TWO, THIRD, "waits", now=1.2)
+            scene.allocator.expire(now=1.7)
+            self.assertEqual(scene.told, [] if known else [("waits", address)])
+
+
 class LessonTests(SynchronousTestCase):
     """How soon the clients of a resolver come, beside one that keeps answers."""
 
