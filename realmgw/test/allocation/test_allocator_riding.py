@@ -84,13 +84,13 @@ class WaitTests(SynchronousTestCase):
         self.assertEqual(self.scene.allocator.counters.pending, 1)
 
     def test_who_has_asked_the_same_since_goes_on_waiting(self) -> None:
-        """When the one is gone whose place he has taken; another one who hangs up is none of those who wait."""
+        """When the first one is gone, who is told so; another one who hangs up is none of those who wait."""
         heard: list[bytes | Reason] = []
         self.scene.allocator.wait(TWO, RESOLVER, "q", heard.append, tcp=True, now=0.1)
         self.scene.allocator.wait(TWO, RESOLVER, "q", print, tcp=True, now=0.2)
         self.scene.allocator.hang_up(TWO, "q", heard.append, now=0.3)
         self.scene.allocator.hang_up(THREE, "q", print, now=0.3)
-        self.assertEqual((heard, self.scene.allocator.waiting), ([], 1))
+        self.assertEqual((heard, self.scene.allocator.waiting), ([Reason.GONE], 1))
 
     def test_a_retransmission_joins_its_waiting_twin(self) -> None:
         """The same question again waits with the first one, and one answer is given, to the later one."""
