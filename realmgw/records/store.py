@@ -16,6 +16,8 @@ from realmgw.system.database import Database
 
 KEPT = 1.0  # seconds
 """How often it is written."""
+TRY_AGAIN = 10.0  # seconds
+"""How soon a file that could not be had, or written, is tried again."""
 LOOK = 600.0  # seconds
 """How often it is looked what is too old."""
 
@@ -39,19 +41,21 @@ class Store:
         self._rows, self._days, self._clock = rows, days, clock
         self._waiting = list[Record]()
         self._accounts = Accounts()
-        self._keep_at = self._look_at = 0.0
+        self._keep_at = self._look_at = self._again_at = 0.0
         self.problem = ""
         self.unkept = 0
 
     def add(self, told: Iterable[Counted]) -> None:
         """Records, to be kept soon, each with what was told of its flow before; of one that lasts, only the sums."""
         for record, before in told:
-            self._accounts.add(record, before)
+            self.unkept += not self._accounts.add(record, before)
             if record.event != tables.LASTS:
                 self._waiting.append(record)
 
     def keep(self, *, now: bool = False) -> None:
-        """Keep what has come, if it is time to; what can not be kept is counted, and forgotten.
+        """Keep what has come, if it is time to; records that can not be kept are counted, and forgotten.
+
+        What is added up is tried again. Not at once: to open the file takes as long as to read all of it.
 
         Args:
             now: It is time.
@@ -61,6 +65,9 @@ class Store:
             return
         self._keep_at = at + KEPT
         records, self._waiting = self._waiting, []
+        if at < self._again_at and not now:
+            self.unkept += len(records)
+            return
         sums = self._accounts.take()
         if not (records or sums) and at < self._look_at:
             return
@@ -68,7 +75,7 @@ class Store:
         def write(database: sqlite3.Connection) -> None:
             with database:
                 database.executemany(tables.KEEP, map(tables.row, records))
-                database.executemany(tables.ADD, sums)
+                database.executemany(tables.ADD, tables.rows(sums))
                 database.execute(tables.FEWER, (self._rows,))
                 if at >= self._look_at:
                     for statement in tables.OLD:
@@ -78,6 +85,8 @@ class Store:
             self._database.run(write)
         except PlatformError as error:
             self.problem, self.unkept = str(error), self.unkept + len(records)
+            self._accounts.put_back(sums)
+            self._again_at = at + TRY_AGAIN
             return
         self.problem = ""
         if at >= self._look_at:

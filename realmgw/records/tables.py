@@ -7,7 +7,7 @@ carried, when it was looked at.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -44,22 +44,33 @@ Amounts = list[int]
 """Flows, then `AMOUNTS`."""
 
 
+Sums = dict[tuple["str | None", tuple[str, ...], int], Amounts]
+"""By host, its groups, and the hour since 1970: flows, and what they have carried."""
+MOST_SUMS = 1 << 17
+"""So many are added up at most while they can not be kept: for a hundred thousand subscribers, some hours' worth."""
+
+
 class Accounts:
     """What was added up and is not kept yet."""
 
     def __init__(self) -> None:
-        self._sums: dict[tuple[str | None, tuple[str, ...], int], Amounts] = {}
+        self._sums: Sums = {}
 
-    def add(self, record: Record, before: Record | None = None) -> None:
+    def add(self, record: Record, before: Record | None = None) -> bool:
         """Add up what a flow has carried.
 
         Args:
             record: It.
             before: What was told of it before: that is added up already.
+
+        Returns:
+            Whether there was room for it.
         """
         key = record.host, record.groups, int(record.at) // HOUR
         sums = self._sums.get(key)
         if sums is None:
+            if len(self._sums) >= MOST_SUMS:
+                return False
             sums = self._sums[key] = [0] * (1 + len(AMOUNTS))
         sums[0] += record.event != LASTS
         for place, amount in enumerate(record.amounts, 1):
@@ -67,17 +78,29 @@ class Accounts:
         if before is not None:
             for place, amount in enumerate(before.amounts, 1):
                 sums[place] -= amount or 0
+        return True
 
-    def take(self) -> list[tuple[Any, ...]]:
-        """Rows for `ADD`, of all that is somebody's; from now on, it begins anew."""
+    def take(self) -> Sums:
+        """All of it; from now on, it begins anew."""
         found, self._sums = self._sums, {}
-        rows = []
-        for (host, groups, hour), sums in found.items():
-            at = hour * HOUR
-            if host is not None:
-                rows.append((HOST, host, at - at % DAY, *sums))
-            rows += ((GROUP, group, at, *sums) for group in groups)
-        return rows
+        return found
+
+    def put_back(self, sums: Sums) -> None:
+        """It could not be kept: it is taken once more, with what has come since."""
+        for key, amounts in self._sums.items():
+            there = sums.get(key)
+            sums[key] = amounts if there is None else [one + other for one, other in zip(there, amounts, strict=True)]
+        self._sums = sums
+
+
+def rows(sums: Sums) -> Iterator[tuple[Any, ...]]:
+    """Rows for `ADD`, of all that is somebody's."""
+    for (host, groups, hour), amounts in sums.items():
+        at = hour * HOUR
+        if host is not None:
+            yield (HOST, host, at - at % DAY, *amounts)
+        for group in groups:
+            yield (GROUP, group, at, *amounts)
 
 
 def row(record: Record) -> tuple[Any, ...]:

@@ -11,9 +11,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.errors import PlatformError
 from realmgw.records import history as module
+from realmgw.records import tables
 from realmgw.records.history import History
 from realmgw.records.record import Record
-from realmgw.records.store import LOOK, Store
+from realmgw.records.store import LOOK, TRY_AGAIN, Store
 from realmgw.records.tables import CONDITIONS, DAY, GROUP, HOST, HOUR
 
 NOON = 20_000 * DAY + DAY // 2
@@ -147,19 +148,33 @@ class StoreTests(SynchronousTestCase):
         self.assertEqual((early["flows"], early["octets_out"]), (0, 1000))
 
     def test_what_can_not_be_kept_is_counted(self) -> None:
-        """Nothing waits for it, and it is tried again with the next."""
+        """Nothing waits for it, and it is tried again after a while; what is added up is not lost."""
         self.path.parent.mkdir()
         self.path.mkdir()
         self.store.add([(ENDED, None)])
         self.store.keep()
         self.assertIn("can not be used", self.store.problem)
         self.path.rmdir()
+        for _ in range(int(TRY_AGAIN) - 1):
+            self.now += 1.0
+            self.store.add([(ENDED, None)])
+            self.store.keep()
+        self.assertFalse(self.path.exists(), "to look whether a large file is whole takes long")
+        self.assertEqual(self.store.unkept, TRY_AGAIN)
+        self.now += 1.0
         self.store.add([(ENDED, None)])
         self.store.keep()
-        self.assertEqual(self.store.unkept, 1)
-        self.now += 1.0
-        self.store.keep()
         self.assertEqual((self.store.problem, self.found()), ("", ["tcp"]))
+        [account] = self.history.accounts(HOST, 0.0, "", 9)["accounts"]
+        self.assertEqual(account["flows"], TRY_AGAIN + 1)
+
+    def test_what_is_added_up_meanwhile_is_bounded(self) -> None:
+        """For more hosts, it is as if their records were not there."""
+        self.patch(tables, "MOST_SUMS", 2)
+        told = [(ENDED._replace(host=f"h{number}.example.org."), None) for number in (1, 2, 3, 1)]
+        self.store.add(told)
+        self.store.keep()
+        self.assertEqual((len(self.history.accounts(HOST, 0.0, "", 9)["accounts"]), self.store.unkept), (2, 1))
 
     def test_what_is_no_database_is_set_aside(self) -> None:
         """And begun anew."""
