@@ -208,7 +208,7 @@ class DnsStream(dns.DNSMixin, Int16StringReceiver, TimeoutMixin):
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]  # Twisted's has no types
         """The connection is gone; answers that still come for it are dropped."""
         del reason
-        self._open, self._ended = False, True
+        self._open = False
         self.setTimeout(None)
         self.controller.connectionLost(self)
         self._hang_up()

@@ -191,6 +191,8 @@ class LogFileTests(SynchronousTestCase):
         self.assertEqual((len(lines), told["event"], told["level"]), (31, "log-stuck", "warn"))
         self.assertIn("can not be moved aside, and grows: Is a directory: write another --logfile", told["text"])
         in_the_way.rmdir()
+        file.write(LINE, LogFormat.JSON)
+        self.assertFalse(in_the_way.exists(), "it is not tried for each line")
         now += rotating.TRY_AGAIN
         file.write(LINE, LogFormat.JSON)
         self.assertEqual((len(self.path.read_text().splitlines()), in_the_way.exists()), (1, True))

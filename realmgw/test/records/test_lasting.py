@@ -160,6 +160,8 @@ class LookingTests(SynchronousTestCase):
         for port in (1, 2, 3):
             self.end(port)
         self.assertEqual([record.client_port for record, _ in self.look()], [1, 4])
+        self.end(4)
+        self.assertIsNone(self.lasting._just_ended, "it is not looked")
 
     def test_a_port_that_is_used_again_is_another_flow(self) -> None:
         """The end of the one before was lost."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import resource
+import time
 from pathlib import Path
 
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.records.writing import DAY, TRY_AGAIN, Kept, Writing
+from realmgw.system import rotating
 
 NOON = 20_000 * DAY + DAY / 2
 LINE = b'{"event":"ends"}\n'
@@ -142,7 +144,8 @@ class WritingTests(SynchronousTestCase):
         self.assertIn("can not be moved aside, and grows: Is a directory", writing.problem)
         self.assertEqual((writing.written, writing.unwritten, len(self.path.read_bytes().splitlines())), (2, 0, 2))
         in_the_way.rmdir()
-        writing = self.writing()  # it is tried again; else after a minute
+        later = time.monotonic() + rotating.TRY_AGAIN
+        self.patch(time, "monotonic", lambda: later)
         writing.write([self.line()])
         self.assertEqual((writing.problem, len(self.path.read_bytes().splitlines())), ("", 1))
 
