@@ -54,18 +54,19 @@ class Follower:
         self._handle = -1
 
     def _open(self) -> bool:
-        """Begin with the file that is there, if there is one: what was in it at the start is old."""
-        is_first, self._is_first = self._is_first, False
+        """Begin with the file that is there, if there is one: what was in it before it could be read first is old."""
         try:
             handle = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
+            self._is_first = False
             return False
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             os.close(handle)
             raise OSError(f"{self._path} is no regular file")
         self._handle = handle
-        if is_first:
+        if self._is_first:
             os.lseek(handle, 0, os.SEEK_END)
+        self._is_first = False
         return True
 
     def _is_rotated(self) -> bool:

@@ -126,8 +126,13 @@ def _listed(texts: Collection[str]) -> str:
     return f"[{', '.join(map(_said, texts))}]"
 
 
-def delegation(answers: Answers) -> Iterator[str]:
-    """What has to stand in the zone above, and what is to be done next."""
+def delegation(answers: Answers, *, has_unit: bool = False) -> Iterator[str]:
+    """What has to stand in the zone above, and what is to be done next.
+
+    Args:
+        answers: What was said.
+        has_unit: systemd has a unit that starts a gateway, as of the package.
+    """
     parent = answers.zone.partition(".")[2] or "."
     server, kind = f"ns1.{answers.zone}.", "A" if answers.address.version == 4 else "AAAA"
     yield f"In the zone {parent}, have these two records written (whoever runs it does that for you):"
@@ -136,4 +141,7 @@ def delegation(answers: Answers) -> Iterator[str]:
     yield "Then:"
     yield "  realmgw doctor                                  # what the machine lacks, and the command that mends it"
     yield f"  realmgw subscribers add www.{answers.zone} --address ADDRESS   # a host on a LAN"
-    yield "  twistd --nodaemon realmgw                       # starts the gateway; as a service: docs/operations.md"
+    if has_unit:  # by hand, its state would be somebody else's
+        yield "  systemctl enable --now realmgw                  # starts the gateway, now and at each boot"
+    else:
+        yield "  twistd --nodaemon realmgw                       # starts the gateway; as a service: docs/operations.md"

@@ -8,6 +8,7 @@ share one entry.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Hashable, Iterator
 
 import attrs
@@ -59,6 +60,7 @@ class Storms:
 
     def __init__(self) -> None:
         self._storms: dict[Hashable, Storm] = {}
+        self._ended = deque[Storm](maxlen=KINDS)
         self.held_back = 0
 
     def is_beyond(self, kind: Hashable, event: object, *, now: float) -> bool:
@@ -101,13 +103,20 @@ class Storms:
     def over(self, *, now: float) -> Iterator[Untold]:
         """What was held back within windows that are over by now; it is told once."""
         for kind in [kind for kind, storm in self._storms.items() if storm.ends <= now]:
-            storm = self._storms.pop(kind)
+            self._ended.append(self._storms.pop(kind))
+        while self._ended:
+            storm = self._ended.popleft()
             yield from (Untold(storm.last, text, count) for text, count in storm.again.items())
             if storm.beyond:
                 yield Untold(storm.last, None, storm.beyond)
 
     def _of(self, kind: Hashable, now: float) -> Storm:
         storm = self._storms.get(kind)
+        if (
+            storm is not None and storm.ends <= now
+        ):  # whoever tells what was held back is late; that it is, silences nobody
+            self._ended.append(self._storms.pop(kind))
+            storm = None
         if storm is None:
             if len(self._storms) >= KINDS:
                 kind = None

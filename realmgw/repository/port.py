@@ -82,7 +82,8 @@ class BoundedRequest(Request):
         self.access = self.site.tokens.access(self.field("Authorization"))
         self.has_place = self.channel.shows(self.access)
         self._room = MAX_IMPORT if self.may_import else MAX_LINE
-        super().gotLength(length if length is not None and length <= self._room else 0)
+        is_long = length is None and self.may_import  # Twisted keeps on disk what may be long, and 0 in memory
+        super().gotLength(length if is_long or (length is not None and length <= self._room) else 0)
 
     def handleContentChunk(self, data: bytes) -> None:
         """Keeps a piece of the body, as long as there is room."""
@@ -105,8 +106,8 @@ class BoundedRequest(Request):
 
     def field(self, name: str) -> str | None:
         """A field of the request's head, several of one name joined by commas; None when there is none."""
-        values = self.requestHeaders.getRawHeaders(name)
-        return None if values is None else ", ".join(values)
+        values = self.requestHeaders.getRawHeaders(name.encode())
+        return None if values is None else b", ".join(values).decode("latin-1")  # RFC 9110 section 5.5: any octets
 
 
 class Channel(HTTPChannel):

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 from twisted.application.service import IService, Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.ssl import CertificateOptions
 from twisted.logger import Logger
 from twisted.python.usage import Options as UsageOptions
@@ -23,6 +23,7 @@ from realmgw.daemon.ordered import OrderedService
 from realmgw.daemon.service import EarlySignals, ProcessService, refusing, take_pid_file, the_reactor
 from realmgw.errors import PlatformError
 from realmgw.log.port import Log
+from realmgw.log.service import LogService
 from realmgw.metrics.others import REPOSITORY
 from realmgw.metrics.service import MetricsService
 from realmgw.repository import store
@@ -90,7 +91,6 @@ def make_service(options: Options) -> IService:
     try:
         reactor = the_reactor()
         server = compose(options, reactor, ProcessService("the repository", options, reactor))
-        server.log = Log(options.parent)
     except ValueError as error:
         raise PlatformError(str(error)) from error
     return server
@@ -132,9 +132,11 @@ def compose(options: Options, reactor: Any, process: ProcessService) -> OrderedS
     for path in secrets:
         if is_public(path):
             _log.warn("{path} can be read by everybody on this machine: chmod 640 {path}", path=path)
-    server = OrderedService(process.serves, process.fail)
-    metrics = MetricsService.of(told, REPOSITORY, partial(_counted, documents, factory, server), reactor)
-    for part in (process, documents, PortService(documents, listen, _terms(place, tokens, given)), metrics):
+    server, log = OrderedService(process.serves, process.fail), Log(options.parent)
+    server.log = log
+    metrics = MetricsService.of(told, REPOSITORY, partial(_counted, documents, factory, log), reactor)
+    lines = LogService(log, lambda: succeed(None), reactor)
+    for part in (process, lines, documents, PortService(documents, listen, _terms(place, tokens, given)), metrics):
         part.setServiceParent(server)  # type: ignore[no-untyped-call]  # Twisted does not say
     return server
 
@@ -159,13 +161,17 @@ def _metrics(options: Options, place: Path | Endpoint) -> Metrics:
     return Metrics((where_told,), asking)
 
 
-def _counted(documents: StoreService, site: RepositorySite, server: OrderedService) -> Deferred[Mapping[str, Any]]:
+def _counted(documents: StoreService, site: RepositorySite, log: Log) -> Deferred[Mapping[str, Any]]:
     """What was counted, and how many documents there are."""
-    log = {} if server.log is None else server.log.counts()
     connections = {"known": site.connections.known, "strangers": site.connections.strangers}
     counted = documents.read(store.count)
     return counted.addCallback(
-        lambda kinds: {"documents": kinds, "open": connections, "connections": attrs.asdict(site.counts), "log": log}
+        lambda kinds: {
+            "documents": kinds,
+            "open": connections,
+            "connections": attrs.asdict(site.counts),
+            "log": log.counts(),
+        }
     )
 
 

@@ -81,6 +81,11 @@ class FilesTests(PackagingTestCase):
         self.assertEqual(set(self.text("realmgw.manpages").split()), pages)
         self.assertIn("conf/*", self.text("realmgw.examples").split())
 
+    def test_every_option_of_the_repository_is_in_its_manual_page(self) -> None:
+        """The others have theirs from the commands themselves."""
+        page = (CHECKOUT / "docs" / "man" / "realmgw-repository.8").read_text().replace("\\-", "-")
+        self.assertEqual([name for name, *_ in Options.optParameters if f"--{name}" not in page], [])
+
     def test_every_program_can_be_called(self) -> None:
         """Console scripts by their names; twistd by another, where Debian's is."""
         setup = configparser.ConfigParser()

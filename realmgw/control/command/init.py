@@ -28,6 +28,8 @@ QUESTIONS = {
 }
 """By the options that answer them."""
 NONE = "-"
+UNITS = tuple(Path(each, "systemd/system/realmgw.service") for each in ("/etc", "/usr/lib", "/lib"))
+"""Where a unit is that starts the gateway."""
 
 
 @click.command("init", cls=Command)
@@ -61,7 +63,8 @@ def init(usual: Usual, /, yes: bool, **said: str | None) -> ExitStatus:
     except OSError as error:
         raise PlatformError(f"{path.parent}: {error.strerror}") from error
     found = local.check(path)
-    answer = {"written": str(path), "check": found.value(), "next": list(delegation(answers))}
+    following = list(delegation(answers, has_unit=any(each.exists() for each in UNITS)))
+    answer = {"written": str(path), "check": found.value(), "next": following}
     show(usual, answer, lambda _: (f"written: {path}", *found.lines(), "", *answer["next"]))
     return ExitStatus.PROBLEMS if found.problems else ExitStatus.OK
 

@@ -46,6 +46,20 @@ class FollowerTests(SynchronousTestCase):
         self.append(b"first\n")
         self.assertEqual(self.read(), [b"first\n"])
 
+    def test_what_could_not_be_read_at_first_is_old(self) -> None:
+        """Whoever runs the gateway may read it later; it has the alerts of weeks."""
+        self.append(b"old\n")
+        self.path.chmod(0)
+        os.seteuid(65534)
+        try:
+            self.assertRaises(PermissionError, self.follower.read)
+        finally:
+            os.seteuid(0)
+        self.path.chmod(0o640)
+        self.assertEqual(self.read(), [])
+        self.append(b"new\n")
+        self.assertEqual(self.read(), [b"new\n"])
+
     def test_another_file_in_its_place(self) -> None:
         """The former one is read to its end, also what is written to it until the next one is begun."""
         self.read()

@@ -103,3 +103,8 @@ class MainFileTests(SynchronousTestCase):
         self.assertEqual(lines[2].split(), ["ns1.gw.example.org.", "A", "192.0.2.2"])
         six = list(delegation(attrs.evolve(ANSWERS, address=ip_address("2001:db8::2"))))
         self.assertEqual(six[2].split()[1], "AAAA")
+
+    def test_it_is_started_as_it_was_installed(self) -> None:
+        """By its unit, where there is one: whoever starts it by hand leaves it state that it can not use."""
+        started = [list(delegation(ANSWERS, has_unit=has_unit))[-1].split("#")[0].strip() for has_unit in (True, False)]
+        self.assertEqual(started, ["systemctl enable --now realmgw", "twistd --nodaemon realmgw"])

@@ -52,6 +52,19 @@ class StormsTests(SynchronousTestCase):
             list(self.storms.over(now=(minute + 1) * WINDOW))
         self.assertEqual(self.written, ["no route"] * 3)
 
+    def test_a_window_ends_whether_it_is_told_or_not(self) -> None:
+        """Nobody is silenced for good; what was held back is told when somebody asks."""
+        for minute in range(3):
+            for _ in range(4):
+                self.tell("no route", now=minute * WINDOW)
+        self.assertEqual(self.written, ["no route"] * 3)
+        told = list(self.storms.over(now=3 * WINDOW))
+        self.assertEqual(told, [Untold("no route", "no route", 3)] * 3)
+        for minute in range(3, 2 * KINDS):
+            self.tell("no route", now=minute * WINDOW)
+            self.tell("no route", now=minute * WINDOW)
+        self.assertLessEqual(len(list(self.storms.over(now=3 * KINDS * WINDOW))), KINDS + 1)
+
     def test_kinds_do_not_hinder_each_other(self) -> None:
         """Until there are more of them than are remembered."""
         for number in range(KINDS + 5 * MOST):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,7 +20,7 @@ from twisted.web.resource import Resource
 from realmgw.repository.connections import KNOWN_OF_ONE, STRANGERS, STRANGERS_OF_ONE
 from realmgw.repository.port import BODY_TIME, HEAD_TIME, IDLE_TIME, IMPORT_TIME, SILENCE, Channel, RepositorySite
 from realmgw.repository.server import root
-from realmgw.repository.tokens import Tokens
+from realmgw.repository.tokens import Access, Tokens
 from realmgw.system.tls import tls_options
 from realmgw.test.repository.site import READ_TOKEN, WRITE_TOKEN, SiteTestCase
 from realmgw.test.subscribers.authority import Authority
@@ -189,6 +190,26 @@ class DeadlineTests(SynchronousTestCase):
         token = f"Authorization: Bearer {WRITE_TOKEN}\r\n\r\n".encode()
         self.assertEqual(self.dribble(head + token, b"x", IMPORT_TIME), IMPORT_TIME)
         self.assertEqual(self.dribble(head + b"\r\n", b"x", BODY_TIME), BODY_TIME)
+
+    def test_an_import_is_kept_on_disk(self) -> None:
+        """However it comes; what others send is short, and kept in memory."""
+        token = f"Authorization: Bearer {WRITE_TOKEN}\r\n".encode()
+        for length in (b"Content-Length: 1000000", b"Transfer-Encoding: chunked"):
+            for kind, is_long in ((b"application/jsonl", True), (b"application/json", False)):
+                channel, _ = self.connect()
+                head = b"POST / HTTP/1.1\r\nContent-Type: " + kind + b"\r\n" + length + b"\r\n"
+                channel.dataReceived(head + token + b"\r\n")
+                content: object = cast(Any, channel.requests[0]).content
+                self.assertIs(not isinstance(content, BytesIO), is_long, (length, kind))
+
+    def test_fields_may_have_any_octets(self) -> None:
+        """They are text of no known encoding (RFC 9110 section 5.5)."""
+        for field in (b"Authorization: Bearer \xff", b"Content-Type: \xff", b'If-None-Match: "\xe9"'):
+            channel, _ = self.connect()
+            channel.dataReceived(b"GET / HTTP/1.1\r\nHost: x\r\n" + field + b"\r\n\r\n")
+            request = cast(Any, channel.requests[0])
+            name, _, value = field.decode("latin-1").partition(": ")
+            self.assertEqual((request.field(name), request.access), (value, Access.NOTHING))
 
     def test_what_takes_us_long_has_no_deadline(self) -> None:
         """Somebody may wait for a change."""

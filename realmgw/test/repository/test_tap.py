@@ -24,6 +24,7 @@ from zope.interface import implementer
 from realmgw.daemon.ordered import OrderedService
 from realmgw.daemon.service import ProcessService
 from realmgw.errors import PlatformError
+from realmgw.log.service import LogService
 from realmgw.repository.service import StoreService
 from realmgw.repository.tap import Options, PortService, compose, make_service, where
 from realmgw.test.subscribers.authority import Authority
@@ -73,6 +74,11 @@ class OptionsTests(SynchronousTestCase):
         """Nothing is opened yet."""
         self.assertIsInstance(self.make(), OrderedService)
         self.assertFalse((self.folder / "db").exists())
+
+    def test_what_the_log_holds_back_is_told_in_time(self) -> None:
+        """As in each of our processes: a service of it ends what was held back."""
+        made = cast(OrderedService, self.make())
+        self.assertIn(LogService, map(type, made.services))
 
     def test_a_token_that_everybody_may_read_is_told(self) -> None:
         """With what to do; one that only its group may read is not."""
