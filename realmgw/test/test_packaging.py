@@ -84,7 +84,7 @@ class FilesTests(PackagingTestCase):
     def test_every_option_of_the_repository_is_in_its_manual_page(self) -> None:
         """The others have theirs from the commands themselves."""
         page = (CHECKOUT / "docs" / "man" / "realmgw-repository.8").read_text().replace("\\-", "-")
-        self.assertEqual([name for name, *_ in Options.optParameters if f"--{name}" not in page], [])
+        self.assertEqual([name for name, *_ in tap.Options.optParameters if f"--{name}" not in page], [])
 
     def test_every_program_can_be_called(self) -> None:
         """Console scripts by their names; twistd by another, where Debian's is."""
