@@ -157,14 +157,14 @@ class Allocator:
             self.counters.retransmitted += 1
             return own.address.packed
         found = self.finder.find(service, group, client, expected, now, trace)
-        if not isinstance(found, Reservation):
-            if isinstance(found, Reason):
-                return self._give_none(found, service, group, now, trace)
-            if trace is not None:
-                return found.packed
-            found = self.ledger.settle(found, service, group)
+        if isinstance(found, Reason):
+            return self._give_none(found, service, group, now, trace)
         if trace is not None:
-            return found.address.packed
+            return (found.address if isinstance(found, Reservation) else found).packed
+        if not isinstance(found, Reservation):
+            found = self.ledger.settle(found, service, group)
+        elif found.service is not service:
+            self.ledger.rename(found, service)
         latest = found.address.held_until if found.address.claims > 0 and self.finder.must_ride(group) else NEVER
         waited = self._queue.waited_before(service.target, group, now) if self._queue.given_up else 0.0
         return self.ledger.claim(found, group, question, client, now, latest, waited)

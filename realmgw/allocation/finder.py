@@ -110,7 +110,7 @@ class Finder:
         trace: Trace | None,
     ) -> Place | Reason | None:
         """What those get who keep answers, or may do so; None: the same as anybody."""
-        before = self._on_trial(service, group, now)
+        before = self._on_trial(service, group, now, dry=trace is not None)
         if before is not None:
             if trace is None:
                 ledger = self._ledger
@@ -127,12 +127,12 @@ class Finder:
         return None
 
     @staticmethod
-    def _on_trial(service: Service, group: Group, now: float) -> Claim | None:
+    def _on_trial(service: Service, group: Group, now: float, *, dry: bool) -> Claim | None:
         """What a group was told last of a service, if it is told nothing now to see whether it waits for that."""
         before = group.told.last(service.name)
         if before is None or before.reservation.service.target != service.target:
             return None
-        return before if group.habits.caution.may_withhold(before, group.delays, now) else None
+        return before if group.habits.caution.may_withhold(before, group.delays, now, dry=dry) else None
 
     def _kept(
         self, service: Service, group: Group, expected: dict[Group, Reservation] | None, now: float, trace: Trace | None

@@ -21,8 +21,8 @@ class Pace:
     """When that was so, in monotonic seconds."""
 
     def room(self, rate: float, now: float) -> float:
-        """How many may come at present, where `rate` of them may within a second."""
-        return min(rate * self.BURST, self.tokens + (now - self.at) * rate)
+        """How many may come at present, where `rate` of them may within a second: one at least, if none came before."""
+        return min(max(1.0, rate * self.BURST), self.tokens + (now - self.at) * rate)
 
     def enter(self, rate: float, now: float) -> None:
         """One of them comes."""

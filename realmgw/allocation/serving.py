@@ -12,6 +12,7 @@ from realmgw.errors import Reason
 
 if TYPE_CHECKING:
     from realmgw.allocation.reputation.askers import Askers
+    from realmgw.allocation.reputation.group import Group
     from realmgw.allocation.state import Address, Place, Reservation
     from realmgw.allocation.waiting import May, Waiter, WaitingQueue
     from realmgw.subscribers.model import Service
@@ -44,21 +45,18 @@ class Serving:
 
     def _serve_one(self, now: float) -> bool:
         """Have one host's queries wait no more; who may have no address for now, keeps it from nobody else."""
+        known: dict[tuple[Group, int], bool] = {}
 
         def may(waiter: Waiter) -> bool:
             if waiter.not_before > now and not self._has_come(waiter):
                 return False
-            habits = waiter.group.habits
-            if habits.is_plain:
+            if waiter.group.habits.is_plain:
                 return True
-            habits.look(now)
-            if habits.caution.withholds(waiter.service.target, now):
-                return False
-            service = waiter.service
-            where = self._ledger.last.get(service.target) or self._ledger.home.get(service.host.index)
-            if _own_may_come(where, waiter, now):
-                return False
-            return not holds.holds_its_share(self._ledger, waiter.group, now)
+            key = waiter.group, waiter.service.target
+            answer = known.get(key)
+            if answer is None:
+                answer = known[key] = self._may_be_told(waiter, now)
+            return answer
 
         is_any, is_behind = True, False
         for first in self._queue.heads(may, now=now):
@@ -67,6 +65,15 @@ class Serving:
             is_behind = True
             is_any = is_any and not first.group.habits.is_plain  # what others may still come to, may be had by him
         return False
+
+    def _may_be_told(self, waiter: Waiter, now: float) -> bool:
+        """Whether a group may have an address of a host now, as far as it may keep answers."""
+        group, service = waiter.group, waiter.service
+        group.habits.look(now)
+        if group.habits.caution.withholds(service.target, now):
+            return False
+        where = self._ledger.last.get(service.target) or self._ledger.home.get(service.host.index)
+        return not (_own_may_come(where, waiter, now) or holds.holds_its_share(self._ledger, group, now))
 
     def _leaves_soon(self, service: Service, now: float) -> bool:
         """Whether a service stands where nobody is expected, and clients may come for a moment only; see `DUE`.
@@ -134,11 +141,16 @@ class Serving:
         return vacancies.beside(self._ledger, service, first.group, now)
 
     def _lend(self, reservation: Reservation, waiters: list[Waiter], now: float) -> None:
-        reservation.waited_at = now
+        before: dict[Group, float] = {}
         for waiter in waiters:  # all of them, before anybody is told and may come back with more
             self._ledger.counters.served += 1
-            its = waiter.group, waiter.question, waiter.client
-            self._ledger.claim(reservation, *its, now, waited=max(now - waiter.since, LEAST_WAIT))
+            group, service = waiter.group, waiter.service
+            if group not in before:
+                before[group] = self._queue.waited_before(service.target, group, now)
+            if reservation.service is not service:
+                self._ledger.rename(reservation, service)
+            waited = max(now - waiter.since, before[group], LEAST_WAIT)
+            self._ledger.claim(reservation, group, waiter.question, waiter.client, now, waited=waited)
             claim = reservation.claims.get(waiter.question)
             if claim is not None:  # else its client has come by IPv6
                 claim.unproven = waiter.unproven

@@ -343,7 +343,10 @@ class Address:
                 expected = is_expected(group, told, now)  # first of all: it ends what is over, also its trial
                 if reservation.trial is habits or (expected and (habits.caution.is_on or habits.keeps_answers)):
                     found.append(group)
-        return found + self.formers(host, now) if self.before.are_kept else found
+        for group in self.before.told:
+            if not group.habits.is_plain:  # as `Formers.are_kept`; a call costs more
+                return found + self.formers(host, now)
+        return found
 
     def note_former(self, reservation: Reservation, until: float) -> None:
         """A reservation leaves, and its host with it: clients may still come for it.

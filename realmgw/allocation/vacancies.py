@@ -72,27 +72,28 @@ def _vacant(
     """
     host, pool = service.host.index, ledger.pool
     most = ledger.settings.hold_after_use if waiting * SCARCE < pool.size else 0.0
+    seen = now - ledger.dead.unseen(now=now)  # who came since is not looked at yet
     is_clear = first is not None and (not first.doubt or first.state is _FREE) and not first.may_come(host, now)
-    if first is not None and is_clear and not _may_have_company(first, now, most):
+    if first is not None and is_clear and (seen - first.came_at >= most or not _may_have_company(first, seen, most)):
         return first  # as a rule nobody may still come there
     undoubted = ledger.candidates.undoubted(pool.vacant, host, group, now, patient=patient)
-    return next((each for each in undoubted if not _may_have_company(each, now, most)), None)
+    return next((each for each in undoubted if not _may_have_company(each, seen, most)), None)
 
 
-def _may_have_company(address: Address, now: float, most: float) -> bool:
+def _may_have_company(address: Address, seen: float, most: float) -> bool:
     """Whether others may come yet who were told the same as who came last, since their resolver asked once for all.
 
     Args:
         address: Where.
-        now: The present, in monotonic seconds.
+        seen: Until then all who came were looked at, in monotonic seconds.
         most: For so many seconds at most after he came.
     """
-    since = now - address.came_at
+    since = seen - address.came_at
     if since >= most:
         return False
     for reservation in address.reservations.values():
         for group, told in reservation.told.items():
-            if now < told + group.delay_p999 and group.habits.may_have_company(since):
+            if seen < told + group.delay_p999 and group.habits.may_have_company(since):
                 return True
     return False
 

@@ -43,6 +43,8 @@ LOOK_AGAIN = 1.0  # seconds
 """Whether a reservation is to stay, since clients of those who keep answers may come, is looked at no sooner again."""
 SENDERS = 1 << 17
 """So many senders at most are remembered for long, of all reservations together."""
+NOBODY = Group("")
+"""Who has asked for a reservation that has gone."""
 NOTHING: dict[Any, Any] = {}
 """Claims, and who expects somebody, of a reservation that has gone; it stays empty."""
 
@@ -148,6 +150,15 @@ class Books:
             noted[address.packed, service.target & KEY] = service.terms
         return reservation
 
+    def rename(self, reservation: Reservation, service: Service) -> None:
+        """What stands there is asked for by another name, or, after a reload, with other terms; of the same target."""
+        is_new = reservation.service.terms != service.terms
+        reservation.service = service
+        if is_new and (noted := self.noted) is not None:
+            if not noted:
+                noted.begin()
+            noted[reservation.address.packed, service.target & KEY] = service.terms
+
     def remove(self, reservation: Reservation, now: float) -> None:
         """Take a reservation without claims from its address."""
         address, service = reservation.address, reservation.service
@@ -169,10 +180,12 @@ class Books:
             del self.last[target]
         if address.reservations and stands(address, index):
             address.before.note(index, reservation.told)  # the host is still there
-            return
-        address.note_former(reservation, now + LATE)
-        if self.home.get(index) is address:
-            del self.home[index]
+        else:
+            address.note_former(reservation, now + LATE)
+            if self.home.get(index) is address:
+                del self.home[index]
+        # Groups remember what they were told: each that is forgotten would keep all others alive of whom that is true.
+        reservation.told, reservation.shares, reservation.group = NOTHING, None, NOBODY
 
     # Claims
 

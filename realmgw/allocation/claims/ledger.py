@@ -83,6 +83,8 @@ class Ledger(Books):
         claim = Claim(reservation, group, question, now, deadline, dead, network, client, is_long, unproven, waited)
         claim.number = self.decisions.answer(now, reservation.service, group, client, reservation.address.packed)
         self.counters.claimed += 1
+        if waited:
+            reservation.waited_at = now
         self.stand(claim)
         if self.datagrams.passing and now >= self.datagrams.look_from:
             self.datagrams.look(now=now)
@@ -166,12 +168,17 @@ class Ledger(Books):
             self._finish(claim, now)
         linger = self.linger()
         while self.lingers and (longest := next(iter(self.lingers.items())))[1] + linger <= now:
-            if longest[0].is_kept(now):
+            if self._may_be_missed(longest[0], now):
                 self.linger_on(longest[0], linger, now)
             else:
                 self.linger_no_more(longest[0], now)
         if self.dead.watching and self.pool.load < ROOM and now >= self.short_until:
             self.dead.rest()
+
+    def _may_be_missed(self, reservation: Reservation, now: float) -> bool:
+        """Whether somebody may come for what has lingered long enough: told what is kept, or robbed of his claim."""
+        address = reservation.address
+        return reservation.is_kept(now) or (address.doubt > 0 and self.candidates.is_doubted(address, now))
 
     def _finish(self, claim: Claim, now: float) -> None:
         """The time of a claim is over: if it is pending nobody came, and if it is doubted it is to be judged."""

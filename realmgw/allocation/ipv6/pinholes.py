@@ -177,6 +177,8 @@ class Pinholes:
         ledger = self.ledger
         address = ledger.own.of(service.host.address6)
         reservation = address.reservations.get(service.target & KEY) or ledger.settle(address, service, group)
+        if reservation.service is not service:
+            ledger.rename(reservation, service)
         ledger.claim(reservation, group, question, client, now)
         claim = reservation.claims[question]
         ledger.rates.by_claim[claim] = cost

@@ -264,13 +264,14 @@ class Caution:
             if self._waited >= SURE:
                 self._end()
 
-    def may_withhold(self, before: Answer, delays: Delays | None, now: float) -> bool:
+    def may_withhold(self, before: Answer, delays: Delays | None, now: float, *, dry: bool = False) -> bool:
         """Whether it is told nothing of a name: that is tried already, or it is of use now.
 
         Args:
             before: What it was told of it last.
             delays: How soon its clients come.
             now: The present, in monotonic seconds.
+            dry: It is only tried: nothing is counted.
         """
         self.look(now)
         if self.withholds(before.reservation.service.target, now):
@@ -284,7 +285,7 @@ class Caution:
             return False
         if before.reservation.stray_at <= now - JUST:
             return True
-        if self.seen is not None:
+        if self.seen is not None and not dry:
             self.seen.crowded += 1
             if self.seen.crowded >= MOST_STRAYS:
                 self._end()

@@ -170,8 +170,8 @@ class WhoseTests(SynchronousTestCase):
 
     def test_not_if_too_many_come_without_a_claim(self) -> None:
         """Then he uses the other one's as ever, and is let in."""
-        self.expect(Scene(2, claim_sources=2, candidate_rate=1))
-        self.assertEqual(self.come(1, 2), [[OTHER], []])
+        self.expect(Scene(2, claim_sources=3, candidate_rate=1))
+        self.assertEqual(self.come(1, 2, 3), [[OTHER], [OTHER], []])
 
     def come(self, *numbers: int) -> list[list[str]]:
         """Have neighbours come who are let in; whose claims are left after each."""
