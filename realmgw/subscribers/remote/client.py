@@ -203,11 +203,11 @@ class RestRepository:
             was no good answer; nothing has changed then.
         """
         asked, heard = self._state, self._heard
-        is_known = asked.snapshot is not NOTHING and not (
-            heard is None and self._cache is not None and self._cache.is_full
-        )
-        since = asked.snapshot.version if is_known and not self._is_doubtful else None
-        seen = None if self._is_doubtful else heard.state.snapshot.version if heard is not None else since
+        known = (asked if heard is None else heard.state).snapshot
+        is_known = not self._is_doubtful and known is not NOTHING
+        is_whole = asked.snapshot is NOTHING or (heard is None and self._cache is not None and self._cache.is_full)
+        since = asked.snapshot.version if is_known and not is_whole else None
+        seen = known.version if is_known else None
         self.counts.asked += 1
         file = yield self._source.changes(since, seen, wait if seen is not None else 0.0)
         told = None
