@@ -21,7 +21,7 @@ from realmgw.subscribers.files.listing import collector_at_rest
 from realmgw.subscribers.remote.backoff import Backoff
 from realmgw.subscribers.remote.cache import Cache
 from realmgw.subscribers.remote.port import UnreachableError, Web
-from realmgw.subscribers.remote.snapshot import NOTHING, Snapshot, says_else
+from realmgw.subscribers.remote.snapshot import NOTHING, Snapshot, makes_a_difference
 from realmgw.subscribers.remote.state import RemoteState
 
 CACHE = "repository.cache"
@@ -30,6 +30,8 @@ PAUSE = 0.2  # seconds
 """Between two long-polls: what changes in quick succession is read at once."""
 MAX_PAUSE = 10.0  # seconds
 """The same when changes come in quick succession all the time."""
+MAX_BEHIND = 600.0  # seconds
+"""The longest pause before everything is asked for once more, where it could not be kept."""
 
 _log = Logger()
 _T = TypeVar("_T")
@@ -108,9 +110,12 @@ class RestRepository:
         self._tell = surroundings.tell
         self._backoff = Backoff(max(settings.interval, 1.0), surroundings.random)
         self._pace = Backoff(MAX_PAUSE, surroundings.random, PAUSE)
+        self._patience = Backoff(MAX_BEHIND, surroundings.random)
         self._state = RemoteState(source.url)
         self._heard: _Heard | None = None
         self._is_doubtful = False  # an answer could not be used: everything has to be asked for
+        self._is_behind = False  # the cache lacks what is in force: nothing can be added to it
+        self._due = 0.0  # when everything is asked for to mend that
         self._succeeded: float | None = None  # when the last good answer came
         self._lock = DeferredLock()
         self._following: Deferred[None] | None = None
@@ -150,7 +155,7 @@ class RestRepository:
         if heard is None or heard.snapshot is not snapshot:
             return
         self._heard, self._state = None, heard.state
-        self._lock.run(self._in_thread, self._keep, heard.file).addBoth(lambda _: self._tell_faults())
+        self._have_kept(heard.file)
 
     def report(self) -> dict[str, Any]:
         """How it is, for `status`."""
@@ -202,12 +207,8 @@ class RestRepository:
             A Deferred that fires with what is to be told; None: nothing new. It fails with RealmGatewayError when there
             was no good answer; nothing has changed then.
         """
-        asked, heard = self._state, self._heard
-        known = (asked if heard is None else heard.state).snapshot
-        is_known = not self._is_doubtful and known is not NOTHING
-        is_whole = asked.snapshot is NOTHING or (heard is None and self._cache is not None and self._cache.is_full)
-        since = asked.snapshot.version if is_known and not is_whole else None
-        seen = known.version if is_known else None
+        asked = self._state
+        since, seen = self._question()
         self.counts.asked += 1
         file = yield self._source.changes(since, seen, wait if seen is not None else 0.0)
         told = None
@@ -218,20 +219,34 @@ class RestRepository:
         self._well()
         return told
 
+    def _question(self) -> tuple[str | None, str | None]:
+        """Since which version changes are asked for, and which one is known; see `Web.changes`."""
+        asked, heard, cache = self._state.snapshot, self._heard, self._cache
+        known = asked if heard is None else heard.state.snapshot
+        if self._is_doubtful or known is NOTHING:
+            return None, None
+        is_behind = heard is None and self._is_behind
+        is_full = heard is None and cache is not None and cache.is_full
+        since = None if asked is NOTHING or is_behind or is_full else asked.version
+        return since, None if is_behind and self._clock.seconds() >= self._due else known.version
+
     @inlineCallbacks
     def _take(self, file: IO[bytes], asked: RemoteState) -> Any:
         """Takes an answer, unless another one was accepted meanwhile; returns what is to be told."""
         try:
-            state = yield self._in_thread(_amended, asked, file)
+            state = yield self._in_thread(_amended, asked, file, self._is_behind)
         except BaseException:
             file.close()
             raise
         former = asked if self._heard is None else self._heard.state
         is_new = self._state is asked and state.snapshot.version != former.snapshot.version
         if not is_new:
-            file.close()
+            if self._is_behind and self._state is former:
+                self._have_kept(file)
+            else:
+                file.close()
             return None
-        is_different = _is_different(former.snapshot, state.snapshot)
+        is_different = makes_a_difference(former.snapshot, state.snapshot)
         told = state.snapshot if is_different or self._heard is None else self._heard.snapshot
         self._forget_heard()
         self._heard = _Heard(told, state, file)
@@ -244,6 +259,18 @@ class RestRepository:
         if heard is not None:
             heard.file.close()
 
+    def _have_kept(self, file: IO[bytes]) -> None:
+        """Has an answer that is in force added to the cache, after those before it."""
+        self._lock.run(self._in_thread, self._keep, file).addBoth(lambda _: self._kept())
+
+    def _kept(self) -> None:
+        """An answer is kept, or is to be asked for once more."""
+        if self._is_behind:
+            self._due = self._clock.seconds() + self._patience.failed()
+        else:
+            self._patience.succeeded()
+        self._tell_faults()
+
     def _keep(self, file: IO[bytes]) -> None:
         """Adds an answer to the cache. In a thread, one at a time."""
         with file:
@@ -251,11 +278,14 @@ class RestRepository:
                 return
             file.seek(0)
             is_whole = head(file.readline()).since is None
+            if self._is_behind and not is_whole:
+                return  # it would stand behind a gap, and not be read
             try:
                 (self._cache.replace if is_whole else self._cache.append)(file)
-                self._cache_fault = ""
+                self._cache_fault, self._is_behind = "", False
             except OSError as error:
                 self.counts.cache_failed += 1
+                self._is_behind = True
                 self._cache_fault = f"the repository's state can not be kept in {self._cache.path}: {error.strerror}"
 
     def _cached(self) -> RemoteState:
@@ -299,23 +329,13 @@ class RestRepository:
         return done
 
 
-def _amended(state: RemoteState, file: IO[bytes]) -> RemoteState:
-    """The state after an answer; the same when that says nothing new. In a thread."""
-    if head(file.readline()).version == state.snapshot.version:
+def _amended(state: RemoteState, file: IO[bytes], is_read: bool) -> RemoteState:
+    """The state after an answer; the same when that says nothing new, unless it is to be read anyway. In a thread."""
+    if head(file.readline()).version == state.snapshot.version and not is_read:
         return state
     file.seek(0)
     with collector_at_rest():
         return state.amended(file)
-
-
-def _is_different(former: Snapshot, new: Snapshot) -> bool:
-    """Whether anybody needs to know that there is a new snapshot."""
-    return (
-        former is NOTHING
-        or new.identity != former.identity
-        or new.problems != former.problems
-        or says_else(former, new)
-    )
 
 
 @attrs.frozen(eq=False)

@@ -45,6 +45,16 @@ def says_else(old: Snapshot, new: Snapshot) -> bool:
     return any(before.get(name) is not entry for name, entry in after.items())
 
 
+def makes_a_difference(former: Snapshot, new: Snapshot) -> bool:
+    """Whether anybody needs to know that there is a new snapshot."""
+    return (
+        former is NOTHING
+        or new.identity != former.identity
+        or new.problems != former.problems
+        or says_else(former, new)
+    )
+
+
 def following(former: Snapshot, new: Snapshot) -> Snapshot:
     """The new snapshot, with the former's objects for what says the same: after everything was read again."""
     kept = {name: _same(former.entries.get(name), entry) for name, entry in new.entries.items()}

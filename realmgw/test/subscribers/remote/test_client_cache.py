@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterable
 from pathlib import Path
+from typing import IO
 
-from twisted.internet.defer import maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.settings import Repository
+from realmgw.errors import MalformedError
 from realmgw.subscribers.exchange import MAX_LINE, Head, head_line
 from realmgw.subscribers.remote.cache import MAX_CHANGES, Cache
-from realmgw.subscribers.remote.client import RestRepository, Surroundings
+from realmgw.subscribers.remote.client import MAX_BEHIND, RestRepository, Surroundings
 from realmgw.test.repository.site import host, lines
 from realmgw.test.subscribers.remote.test_client_pace import ScriptedSource, everything
 
@@ -30,20 +34,23 @@ class CacheTestCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Nothing is known, and the disk has room."""
-        self.path = Path(self.mktemp())
+        self.path, self.has_room = Path(self.mktemp()), True
         self.clock = Clock()
         self.source = ScriptedSource(self.clock)
         self.told: list[str] = []
         self.repository = self.gateway()
 
     def sync(self, descriptor: int) -> None:
-        """Makes sure of what was written."""
+        """Makes sure of what was written, while there is room."""
+        del descriptor
+        if not self.has_room:
+            raise OSError(errno.ENOSPC, "No space left on device")
 
     def gateway(self) -> RestRepository:
         """As after a start."""
 
-        def tell(lines: object) -> None:
-            self.told[:] = lines  # type: ignore[call-overload]
+        def tell(lines: Iterable[str]) -> None:
+            self.told = list(lines)
 
         surroundings = Surroundings(self.clock, maybeDeferred, lambda: 0.0, tell)
         made = RestRepository(self.source, Repository(), Cache(self.path, self.sync), surroundings)
@@ -60,7 +67,8 @@ class CacheTestCase(SynchronousTestCase):
 
     def kept(self) -> tuple[str, int]:
         """The version that a start would have, and how many hosts."""
-        known = self.gateway().known
+        told, known = self.told, self.gateway().known
+        self.told = told
         return known.version, len(known.entries)
 
 
@@ -80,3 +88,82 @@ class FullTests(CacheTestCase):
         self.assertEqual(self.kept(), ("3-x", 3))
         self.assertEqual(self.ask(change(3, HOSTS[3])), ("3-x", "3-x", WAIT))
         self.assertEqual(self.kept(), ("4-x", 4))
+
+
+class BehindTests(CacheTestCase):
+    """An answer could not be kept, and later ones can."""
+
+    def assert_told(self) -> None:
+        """That what is in force is not kept."""
+        self.assertEqual(len(self.told), 1)
+        self.assertIn("can not be kept", self.told[0])
+
+    def fail_at(self, answer: bytes) -> None:
+        """The disk is full when this is answered, and has room again afterwards."""
+        self.has_room = False
+        self.ask(answer)
+        self.has_room = True
+        self.assert_told()
+
+    def assert_mended(self, answer: bytes, hosts: int) -> None:
+        """All that is in force is asked for once more, and kept then; changes are asked for from there on."""
+        version = self.repository.known.version
+        self.assertEqual(self.ask(None), (None, version, WAIT), "it is tried again a moment later")
+        self.clock.advance(1.0)
+        self.assertEqual(self.ask(answer), (None, None, 0.0))
+        self.assertEqual((self.kept(), self.told), ((version, hosts), []))
+        self.assertEqual(self.ask(None), (version, version, WAIT))
+
+    def test_a_change_that_was_not_kept_is_made_up_for(self) -> None:
+        """By everything, at the version in force."""
+        self.ask(everything(1, *HOSTS[:1]))
+        self.fail_at(change(1, HOSTS[1]))
+        before = self.repository.known
+        self.assert_mended(everything(2, *HOSTS[:2]), 2)
+        self.assertIs(self.repository.known, before)
+
+    def test_everything_that_was_not_kept_is_made_up_for(self) -> None:
+        """Also where there is no file yet."""
+        self.fail_at(everything(1, *HOSTS[:1]))
+        self.assertEqual(self.kept(), ("", 0))
+        self.assert_mended(everything(1, *HOSTS[:1]), 1)
+
+    def test_no_change_stands_behind_a_gap(self) -> None:
+        """A start has what was good before it, until everything has come; that may be with the next change."""
+        self.ask(everything(1, *HOSTS[:1]))
+        self.fail_at(change(1, HOSTS[1]))
+        self.ask(change(2, HOSTS[2]))
+        self.assertEqual((self.kept(), self.repository.known.version), (("1-x", 1), "3-x"))
+        self.assert_told()
+        self.ask(everything(4, *HOSTS[:4]))
+        self.assertEqual((self.kept(), self.told), (("4-x", 4), []))
+
+    def test_what_is_no_good_is_not_kept(self) -> None:
+        """Though it says that it is the version in force."""
+        self.ask(everything(1, *HOSTS[:1]))
+        self.fail_at(change(1, HOSTS[1]))
+        self.clock.advance(1.0)
+        self.source.answers = [everything(2, *HOSTS[:2])[:-9]]
+        self.failureResultOf(self.repository.ask(WAIT), MalformedError)
+        self.assertEqual(self.kept(), ("1-x", 1))
+
+    def test_a_disk_that_stays_full_is_tried_more_and_more_seldom(self) -> None:
+        """The repository does not tell all that it has each time; changes are in force all the same."""
+        self.ask(everything(1, *HOSTS[:1]))
+        self.fail_at(change(1, HOSTS[1]))
+        self.has_room = False
+        changes = self.source.changes
+
+        def waiting(since: str | None, seen: str | None, wait: float) -> Deferred[IO[bytes] | None]:
+            self.source.answers = [None if seen == "2-x" else everything(2, *HOSTS[:2])]
+            return changes(since, seen, wait)
+
+        self.patch(self.source, "changes", waiting)
+        begin = len(self.source.asked)
+        for _ in range(120):
+            self.clock.advance(WAIT)
+            self.successResultOf(self.repository.ask(WAIT))
+        whole = [each for each in self.source.asked[begin:] if each[2] is None]
+        self.assertGreater(len(whole), 3600 / MAX_BEHIND)
+        self.assertLess(len(whole), 25)
+        self.assert_told()
