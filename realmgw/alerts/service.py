@@ -50,7 +50,7 @@ class Kernel(Protocol):
     """What the service needs of a `realmgw.datapath.service.DatapathService`; see there."""
 
     @property
-    def repairs(self) -> int: ...
+    def placements(self) -> int: ...
     def ban(self, left: Mapping[bytes, float]) -> Deferred[None]: ...
 
 
@@ -121,7 +121,7 @@ class AlertsService(Service):
         self._looking = LoopingCall(self._look)
         self._looking.clock = clocks.reactor
         self._turn: IDelayedCall | None = None
-        self._repairs, self._lost, self._lost_at = 0, 0, -math.inf
+        self._placements, self._lost, self._lost_at = 0, 0, -math.inf
         self.alerts = self.others = self.malformed = self.bans_failed = 0
 
     @inlineCallbacks
@@ -140,7 +140,7 @@ class AlertsService(Service):
         except Exception:
             yield self.stopService()
             raise
-        self._repairs = self._kernel.repairs
+        self._placements = self._kernel.placements
         self._watch(on=self._alerts.has(Action.BLAME))
         self._looking.start(LOOK, now=False)
 
@@ -220,7 +220,7 @@ class AlertsService(Service):
         _log.warn("alerts: not banned: {why}", why=failure.getErrorMessage())
 
     def _restore(self) -> None:
-        """The table may be another one: who is banned is told to the kernel again."""
+        """The table is another one: who is banned is told to the kernel again."""
         self._place(self._left())
 
     def _left(self) -> dict[bytes, float]:
@@ -229,10 +229,10 @@ class AlertsService(Service):
     # How it is
 
     def _look(self) -> None:
-        now, repairs = self._clocks.monotonic(), self._kernel.repairs
+        now, placements = self._clocks.monotonic(), self._kernel.placements
         self._bans.expire(now)
-        if repairs != self._repairs:
-            self._repairs = repairs
+        if placements != self._placements:
+            self._placements = placements
             self._restore()
         total = self._backlog.lost + self._sources.datagrams_lost
         if total != self._lost:

@@ -298,6 +298,11 @@ class Kernel:
         return self._settings
 
     @property
+    def placements(self) -> int:
+        """See `Own`."""
+        return self._own.placements
+
+    @property
     def texts(self) -> Texts:
         """The rules of each chain of the table, as they were written."""
         return ruleset.texts(self._ruleset(self._settings), self.classes)

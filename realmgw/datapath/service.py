@@ -48,6 +48,8 @@ class KernelSide(Protocol):
     was_installed: bool | None
     classes: Classes
 
+    @property
+    def placements(self) -> int: ...
     def own_ports(self) -> frozenset[int]: ...
     def apply(self, hosts: Iterable[Host]) -> Applied: ...
     def change(self, settings: Settings, hosts: HostChange) -> None: ...
@@ -350,6 +352,11 @@ class DatapathService(service.Service):
     def repairs(self) -> int:
         """How often something that somebody else removed or changed was put back."""
         return self._watch.repairs
+
+    @property
+    def placements(self) -> int:
+        """Another number whenever the table has been replaced, by whatever way; 0 while all is removed."""
+        return 0 if self._purged else self._kernel.placements
 
     def placed(self) -> Iterator[dict[str, str]]:
         """Everything that is to be outside of the process, and what each was when it was last looked at."""

@@ -68,6 +68,7 @@ class Own:
         chains6: The same of ip6tables.
         filling: Access to the table's elements.
         asks_twice: Whether TCP is to come twice: what is placed from now on says so, too.
+        placements: How often the whole table was placed or removed: what its sets had learned is gone each time.
         is_halfway: A change in steps came to no end: what is in the table is not known until all of it is placed anew.
     """
 
@@ -84,6 +85,7 @@ class Own:
         self._former, self.filling = FormerValues(state, table), Filling(table)
         self.chains, self.chains6 = Chains(run, nft, ours), Chains(run, nft, ours, ipv6=True)
         self.is_halfway = self.asks_twice = False
+        self.placements = 0
 
     def is_installed(self) -> bool:
         """Whether the table stands; nothing of its name may be somebody else's.
@@ -107,6 +109,7 @@ class Own:
         if commands:
             self._nft().run(self._tables().precondition() + commands if is_whole else commands)
         self.is_halfway = self.is_halfway and not is_whole
+        self.placements += is_whole
 
     def lead(self, there: Lead) -> bool:
         """Lead the table to another state.

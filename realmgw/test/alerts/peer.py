@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 class MemoryKernel:
     """A kernel that bans, or refuses."""
 
-    repairs = 0
+    placements = repairs = 0
 
     def __init__(self) -> None:
         """Nobody is banned."""

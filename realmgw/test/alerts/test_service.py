@@ -297,20 +297,28 @@ class BanTests(ServiceTestCase):
         self.pass_time()
 
     def test_who_is_banned_is_told_again_after_the_table_was_placed_anew(self) -> None:
-        """By others, or by a reload; for as long as is left, and not when it is over."""
+        """By others, or by a reload, also one that is refused; for as long as is left, and not when it is over."""
         self.ban()
         self.assertEqual(self.kernel.banned, [{CLIENT: 100.0}])
         self.pass_time(LOOK + 0.1)
-        self.kernel.repairs = 1
+        self.kernel.placements = 1
         self.pass_time(LOOK)
         self.service.configure(self.settings(udp=UDP, rules=(BANS,)))
         left = [each[CLIENT] for each in self.kernel.banned[1:]]
         self.assertEqual(len(left), 2)
         self.assertTrue(all(97.0 < each < 99.0 for each in left))
         self.reactor.pump([1.0] * 100)
-        self.kernel.repairs = 2
+        self.kernel.placements = 2
         self.pass_time(LOOK)
         self.assertEqual((len(self.kernel.banned), self.counts()["bans"]), (3, 0))
+        self.successResultOf(self.service.stopService())
+
+    def test_whom_an_operator_lifts_stays_so_while_the_table_stands(self) -> None:
+        """Whatever else is put back: he is told to the kernel once."""
+        self.ban()
+        self.kernel.repairs = 1
+        self.pass_time(3 * LOOK)
+        self.assertEqual(self.kernel.banned, [{CLIENT: 100.0}])
         self.successResultOf(self.service.stopService())
 
     def test_whom_a_reload_finds_in_the_white_list_is_banned_no_more(self) -> None:

@@ -31,6 +31,7 @@ class RecordingKernel:
         applied: What `apply` returns: a machine that has everything, nothing to change, nothing to warn of.
         was_installed: Whether the table stood before.
         classes: None.
+        placements: How often something was placed.
         breaks: If set, the next `apply` raises it, after it was noted and has placed something.
     """
 
@@ -44,6 +45,7 @@ class RecordingKernel:
         self.was_installed: bool | None = True
         self.classes = Classes()
         self.breaks: Exception | None = None
+        self.placements = 0
         self.wrong: tuple[str, ...] = ()
         self.findings = Findings()
         self.heard: list[Noticed] = []

@@ -75,3 +75,22 @@ class ServiceTests(DatapathServiceTestCase):
         self.service.purge()
         self.worker.work()
         self.successResultOf(self.service.ban({OTHER: 5.0}))
+
+    def test_another_table_is_told_when_it_can_ban_again(self) -> None:
+        """After a purge that is when everything stands again: whoever is banned sooner would be so nowhere."""
+        self.start()
+        self.kernel.placements = 1
+        self.assertEqual(self.service.placements, 1)
+        self.service.purge()
+        self.worker.work()
+        self.kernel.placements = 2
+        self.assertEqual(self.service.placements, 0)
+        placed = self.service.place()
+        self.kernel.placements = 3
+        self.assertEqual(self.service.placements, 0)
+        self.worker.work()
+        self.successResultOf(placed)
+        self.assertEqual(self.service.placements, 3)
+        self.service.ban({OTHER: 5.0})
+        self.worker.work()
+        self.assertEqual(self.kernel.calls[-1], ("ban", {OTHER: 5.0}))

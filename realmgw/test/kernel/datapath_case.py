@@ -81,9 +81,9 @@ def must(testbed: Testbed, namespace: str, words: Sequence[str]) -> None:
         raise AssertionError(f"{' '.join(words)}: {done.stderr}")
 
 
-def until(condition: Callable[[], bool]) -> bool:
+def until(condition: Callable[[], bool], patience: float = PATIENCE) -> bool:
     """Waits for what the kernel or another process does. Returns whether it came true in time."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while not condition():
         if time.monotonic() > deadline:
             return False

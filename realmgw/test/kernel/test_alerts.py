@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.alerts.service import LOOK
 from realmgw.control.command.client import ask, follow
 from realmgw.test.kernel import requirements
 from realmgw.test.kernel.datapath_case import until
@@ -136,6 +137,28 @@ class AlertTests(RealmTestCase):
         self.assertEqual(ask(self.gateway.control, "reload")["status"], "applied")
         self.assertTrue(until(lambda: bad not in self.banned()), "when a reload finds him in the white list")
         self.client("one.gwa.demo", bad)
+
+    def test_who_is_banned_stays_so_whatever_replaces_the_table(self) -> None:
+        """A reload that is refused after a purge, or led back as a route was; but not whom an operator has lifted."""
+        bad, other = self.testbed.clients[3], "100.64.9.0/28"
+        caught, main = self.client("one.gwa.demo", bad), self.gateway.config.read_text()
+        self.addCleanup(self.gateway.config.write_text, main)
+        self.tell(BAN, caught.getsockname(), caught.getpeername())
+        self.assertTrue(until(lambda: bad in self.banned()))
+        ask(self.gateway.control, "purge", {"name": ask(self.gateway.control, "status")["name"]})
+        self.assertEqual(self.banned(), "")
+        self.gateway.config.write_text("nothing good")
+        self.assertEqual(ask(self.gateway.control, "reload")["status"], "refused")
+        self.assertTrue(until(lambda: bad in self.banned()), "after a purge")
+        self.testbed.run("gwa", ["ip", "route", "add", "blackhole", other])
+        self.addCleanup(self.testbed.run, "gwa", ["ip", "route", "delete", "blackhole", other])
+        self.gateway.config.write_text(main.replace("100.64.2.0/28", other))
+        refused = ask(self.gateway.control, "reload")
+        self.assertIn(f"route for {other} was refused", "".join(refused["problems"]))
+        self.assertTrue(until(lambda: bad in self.banned()), "after all was put back")
+        self.testbed.run("gwa", ["nft", "delete", "element", "inet", "realmgw", "banned", f"{{ {bad} }}"])
+        self.assertFalse(until(lambda: bad in self.banned(), 2 * LOOK), "an operator has lifted it")
+        self.client("two.gwa.demo", bad)
 
     def test_forged_sources_ban_nobody(self) -> None:
         """Whom conntrack has never seen; a SYN that was not answered to; and a flow that was begun inside."""
