@@ -1,4 +1,10 @@
-"""Whether HAProxy can be run here, and as whom. Edge: files, users, limits."""
+"""Whether HAProxy can be run here, how it is begun, and as whom.
+
+It is begun as root, also by a gateway that is not: only who was root loses all capabilities by becoming another user.
+Begun by one that merely has some, HAProxy would keep them, and with them could change the kernel's rules.
+
+Edge: files, users, limits.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +12,22 @@ import os
 import pwd
 import resource
 from functools import cache
-from pathlib import Path
 
 import attrs
 
 from realmgw.config.settings import Settings, Webproxy
+from realmgw.system import privileges
 
 _OTHERS = 64
 """Files that HAProxy has open besides: where it listens, its own pipes, timers and sockets."""
-_CAP_SYS_RESOURCE = 24  # linux/capability.h
+_CAP_DAC_OVERRIDE, _CAP_SYS_RESOURCE = 1, 24  # linux/capability.h
+NEEDED = {
+    "CAP_CHOWN": 0, "CAP_DAC_OVERRIDE": _CAP_DAC_OVERRIDE, "CAP_FOWNER": 3, "CAP_KILL": 5, "CAP_SETGID": 6,
+    "CAP_SETUID": 7, "CAP_SYS_CHROOT": 18,
+}  # fmt: skip
+"""The capabilities without which HAProxy is not begun, or not ended. Where we are root, files are root's."""
+SETPRIV = "/usr/bin/setpriv"
+"""What begins a program as another user."""
 
 
 def with_user(settings: Settings) -> Settings:
@@ -51,9 +64,26 @@ def problem(how: Webproxy) -> str | None:
         return f"webproxy.program: there is no program {how.program}: apt install haproxy, or write where it is"
     if user(how) is None:
         return f"webproxy.user: {how.user!r} is no user, or is root: apt install haproxy, or write one of its own"
-    if os.geteuid() != 0:
-        return "webproxy: the proxy runs as a user of its own, which only root can have it do: start as root"
-    return _too_few_files(how)
+    if as_root() and not os.access(SETPRIV, os.X_OK):
+        return f"webproxy: there is no program {SETPRIV}, by which HAProxy is begun: apt install util-linux"
+    return _too_few_privileges() or _too_few_files(how)
+
+
+def as_root() -> list[str]:
+    """What stands before HAProxy's command so that root begins it; nothing where we are root."""
+    return [] if os.geteuid() == 0 else [SETPRIV, "--reuid=0", "--regid=0", "--clear-groups", "--inh-caps=-all"]
+
+
+def _too_few_privileges() -> str | None:
+    held, is_root = privileges.held(), os.geteuid() == 0
+    wanted = (name for name, bit in NEEDED.items() if not (is_root and bit == _CAP_DAC_OVERRIDE))
+    missing = ", ".join(name for name in wanted if not held >> NEEDED[name] & 1)
+    if not missing:
+        return None
+    return (
+        f"webproxy: HAProxy can not be begun without {missing}: start as root, or give the gateway's unit what"
+        " webproxy.conf has (docs/installing.md)"
+    )
 
 
 def _too_few_files(how: Webproxy) -> str | None:
@@ -61,15 +91,10 @@ def _too_few_files(how: Webproxy) -> str | None:
     others, (_, most) = 2 * how.health.most + _OTHERS, resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 2 * how.taken + _OTHERS
     each = (wanted - others) // how.connections
-    if most in (resource.RLIM_INFINITY, -1) or wanted <= most or _may_raise_limits():
+    may_raise = privileges.held() >> _CAP_SYS_RESOURCE & 1
+    if most in (resource.RLIM_INFINITY, -1) or wanted <= most or may_raise:
         return None
     return (
         f"webproxy.connections: {how.connections} connections need {wanted} open files, and this process may open"
         f" {most}: write at most {(most - others) // each}, or raise its limit (LimitNOFILE= of a unit, ulimit -Hn)"
     )
-
-
-def _may_raise_limits() -> bool:
-    status = Path("/proc/self/status").read_text()
-    held = next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff:"))
-    return bool(int(held, 16) >> _CAP_SYS_RESOURCE & 1)

@@ -180,9 +180,21 @@ def _look_at_folders(settings: Settings, do: Callable[[Blocking], Any], found: E
         attempt(found.refused, partial(answered, do, path.parent, look), f"{section}.{key}: ")
     look = partial(_look_at_folder, _numbers_of(control.group), found, "state", state, found.wrong, starting=starting)
     attempt(found.refused, partial(answered, do, state, look), "state: ")
+    if settings.webproxy.enabled and not starting:
+        attempt(found.refused, partial(answered, do, state, partial(_look_at_user, state, found)), "state: ")
     groups = {f"{section}.group": group for section, _, _, group in sockets if group is not None}
     look = partial(_look_at_groups, groups, state, found, starting=starting)
     attempt(found.refused, partial(answered, do, state, look), "state: ")
+
+
+def _look_at_user(state: PurePath, found: Examined) -> None:
+    """Whether the gateway seems to run as somebody who is not root, who can begin HAProxy only if his unit lets him."""
+    owner = stranger(state)
+    if owner is not None:
+        found.unseen.append(
+            f"webproxy: {state} is user {owner}'s: if the gateway runs as that, its unit needs webproxy.conf, or"
+            " HAProxy can not be begun (docs/installing.md)"
+        )
 
 
 def _look_at_groups(groups: Mapping[str, str], state: PurePath, found: Examined, *, starting: bool) -> None:

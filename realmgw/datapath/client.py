@@ -26,7 +26,7 @@ from realmgw.datapath.batches import Elements
 from realmgw.datapath.elements import STRAYS_KEPT
 from realmgw.datapath.filling import Filling, FullError
 from realmgw.datapath.links import Route, RouteType
-from realmgw.datapath.machine import capabilities, interfaces, sysctls
+from realmgw.datapath.machine import interfaces, sysctls
 from realmgw.datapath.machine.capabilities import Capabilities
 from realmgw.datapath.machine.former import NetworkNamespace
 from realmgw.datapath.netlink import codec, counters, nftables, routes
@@ -40,6 +40,7 @@ from realmgw.datapath.translation import mark_table
 from realmgw.datapath.watch import placed
 from realmgw.datapath.watch.ownership import Tables
 from realmgw.errors import PlatformError, RealmGatewayError
+from realmgw.system.privileges import held
 
 _PROC_SYS = Path("/proc/sys")
 _PROGRAM_TIMEOUT = 60.0  # seconds
@@ -270,8 +271,7 @@ def has_ipv6() -> bool:
 
 def privileges() -> Capabilities:
     """What this process may do; nothing was tried."""
-    held = capabilities.effective(Path("/proc/self/status").read_text())
-    return Capabilities(held, lowest_port=read_sysctl("net/ipv4/ip_unprivileged_port_start") or 0)
+    return Capabilities(held(), lowest_port=read_sysctl("net/ipv4/ip_unprivileged_port_start") or 0)
 
 
 def write_sysctl(key: str, value: int) -> str:

@@ -12,6 +12,7 @@ import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 import realmgw
+from realmgw.config import haproxy
 from realmgw.config.settings import Control, Settings
 from realmgw.control.commands import COMMANDS
 from realmgw.repository import tap
@@ -181,12 +182,17 @@ class UnitTests(PackagingTestCase):
         for key in protections - set(units["realmgw"]):
             self.assertIn(f"`{key}", text)
 
-    def test_the_drop_in_for_the_web_proxy_adds_what_another_user_takes(self) -> None:
-        """It is named after a key that exists."""
+    def test_the_drop_in_for_the_web_proxy_adds_what_haproxy_needs(self) -> None:
+        """It is named after a key that exists; each capability is explained. The user stays, and no call is refused."""
         self.assertIn("webproxy", Settings.__annotations__)
-        said = unit(DEBIAN / "webproxy.conf")
-        self.assertEqual(said["AmbientCapabilities"], said["CapabilityBoundingSet"])
-        self.assertTrue({"CAP_SETUID", "CAP_SETGID"} <= set(said["AmbientCapabilities"][0].split()))
+        said, text = unit(DEBIAN / "webproxy.conf"), (CHECKOUT / "docs" / "installing.md").read_text()
+        self.assertEqual(set(said), {"AmbientCapabilities", "CapabilityBoundingSet", "SystemCallFilter"})
+        for key in ("AmbientCapabilities", "CapabilityBoundingSet"):
+            added = said[key][0].split()
+            given = {*self.units()["realmgw"][key][0].split(), *added}
+            self.assertEqual({*haproxy.NEEDED, "CAP_NET_BIND_SERVICE"} - given, set(), key)
+            self.assertEqual([each for each in added if not re.search(rf"^\| [^|]*\b{each}\b", text, re.MULTILINE)], [])
+        self.assertFalse(said["SystemCallFilter"][0].startswith("~"))
 
 
 class AnalyzedTests(PackagingTestCase):
@@ -194,18 +200,19 @@ class AnalyzedTests(PackagingTestCase):
 
     skip = NO_CHECKOUT or programs.missing("systemd-analyze")
 
-    def analyze(self, name: str, *arguments: str, less: str = "") -> tuple[int, str]:
+    def analyze(self, name: str, *arguments: str, less: str = "", more: str = "") -> tuple[int, str]:
         """Its exit status and what it says of a unit, whose programs are as if they were installed.
 
         Args:
             name: The unit's.
             arguments: What is asked.
             less: A line that is left out.
+            more: What is added, as by a drop-in.
         """
         folder = Path(self.mktemp())
         folder.mkdir()
         path = folder.absolute() / f"{name}.service"
-        text = self.text(f"realmgw.{name}.service").replace(less, "")
+        text = self.text(f"realmgw.{name}.service").replace(less, "") + more
         path.write_text(re.sub(r"^(Exec\w+=)\S+", r"\1/bin/true", text, flags=re.MULTILINE))
         argv = ["systemd-analyze", *arguments, str(path)]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
@@ -215,6 +222,8 @@ class AnalyzedTests(PackagingTestCase):
         """It would say which line it does not."""
         for name in self.units():
             self.assertEqual(self.analyze(name, "verify", "--man=no"), (0, ""))
+        drop_in = self.text("webproxy.conf")
+        self.assertEqual(self.analyze("realmgw", "verify", "--man=no", more=drop_in), (0, ""))
         said = self.analyze("realmgw", "verify", "--man=no", less="LimitNOFILE=")[1]
         self.assertIn("realmgw.service:", said)
 
@@ -237,11 +246,31 @@ class AnalyzedTests(PackagingTestCase):
         return set().union(*(self.calls(each) for each in its))
 
     def test_they_may_make_the_calls_that_they_make(self) -> None:
-        """Those that are of groups which are refused: a recorder and a forwarder have a lower priority."""
-        made = {"realmgw": {"setpriority", "prlimit64", "sched_setaffinity"}, "realmgw-synproxy": {"prlimit64"}}
-        for name, wanted in made.items():
+        """Those that are of groups which are refused: a recorder and a forwarder have a lower priority.
+
+        HAProxy is begun as root, and has another user and another root folder afterwards; its sockets are that user's.
+        """
+        own = {"setpriority", "prlimit64", "sched_setaffinity"}
+        begun = {
+            "capset",
+            "prctl",
+            "setgroups",
+            "setresgid",
+            "setresuid",
+            "setgid",
+            "setuid",
+            "chroot",
+            "chown",
+            "chmod",
+        }
+        made = {
+            ("realmgw.realmgw.service",): own,
+            ("realmgw.realmgw-synproxy.service",): {"prlimit64"},
+            ("realmgw.realmgw.service", "webproxy.conf"): own | begun | {"kill", "pidfd_open", "pidfd_send_signal"},
+        }
+        for files, wanted in made.items():
             allowed = set[str]()
-            for said in re.findall(r"^SystemCallFilter=(.*)$", self.text(f"realmgw.{name}.service"), re.MULTILINE):
+            for said in re.findall(r"^SystemCallFilter=(.*)$", "".join(map(self.text, files)), re.MULTILINE):
                 which = set().union(*map(self.calls, said.lstrip("~").split()))
                 allowed = allowed - which if said.startswith("~") else allowed | which
-            self.assertEqual(wanted - allowed, set(), name)
+            self.assertEqual(wanted - allowed, set(), files)

@@ -297,7 +297,7 @@ def _is_yes(number: int) -> str:
 
 
 def _inner(place: Place, name: str) -> str:
-    """Where the proxy listens for itself: only root may make something there, and only the proxy's user connect."""
+    """Where the proxy listens for itself: only root and the gateway may make something there, and its user connect."""
     return f"unix@{place.root}/{name} uid {place.uid} gid {place.gid} mode 600"
 
 

@@ -143,8 +143,8 @@ class Child(ProcessProtocol):
         self.pid, self.is_ending = 0, False
 
     def begin(self, program: PurePath, folder: Path, place: Place) -> None:
-        """Start it; raises `OSError` if that is refused."""
-        command = [str(program), "-C", str(folder), "-db", "-f", place.configuration]
+        """Start it, as root; raises `OSError` if that is refused."""
+        command = [*haproxy.as_root(), str(program), "-C", str(folder), "-db", "-f", place.configuration]
         self.pid = self._reactor.spawnProcess(self, command[0], command, env={}).pid
 
     def end(self) -> Deferred[None]:

@@ -112,6 +112,7 @@ class Gateway:
         *,
         circular: Sequence[Mapping[str, str]] = (ON_LINK_POOL, ROUTED_POOL),
         settings: Mapping[str, Any] | None = None,
+        before: Sequence[str] = (),
     ) -> None:
         """Writes the configuration into the testbed's folder.
 
@@ -120,8 +121,9 @@ class Gateway:
             subscribers: Who lives behind the gateway.
             circular: The circular pool, as in the configuration.
             settings: Whole sections of the configuration, put in or over the testbed's own.
+            before: What stands before the command that starts it, such as `setpriv` with its options.
         """
-        self._testbed = testbed
+        self._testbed, self._before = testbed, before
         self.config = testbed.folder / "realmgw.yaml"
         self.log = testbed.folder / "gateway.log"
         self.control = testbed.folder / "control.sock"
@@ -175,7 +177,7 @@ class Gateway:
             TestbedError: It ended, or did not answer in time (then it was killed); the text has the end of its log.
         """
         begin = time.monotonic()
-        argv = [sys.executable, *self.command, *options]
+        argv = [*self._before, sys.executable, *self.command, *options]
         self.process = self._testbed.spawn("gwa", argv, log=self.log.name)
         while not self.answers():
             if self.process.poll() is not None or time.monotonic() - begin > timeout:

@@ -284,12 +284,6 @@ def refuse(problems: Iterable[str]) -> None:
         raise PlatformError(problem)
 
 
-def effective(status: str) -> int:
-    """The effective capabilities, from the text of /proc/self/status."""
-    fields: Mapping[str, str] = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
-    return int(fields.get("CapEff", "0"), 16)
-
-
 def trial(feature: Feature, table: str) -> str:
     """What nft has to check, without applying it, to tell whether a feature is there.
 

@@ -9,8 +9,10 @@ from pathlib import PurePath
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.haproxy import problem, user, with_user
+from realmgw.config import haproxy
+from realmgw.config.haproxy import NEEDED, as_root, problem, user, with_user
 from realmgw.config.settings import Webproxy
+from realmgw.system import privileges
 from realmgw.test.datapath.test_ruleset import SETTINGS
 
 HOW = Webproxy(enabled=True, program=PurePath(sys.executable), user="nobody")
@@ -40,6 +42,26 @@ class ProblemTests(SynchronousTestCase):
         self.assertIn("write one of its own", problem(attrs.evolve(HOW, user="root")) or "")
 
     def test_says_nothing_when_all_is_there(self) -> None:
-        """Only root can run it as somebody else."""
-        said = problem(HOW)
-        self.assertEqual(said is None, os.geteuid() == 0, said)
+        """Root can run it as somebody else, and so can who has the capabilities for it."""
+        self.patch(privileges, "held", lambda: -1)
+        for who in (0, 1000):
+            self.patch(os, "geteuid", lambda who=who: who)
+            self.assertIsNone(problem(HOW))
+            self.assertEqual(bool(as_root()), who != 0)
+
+    def test_names_the_capabilities_that_are_missing(self) -> None:
+        """Each of them is needed; by root, whose files are his, but for one."""
+        for who in (0, 1000):
+            self.patch(os, "geteuid", lambda who=who: who)
+            for name, bit in NEEDED.items():
+                self.patch(privileges, "held", lambda bit=bit: ~(1 << bit))
+                said = problem(HOW) or ""
+                self.assertEqual(f"without {name}:" in said, (who, name) != (0, "CAP_DAC_OVERRIDE"), (who, said))
+            self.patch(privileges, "held", lambda: 0)
+            self.assertIn("CAP_SETUID, CAP_SYS_CHROOT: start as root, or give", problem(HOW) or "")
+
+    def test_says_by_what_it_is_begun(self) -> None:
+        """Where that is missing."""
+        self.patch(haproxy, "SETPRIV", "/nowhere/setpriv")
+        self.patch(os, "geteuid", lambda: 1000)
+        self.assertIn("apt install util-linux", problem(HOW) or "")

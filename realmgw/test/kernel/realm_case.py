@@ -56,6 +56,7 @@ class RealmTestCase(SynchronousTestCase):
     circular: ClassVar[Sequence[Mapping[str, str]]] = ()
     dnat: ClassVar[Dnat] = Dnat.MAP
     settings: ClassVar[Mapping[str, Any]] = {}
+    before: ClassVar[Sequence[str]] = ()
     running: ClassVar[tuple[type[RealmTestCase], Testbed, Gateway] | None] = None
 
     @classmethod
@@ -75,14 +76,18 @@ class RealmTestCase(SynchronousTestCase):
         testbed = Testbed(PREFIX, hosts=self.hosts, clients=self.clients, resolvers=self.resolvers).__enter__()
         try:
             host.start(testbed)
-            pool, datapath = self.circular or (ON_LINK_POOL, ROUTED_POOL), {"dnat": self.dnat.value}
-            settings = {"datapath": datapath, **self.settings}
-            gateway = Gateway(testbed, self.subscribers(), circular=pool, settings=settings)
+            gateway = self.make(testbed)
             gateway.start()
         except BaseException:
             testbed.close()
             raise
         return testbed, gateway
+
+    def make(self, testbed: Testbed) -> Gateway:
+        """A gateway in it, which is not started yet."""
+        pool, datapath = self.circular or (ON_LINK_POOL, ROUTED_POOL), {"dnat": self.dnat.value}
+        settings = {"datapath": datapath, **self.settings}
+        return Gateway(testbed, self.subscribers(), circular=pool, settings=settings, before=self.before)
 
     def public(self, doing: Coroutine[Any, Any, R]) -> R:
         """What a public client does."""

@@ -9,6 +9,7 @@ import attrs
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.config.haproxy import as_root
 from realmgw.config.settings import Settings, Webproxy
 from realmgw.config.steps import Blocking, finish
 from realmgw.config.terms import Look
@@ -100,7 +101,7 @@ class ServiceTests(SynchronousTestCase):
         self.start()
         self.assertEqual(
             self.machine.commands,
-            [["/usr/sbin/haproxy", "-C", "/var/lib/realmgw", "-db", "-f", "webproxy-0123.cfg"]],
+            [[*as_root(), "/usr/sbin/haproxy", "-C", "/var/lib/realmgw", "-db", "-f", "webproxy-0123.cfg"]],
         )
         haproxy = self.machine.haproxy
         assert haproxy is not None

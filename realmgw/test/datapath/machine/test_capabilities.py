@@ -86,8 +86,3 @@ class ProblemsTests(SynchronousTestCase):
         """The one capability is named, not the features that could not be tried for want of it."""
         (said,) = capabilities.problems(Capabilities(privileges=0, lowest_port=1024))
         self.assertIn("CAP_NET_ADMIN is missing", said)
-
-    def test_effective_capabilities_are_read_from_the_status(self) -> None:
-        """Of the five sets the effective one."""
-        status = "Name:\tpython\nCapInh:\t0\nCapPrm:\t000001ffffffffff\nCapEff:\t0000000000003000\nCapBnd:\tff\n"
-        self.assertEqual(capabilities.effective(status), 1 << CAP_NET_ADMIN | 1 << 13)
