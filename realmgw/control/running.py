@@ -164,6 +164,7 @@ class Running:
         restored = finish(self._restored(units, kept or {}), do)
         if restored:
             self._commit({**units, **restored}.values())
+            self.folders.put_back(restored.values())
 
     def _restored(self, units: Mapping[str, Unit], kept: Mapping[str, Good]) -> Steps[dict[str, Unit]]:
         """Sources that have lost more than is believed since they were in force last: they say what they said then."""

@@ -79,6 +79,11 @@ class Folders:
         """After the start, everything has been read once."""
         self._by_shape = ByShapeReader()
 
+    def put_back(self, units: Iterable[Unit]) -> None:
+        """Of these sources, something else is in force than was read of them: they are read again in any case."""
+        for unit in units:
+            self._known[PurePath(unit.source)] = _Known(None, b"", attrs.evolve(unit, problems=()), 0.0)
+
     def counts(self) -> dict[str, int]:
         """What was counted since the start."""
         return {"pieces_alike": self._by_shape.taken}

@@ -287,6 +287,40 @@ class RestartTests(LossTestCase):
         running.begin(last_good.sources())
         return running
 
+    def test_a_file_that_is_doubted_at_the_start_is_read_again(self) -> None:
+        """Who is new in it makes no difference: its loss is doubted by a reload, or accepted; or what was there is."""
+        labels = self.many("m.yaml", 1, 20)
+        text = (self.folder / "m.yaml").read_text()
+        self.gateway.reload()
+        self.restart()
+        self.gateway.write("m.yaml", h1="192.168.1.1", h2="192.168.1.77", camera="192.168.1.99")
+        for last, accepts_loss, left in (
+            (None, False, sorted([*BOTH, *labels])),
+            (None, True, sorted([*BOTH, "camera", "h1", "h2"])),
+            (text, False, sorted([*BOTH, *labels])),
+        ):
+            running = self.restart_without_keeping()
+            self.assertEqual(self.labels(running), sorted([*BOTH, *labels]))
+            if last is not None:
+                (self.folder / "m.yaml").write_text(last)
+            for _ in range(2):
+                main = finish(config.loading_all(self.gateway.path))
+                written = finish(running.written(main, accepts_loss=accepts_loss, is_patient=False))
+                finish(running.commit(written))
+            self.assertEqual(self.labels(running), left)
+            self.assertEqual(HINT in "".join(running.registry.problems), last is None and not accepts_loss)
+
+    def test_a_file_that_is_doubted_at_the_start_and_gone_then_waits_as_others(self) -> None:
+        """It may be there again a moment later, with all that it had."""
+        self.gateway.write("c.yaml", c="192.168.0.3")
+        self.gateway.reload()
+        self.restart()
+        (self.folder / "c.yaml").write_text("")
+        running = self.restart_without_keeping()
+        (self.folder / "c.yaml").unlink()
+        written = finish(running.written(finish(config.loading_all(self.gateway.path))))
+        self.assertEqual((written.changes.removed, written.changes.waiting), ([], (str(self.folder / "c.yaml"),)))
+
     def test_a_folder_that_is_not_there_at_the_start_has_its_hosts(self) -> None:
         """And has them after a reload."""
         self.restart()
