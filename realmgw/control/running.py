@@ -117,7 +117,7 @@ class Running:
             filtered[name] = yield from filtering(name, believed, realm, self.filtered.get(name))
             units.append(filtered[name].unit)
         if SOURCE in self.registry.units:
-            units.append(restated(self.registry.units[SOURCE], self.settings, settings))
+            units.append((yield from restated(self.registry.units[SOURCE], self.settings, settings)))
         caution = Caution(settings.reload.max_loss, accepts_loss=accepts_loss, is_patient=is_patient)
         changes = yield from self.registry.changes(units, realm, caution)
         return Written(settings, changes, filtered, main.secrets)

@@ -170,9 +170,9 @@ class Registry:
     ) -> Steps[Changes]:
         """Finds out what is different when the sources say this.
 
-        A source that contradicts another one, or the realm, is left as it was. Who has a name or an address already
-        keeps it; among those who are new, the earlier source does. When the realm is another one than before, hosts
-        that contradict it stay as they are as well, and are told.
+        A source that contradicts another one, or the realm, is left as it was; of one that yields, the hosts that do.
+        Who has a name or an address already keeps it; among those who are new, the earlier source does. When the realm
+        is another one than before, hosts that contradict it stay as they are as well, and are told.
 
         Args:
             units: What every source says, in the order in which they count; unchanged ones as the same object.
@@ -195,8 +195,8 @@ class Registry:
         for source in (*review.refused, *review.waiting):
             former, now = self._units.get(source, Unit(source)), said.get(source, Unit(source))
             lines = (*now.problems, *review.refused.get(source, ()))
-            is_kept = source in review.refused
-            said[source] = attrs.evolve(former, entries={}, lines={}, problems=lines, is_kept=is_kept)
+            said[source] = attrs.evolve(former, entries={}, lines={}, problems=lines, is_kept=source in review.refused)
+        said.update((unit.source, unit) for unit in review.partly())
         units_now = {source: unit for source, unit in said.items() if not unit.is_gone}
         yield None
         changes = yield from self._build(review, units_now)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import attrs
 
-from realmgw.config.document import MOST_OF_ONE
+from realmgw.config.document import MOST_OF_ONE, bounded
 from realmgw.config.steps import Steps, Turns
 from realmgw.subscribers.entry import Entry, shown
 from realmgw.subscribers.files.incremental import Unit
@@ -66,6 +66,8 @@ class Review:
     Attributes:
         refused: Sources that are not believed, with what is wrong.
         waiting: Sources that take something away and have not said it twice.
+        behind: Hosts that stay as they were, since what their source says of them now is contradicted, if only by one
+            that waits; by that source, with a line for each that says what is wrong.
         gone: Hosts that are not as they were.
         came: Hosts that are told of, with their sources.
     """
@@ -79,6 +81,7 @@ class Review:
         self._said = said
         self.refused: dict[str, list[str]] = {}
         self.waiting: dict[str, None] = {}
+        self.behind: dict[str, dict[str, str]] = {}
         self.gone: dict[str, None] = {}
         self.came: dict[str, tuple[Entry, str]] = {}
 
@@ -92,6 +95,17 @@ class Review:
             if caution.accepts_loss or not (yield from self._doubt(caution.max_loss)):
                 return
 
+    def partly(self) -> list[Unit]:
+        """Sources that can be believed but for some hosts, with these as they were."""
+        found: list[Unit] = []
+        for old, new in self._believed():
+            behind = self.behind.get(new.source)
+            if behind and old is not None:
+                tokens = {**new.tokens, **{name: old.tokens[name] for name in behind}}
+                lines = bounded([line for name, line in behind.items() if name not in self.gone], MOST_OF_ONE)
+                found.append(attrs.evolve(new, tokens=tokens, entries={}, problems=lines, is_kept=bool(lines)))
+        return found
+
     def _believed(self) -> list[tuple[Unit | None, Unit]]:
         left_out = self.refused.keys() | self.waiting.keys()
         return [(old, new) for old, new in self._touched if new.source not in left_out]
@@ -102,37 +116,61 @@ class Review:
         self.gone, self.came = {}, {}
         for old, new in believed:
             if old is not None and old.tokens is not new.tokens:
+                behind = self.behind.get(new.source, ())
                 for count, (name, token) in enumerate(old.tokens.items(), 1):
-                    if new.tokens.get(name) != token:
+                    if new.tokens.get(name) != token and name not in behind:
                         self.gone[name] = None
                     if not count % (8 * AT_ONCE):
                         yield None
                 yield None
         taken: dict[object, str] = {}
-        before = len(self.refused)
+        before = self._count_left()
         for old, new in believed:
             if new.tokens is not (old and old.tokens):
                 yield from self._claim(old, new, taken)
-        return len(self.refused) > before
+        return self._count_left() > before
+
+    def _count_left(self) -> int:
+        """How many are refused: sources, and hosts of others."""
+        return len(self.refused) + sum(map(len, self.behind.values()))
 
     def _claim(self, old: Unit | None, new: Unit, taken: dict[object, str]) -> Steps[None]:
         there, mine, turns = {} if old is None else old.tokens, dict[object, str](), Turns(4 * AT_ONCE)
+        behind = self.behind.get(new.source, {})
         for name, token in new.tokens.items():
             weight = 1
-            if there.get(name) != token:
+            if there.get(name) != token and name not in behind:
                 entry = new.entries[name]
                 weight += 4 + len(entry.services or ())
-                for line in self._contradictions(entry, new, (mine, taken)):
-                    lines = self.refused.setdefault(new.source, [])
-                    if len(lines) <= MOST_OF_ONE:
-                        lines.append(line)
-                self.came[name] = entry, new.source
+                lines = list(self._contradictions(entry, new, (mine, taken)))
+                if lines and name in there and self._may_stay(new):
+                    self._leave_behind(entry, new, lines[0], mine)
+                else:
+                    self._refuse(new, lines)
+                    self.came[name] = entry, new.source
             if turns.is_over(weight):
                 yield None
         for count, (key, host) in enumerate(() if new.source in self.refused else mine.items(), 1):
             taken[key] = host
             if not count % (8 * AT_ONCE):
                 yield None
+
+    def _refuse(self, unit: Unit, found: list[str]) -> None:
+        for line in found:
+            lines = self.refused.setdefault(unit.source, [])
+            if len(lines) <= MOST_OF_ONE:
+                lines.append(line)
+
+    def _may_stay(self, unit: Unit) -> bool:
+        """Whether hosts of a source may stay as they were beside others that do not: nobody has written it."""
+        return unit.yields and self._said.get(unit.source) is unit
+
+    def _leave_behind(self, entry: Entry, unit: Unit, line: str, mine: dict[object, str]) -> None:
+        """A host stays as it was, and takes nothing of what it would have."""
+        self.behind.setdefault(unit.source, {})[entry.name] = f"{line}; until then this host stays as it was"
+        for key in (("host", entry.name), *entry.claims()):
+            if mine.get(key) == entry.name:
+                del mine[key]
 
     def _wait(self) -> Steps[bool]:
         """Sources that would take something away, and have not said so twice, wait."""
@@ -171,7 +209,7 @@ class Review:
         losses = [
             Loss(new.source, len(old.tokens) if old else 0, lost[new.source], len(new.tokens), new.is_gone)
             for old, new in self._believed()
-            if new.source in lost
+            if new.source in lost and not new.yields
         ]
         found = dict(doubtful(losses, len(self._registry.directory.hosts), share, folders))
         self.refused.update((source, [line]) for source, line in found.items())
@@ -206,10 +244,16 @@ class Review:
         for key, what, owner in claims:
             if owner is not None and owner not in self.gone and not unit.yields and registry.yields(owner):
                 self.gone[owner] = None
-            other = mine.get(key) or others.get(key) or (None if owner is None or owner in self.gone else owner)
+            is_free = owner is None or (owner in self.gone and not self._stays(owner, key, entry, unit))
+            other = mine.get(key) or others.get(key) or (None if is_free else owner)
             if other is not None:
                 yield f"{place}: {what} belongs to {other} of {self._where(other)} already: remove one of them"
             mine[key] = entry.name
+
+    def _stays(self, owner: str, key: object, entry: Entry, unit: Unit) -> bool:
+        """Whether something is another host's, and will be, in a source of which hosts may stay as they were."""
+        other = None if owner == entry.name or not self._may_stay(unit) else unit.entries.get(owner)
+        return other is not None and key in other.claims()
 
     def _where(self, host: str) -> str:
         came = self.came.get(host)

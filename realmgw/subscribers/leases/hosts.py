@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address
 import attrs
 
 from realmgw.config.settings import Settings
-from realmgw.config.steps import Steps, finish
+from realmgw.config.steps import Steps, finish, portions
 from realmgw.config.terms import DefaultHost, DefaultService, Terms
 from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.entry import Entry, Offer
@@ -43,11 +43,21 @@ def is_guest(lease: Lease, settings: Settings) -> bool:
     return lease.key in settings.dns.update.guests
 
 
-def restated(unit: Unit, before: Settings, after: Settings) -> Unit:
-    """What the source says when the settings are others: the same unit if it is the same."""
-    if _said(before) == _said(after):
+def restated(unit: Unit, before: Settings, after: Settings) -> Steps[Unit]:
+    """What the source says when the settings are others: the same unit if it is the same, and all of it in force.
+
+    Of who is as the settings want it, the entry is the same object.
+    """
+    if _said(before) == _said(after) and not unit.is_kept:
         return unit
-    entries = {name: _entry(name, entry.own, after) for name, entry in unit.entries.items()}
+    entries: dict[str, Entry] = {}
+    for portion in portions(unit.tokens.items()):
+        for name, token in portion:
+            assert isinstance(token, Entry)
+            entry = _entry(name, token.own, after)
+            is_same = (entry.services, entry.profile) == (token.services, token.profile)
+            entries[name] = token if is_same else entry
+        yield None
     return Unit(SOURCE, entries, entries, yields=True)
 
 
