@@ -10,7 +10,7 @@ import attrs
 from realmgw.config.addresses import UNIQUE_LOCAL
 from realmgw.config.consistency import unknown_group
 from realmgw.config.ipv6 import Ipv6Mode
-from realmgw.config.names import is_reverse, within
+from realmgw.config.names import MAX_NAME, is_reverse, within
 from realmgw.config.settings import Address, Network, Settings, Zone
 from realmgw.config.steps import Steps, finish, portions
 from realmgw.subscribers.entry import Entry, Offer
@@ -149,7 +149,8 @@ class Realm:
         forward, taken, aliases = self._forward.keys(), self._taken, self._aliases
         for offer in entry.services or ():
             name = offer.name
-            if not _is_within(name, forward) or name in taken or (aliases and _is_within(name, aliases)):
+            is_odd = len(name) >= MAX_NAME or name in taken or (aliases and _is_within(name, aliases))
+            if is_odd or not _is_within(name, forward):
                 yield from self._refusals_of_name(name)
             if offer.terms.proxy_required and not self._has_service_pool:
                 need = "needs the service pool, and there is none: write pools.service, or no proxy_required"
@@ -165,6 +166,8 @@ class Realm:
             yield f"{name} lies within a zone of one-time aliases: write a name within {self._zones()}"
         elif not _is_within(name, self._forward.keys()):
             yield f"{name} lies outside our zones: write a name within {self._zones()}"
+        if len(name) >= MAX_NAME:  # made of a registered host's
+            yield f"{name} is no domain name: it may have {MAX_NAME - 2} characters, shorten it"
         if name in self._taken:
             yield f"{name} has an address of the gateway itself: write another name"
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ipaddress import ip_address
+from pathlib import Path
 
+from realmgw import config
+from realmgw.config.names import absolute
+from realmgw.config.settings import Settings
 from realmgw.control.apply import Outcome, Status
 from realmgw.control.health import State
 from realmgw.subscribers.files.folders import QUIET
@@ -116,3 +121,56 @@ class DefaultsTests(LeaseTestCase):
         self.assertEqual(self.gateway.running.registry.units[SOURCE].tokens, before)
         self.assertEqual(self.host("h0"), (ip_address("192.168.0.10").packed,))
         self.assertEqual(self.gateway.names, [*NAMES, *(f"h{n}.example.org." for n in range(3))])
+
+
+class LongNameTests(LeaseTestCase):
+    """A name that is as long as it may be, while those of its services would be longer."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.label = f"{'a.' * 119}bc"
+        self.name = f"{self.label}.example.org."
+        self.assertEqual(absolute(self.name), self.name)
+
+    def write(self, path: Path) -> None:
+        """The configuration has a service pool."""
+        path.write_text(path.read_text().replace("pools: {", "pools: {service: [198.51.101.1], "))
+
+    def test_its_update_is_refused_alone(self) -> None:
+        """All that came in the same turn, and what waits behind it, is taken."""
+        self.write(self.gateway.path)
+        self.assertEqual(only(self.gateway.reload()).status, Status.APPLIED)
+        hosts = address("h", "192.168.0.9"), address(self.label, "192.168.0.10"), address("i", "192.168.0.11")
+        found = self.change(*(adding(each) for each in hosts))
+        self.assertEqual((found[0], found[2]), ("", ""))
+        self.assertIn(f"www.{self.name} is no domain name: it may have 253 characters, shorten it", found[1])
+        self.assertEqual(list(self.leases.book.leases), ["h.example.org.", "i.example.org."])
+        self.assertEqual(self.gateway.names, [*NAMES, "h.example.org.", "i.example.org."])
+
+    def test_a_service_pool_leaves_it_as_it_was(self) -> None:
+        """All others have services of it; a start has it idle, and so it may end and be refused as any other."""
+        self.assertEqual(self.change(adding(address(self.label, "192.168.0.10"), address("h", "192.168.0.9"))), [""])
+        self.write(self.gateway.path)
+        outcome = only(self.gateway.reload())
+        self.assertEqual(outcome.status, Status.APPLIED)
+        [line] = outcome.problems
+        self.assertIn(f"www.{self.name} is no domain name", line)
+        services = self.gateway.running.registry.directory.services
+        self.assertEqual([name for name in services if self.name in name], [self.name])
+        self.assertIn("www.h.example.org.", services)
+        self.patch(config, "load", self.loading(config.load))
+        self.leases = self.again()
+        self.assertEqual(self.gateway.names, [*NAMES, "h.example.org."])
+        self.assertIn(f"www.{self.name} is no domain name", self.leases.hosts.idle[self.name])
+        self.assertIn("www.h.example.org.", self.gateway.running.registry.directory.services)
+        self.assertEqual(self.change(adding(removed=self.leases.records(self.name))), [""])
+        self.assertEqual((self.leases.hosts.idle, list(self.leases.book.leases)), ({}, ["h.example.org."]))
+
+    def loading(self, load: Callable[[Path], Settings]) -> Callable[[Path], Settings]:
+        """How a main file is read: with a service pool."""
+
+        def loading(path: Path) -> Settings:
+            self.write(path)
+            return load(path)
+
+        return loading

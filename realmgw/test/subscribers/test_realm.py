@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from ipaddress import ip_network
+from ipaddress import IPv4Address, ip_network
 from typing import Any
 
 import attrs
@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.document import Problems, parse
 from realmgw.config.steps import PORTION, finish
+from realmgw.subscribers.entry import Entry, Offer
 from realmgw.subscribers.reach import Around
 from realmgw.subscribers.realm import Realm
 from realmgw.subscribers.schema import entries
@@ -53,6 +54,15 @@ class RealmTests(SynchronousTestCase):
         assert root is not None
         [entry] = entries(root, Problems("f"))
         return list(self.realm.contradictions(entry))
+
+    def test_names_are_no_longer_than_names_may_be(self) -> None:
+        """Those that are made of a registered host's may be; no file has them."""
+        for length, count in ((254, 0), (255, 1)):
+            name = f"{'a.' * 119}{'b' * (length - 251)}.example.org."
+            self.assertEqual(len(name), length)
+            entry = Entry("h.example.org.", IPv4Address("192.168.0.9"), (Offer(name),))
+            found = list(self.realm.contradictions(entry))
+            self.assertEqual(found, [f"{name} is no domain name: it may have 253 characters, shorten it"] * count)
 
     def test_hosts_do_not_have_the_gateways_addresses(self) -> None:
         """Neither those where it listens nor those of its pool."""
