@@ -18,6 +18,7 @@ from realmgw.config.addresses import network
 from realmgw.config.document import Node, Problems
 from realmgw.config.labels import Label
 from realmgw.config.meaning import MOST_BURST, MOST_RATE
+from realmgw.config.parts import Part
 from realmgw.config.prefixlists import Prefixes
 from realmgw.config.rules import StageRule, group_rules, origin, stage_rules
 from realmgw.config.steps import Steps
@@ -320,7 +321,7 @@ class Pipeline:
     """Whether packets are marked by where they come from and go to."""
     reject: tuple[Refused, ...] = key(sequence(choice(Refused)), tuple(Refused))
     """Who is told that the pool has refused him."""
-    preemptive: Preemptive = key(placed(Section(Preemptive)), Preemptive())
+    preemptive: Preemptive = key(placed(Part(Preemptive)), Preemptive())
     """Before anything else."""
     services: Services = key(Section(Services), Services())
     """What the gateway itself serves."""

@@ -9,6 +9,7 @@ import attrs
 from realmgw.config.addresses import network
 from realmgw.config.document import Node, Problems
 from realmgw.config.labels import Label
+from realmgw.config.parts import Part
 from realmgw.config.pipeline import Pipeline
 from realmgw.config.steps import Steps
 from realmgw.config.validators import (
@@ -212,5 +213,5 @@ class Policy:
     """What those are told by UDP whom the load policy refuses."""
     audit: tuple[Audit, ...] = key(sequence(remembered(Label.AUDIT, choice(Audit))), ())
     """Rules that are only counted."""
-    pipeline: Pipeline = key(Section(Pipeline), Pipeline())
+    pipeline: Pipeline = key(Part(Pipeline), Pipeline())
     """What the stages of the network policy do."""

@@ -11,9 +11,12 @@ import attrs
 
 from realmgw.config.addresses import has_comers
 from realmgw.config.alerts import AlertRule
-from realmgw.config.consistency.found import Found, at, items, parts
+from realmgw.config.consistency.found import Found, at, items, parts, values
 from realmgw.config.dns import MOST_APART, ForwardProcess
 from realmgw.config.document import Node, Problems, place
+from realmgw.config.labels import Label
+from realmgw.config.pipeline import Check, Pipeline, Preemptive
+from realmgw.config.policy import PolicyStage
 from realmgw.config.settings import (
     Alerts,
     Cookies,
@@ -59,6 +62,8 @@ _SWITCHES: dict[type[attrs.AttrsInstance], _Switch] = {
     Webproxy: _ENABLED,
     FlowRecords: _ENABLED,
 }
+_CHECKED = (Check.BLACK_LIST, Check.WHITE_LIST, Check.SOURCES, Check.NEW_RATES, Check.RULES)
+"""Checks that a key of their name says something for alone: who manages the gateway is let in by its services, too."""
 
 
 def _waiting(problems: Problems) -> Found[None]:
@@ -144,6 +149,24 @@ def _alerts(problems: Problems) -> Found[None]:
             yield None
 
 
+def _stages(problems: Problems) -> Found[None]:
+    """What is looked at first is told to be, and groups of subscribers are of use."""
+    for part, node in parts(problems, Preemptive):
+        usual, written = Preemptive(), "checks" in node.pairs
+        told = [each for each in _CHECKED if getattr(part, each.value) != getattr(usual, each.value)]
+        whole = ", ".join(each.value for each in Check if each in part.checks or each in told)
+        for check in told if part.checks else ():
+            said = f"{check.value!r} is of no use without {check.value!r} in 'checks'"
+            way = "write it there too, or 'checks: []' if all is to wait" if written else f"write 'checks' with {whole}"
+            yield (at(node, check.value), f"{said}: {way}, or remove it") if check not in part.checks else None
+    order = [stage for stage, _ in values(problems, Label.STAGE, PolicyStage)]
+    for pipeline, node in parts(problems, Pipeline):
+        if pipeline.groups and order and PolicyStage.GROUP_POLICY not in order:
+            said = "'groups' is of no use without GROUP_POLICY in 'datapath.policy_order'"
+            yield at(node, "groups"), f"{said}: write that there too, or remove it"
+        yield None
+
+
 def _twice(peers: Iterable[Peer], places: Iterable[Node]) -> Found[None]:
     """Servers that stood before already."""
     seen = set[Endpoint]()
@@ -158,7 +181,7 @@ def _are_plain(peers: Collection[Peer]) -> bool:
     return bool(peers) and all(peer.name is None for peer in peers)
 
 
-PARTS = (_waiting, _forwarding, _cookies, _synproxies, _metrics, _alerts)
+PARTS = (_waiting, _forwarding, _cookies, _synproxies, _metrics, _alerts, _stages)
 """Each says what has no effect of its own."""
 OF_METRICS = (_waiting, _metrics)
 """What of it another program has, that is told metrics of."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw import config
@@ -20,7 +19,7 @@ FULL = """pipeline:
   marking: true
   reject: [tcp]
   preemptive:
-    checks: [white_list, black_list]
+    checks: [white_list, black_list, sources, new_rates, rules]
     management: {prefixes: [192.0.2.9], interfaces: [lan0]}
     black_list:
       prefixes: [203.0.113.0/24]
@@ -87,7 +86,8 @@ class ReadingTests(PipelineTestCase):
         """By file and line; lists have what is in their files, too."""
         said = self.load(FULL).policy.pipeline
         first, file = said.preemptive, f"{self.folder}/policies.d/50.yaml"
-        self.assertEqual(first.checks, (Check.WHITE_LIST, Check.BLACK_LIST))
+        every = Check.WHITE_LIST, Check.BLACK_LIST, Check.SOURCES, Check.NEW_RATES, Check.RULES
+        self.assertEqual(first.checks, every)
         self.assertEqual(first.black_list.listed.ipv4, "198.51.100.0/24, 203.0.113.0/24")
         self.assertEqual((first.black_list.listed.ipv6, first.black_list.listed.count), ("2001:db8::/32", 3))
         places: tuple[Any, ...] = (
@@ -129,10 +129,10 @@ class ReadingTests(PipelineTestCase):
 
     def test_files_are_laid_over_each_other(self) -> None:
         """Key by key, as all of `policies.d`."""
-        (self.folder / "policies.d" / "60.yaml").write_text("pipeline: {preemptive: {checks: [ports]}}\n")
+        (self.folder / "policies.d" / "60.yaml").write_text("pipeline: {preemptive: {checks: []}}\n")
         said = self.load(FULL).policy.pipeline
-        self.assertEqual(said.preemptive.checks, (Check.PORTS,))
-        self.assertEqual(attrs.evolve(said.preemptive, checks=()).new_rates[0].rate, 7)
+        self.assertEqual(said.preemptive.checks, ())
+        self.assertEqual(said.preemptive.new_rates[0].rate, 7)
 
 
 class RefusingTests(PipelineTestCase):

@@ -278,6 +278,9 @@ class DumpTests(SynchronousTestCase):
     @given(_gateways)
     def test_what_is_written_is_read_as_the_same(self, gateway: Settings) -> None:
         """Whatever the settings are."""
+        if gateway.datapath.policy_order and PolicyStage.GROUP_POLICY not in gateway.datapath.policy_order:
+            without = attrs.evolve(gateway.policy, pipeline=Pipeline())
+            gateway = attrs.evolve(gateway, policy=without)  # groups are of no use there, and refused
         problems = Problems("f")
         root = parse(dump(gateway).encode(), problems)
         assert root is not None, problems.lines()

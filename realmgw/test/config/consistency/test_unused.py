@@ -179,3 +179,42 @@ class UnusedTests(ConsistencyTestCase):
         said = "the rule of line 10 is for all alerts, so this one is never tried: write it before that"
         self.assertEqual(line, f"f:11:5: {said}")
         self.assertEqual(self.problems(more=f"alerts: {{file: a, rules: [{some}, {every}]}}\n"), [])
+
+    def test_finds_what_would_be_looked_at_first_and_is_not(self) -> None:
+        """Each key whose check is not there, with `checks` or without; who manages passes the services anyhow."""
+        some = {
+            "black_list": "{prefixes: [192.0.2.0/24]}",
+            "white_list": "{prefixes: [192.0.2.0/24]}",
+            "sources": "[{interface: lan0, fib: true}]",
+            "new_rates": "[{interface: wan0, rate: 7}]",
+            "rules": "[{priority: 1, target: DROP}]",
+        }
+        for word, said in some.items():
+            first = f"{MINIMAL}policy:\n  pipeline:\n    preemptive:\n      {word}: {said}\n"
+            written = self.lines(f"{first}      checks: [management]\n")
+            why = f"'{word}' is of no use without '{word}' in 'checks': write"
+            self.assertEqual(written, (f"f:10:7: {why} it there too, or 'checks: []' if all is to wait, or remove it",))
+            for checks in (f"[ports, {word}]", "[]"):
+                self.assertEqual(self.lines(f"{first}      checks: {checks}\n"), (), word)
+            usual = word not in ("sources", "new_rates")
+            whole = f"management, black_list, white_list, {'' if word != 'sources' else 'sources, '}flags, "
+            whole += "rules" if word != "new_rates" else "new_rates, rules"
+            told = f"f:10:7: {why} 'checks' with {whole}, or remove it"
+            self.assertEqual(self.lines(first), () if usual else (told,))
+        manager = "management: {prefixes: [192.0.2.9]}, checks: [], black_list: {}, sources: [], rules: []"
+        for checks in ("[]", "[flags]"):
+            said = manager.replace("[],", f"{checks},", 1)
+            self.assertEqual(self.problems(more=f"policy: {{pipeline: {{preemptive: {{{said}}}}}}}\n"), [])
+
+    def test_finds_groups_of_subscribers_that_are_not_asked(self) -> None:
+        """Where the order of stages is without them."""
+        groups = (
+            f"{MINIMAL}policy:\n  pipeline:\n    groups: {{basic: {{rules: []}}}}\ndatapath: {{policy_order: [%s]}}\n"
+        )
+        [line] = self.lines(groups % "NAT, CUSTOMER_POLICY, GUEST_SERVICES")
+        said = (
+            "'groups' is of no use without GROUP_POLICY in 'datapath.policy_order': write that there too, or remove it"
+        )
+        self.assertEqual(line, f"f:9:5: {said}")
+        self.assertEqual(self.lines(groups % "NAT, GROUP_POLICY, CUSTOMER_POLICY, GUEST_SERVICES"), ())
+        self.assertEqual(self.lines(groups.partition("datapath")[0]), ())
