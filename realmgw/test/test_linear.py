@@ -36,6 +36,8 @@ from realmgw.repository.server import root
 from realmgw.repository.tokens import Tokens
 from realmgw.subscribers import exchange
 from realmgw.subscribers.exchange import Kind
+from realmgw.subscribers.fastpath.by_shape import ByShapeReader
+from realmgw.subscribers.fastpath.fields import FIELD
 from realmgw.subscribers.remote.state import RemoteState
 
 SHORT, LONG = 2**13, 2**15  # octets
@@ -137,6 +139,17 @@ class MainFileTests(LinearTestCase):
         ):
             entries = [entry % (number // 250, number % 250) for number in range(LONG // 20)]
             self.assert_linear(load, lambda length: f"{begin}{', '.join(entries[: length // 20])}]}}\n", begin)  # noqa: B023 - called at once
+
+
+class PieceTests(LinearTestCase):
+    """Pieces of subscriber files: a gateway that runs splits them into fields between packets."""
+
+    def test_words_that_are_no_fields(self) -> None:
+        """Without digits or dots, of any length: in values, in keys and in comments."""
+        for begin in ("", "h1.example.org: {address: 192.168.0.1} # "):
+            for parse in (FIELD.split, _encoding(ByShapeReader().read)):
+                for piece in ("a", "a-", "-a_", "a -", "a:", "a:-", "1:a-", "a.-"):
+                    self.assert_linear(parse, repeated(piece, begin, "\n"), f"{begin!r} + {piece!r} * n")
 
 
 class HeaderTests(LinearTestCase):

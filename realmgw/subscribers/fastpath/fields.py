@@ -11,8 +11,12 @@ import attrs
 from realmgw.config.document import Mapping, Node, Scalar
 from realmgw.config.document import Sequence as Items
 
-WORD = r"[A-Za-z_-]*+[0-9.][A-Za-z0-9_.-]*+"
-"""What can stand in a field, for a regular expression; it begins with a letter, a digit or an underscore."""
+WORD = r"[A-Za-z_-]{0,63}+[0-9.][A-Za-z0-9_.-]*+"
+"""What can stand in a field, for a regular expression; it begins with a letter, a digit or an underscore.
+
+No label of a name is longer than what may stand before the first digit or dot: it is gone through again from each
+beginning of a word in it, so that without a bound a run of `a-a-a` would take a time that grows as its square.
+"""
 ADDRESS6 = r"[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{0,4}){1,6}:[0-9A-Fa-f]{1,4}(?![\w.:-])"
 """The same of an address of IPv6 that neither begins nor ends with a colon, so that YAML takes it for a scalar."""
 FIELD = re.compile(rf"(\b(?:{ADDRESS6}|{WORD}))", re.ASCII)
