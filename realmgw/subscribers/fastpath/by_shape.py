@@ -349,7 +349,7 @@ def _address4(text: str) -> IPv4Address | None:
         number = number << 8 | octet
         parts += 1
     is_usual = parts == 4 and 0x01000000 <= number < 0xE0000000 and number >> 24 != 127
-    return IPv4Address(number) if is_usual else None
+    return IPv4Address(number) if is_usual and number >> 16 != 0xA9FE else None
 
 
 def _number(text: str, last: int) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Any
 
 import attrs
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config import pointers
+from realmgw.config.addresses import NOWHERE
 from realmgw.config.document import Mapping, Problems, parse
 from realmgw.config.steps import finish
 from realmgw.subscribers.exchange import subscriber
@@ -201,6 +203,22 @@ class ShapesTests(SynchronousTestCase):
         for entry in (*entries, *entries):
             text = written([entry])
             self.assertEqual(said(text, shapes), said(text, ByShapeReader()))
+
+    def test_refuses_addresses_that_the_full_reading_refuses(self) -> None:
+        """Of a host, and further ones: the first and the last of each network that no host is in, and those beside."""
+        networks = (*NOWHERE, *map(ip_network, ("224.0.0.0/4", "255.255.255.255/32", "::/128", "::1/128")))
+        ends = {(network.version, int(end)) for network in networks for end in (network[0], network[-1])}
+        near = {(version, end + step) for version, end in ends for step in (-1, 0, 1) if end + step >= 0}
+        for version, text, usual in ((4, SHORT, "192.168.0.1"), (4, LISTED, "192.168.2.1"), (6, SIX, "fd00::1:1"),
+                                     (6, LISTED, "2001:db8:1:2:3:4:5:1")):  # fmt: skip
+            shapes, make = ByShapeReader(), IPv4Address if version == 4 else IPv6Address
+            for number in range(1, 5):
+                said(renamed(text, number), shapes)
+            before = shapes.taken
+            for number in (end for family, end in near if family == version and end < 1 << make(0).max_prefixlen):
+                piece = text.replace(usual, str(make(number)))
+                self.assertEqual(said(piece, shapes), said(piece, ByShapeReader()), piece)
+            self.assertGreater(shapes.taken, before, text)
 
     def test_leaves_a_name_that_stands_twice_to_the_full_reading(self) -> None:
         """Which tells where."""
