@@ -10,12 +10,13 @@ from __future__ import annotations
 import contextlib
 import gc
 import hashlib
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
 import attrs
 
-from realmgw.config.layers import counts
+from realmgw.config.layers import counts, is_mask
 from realmgw.system import disk
 
 MAX_FILE = 64 * 2**20  # octets
@@ -23,6 +24,8 @@ MAX_FILE = 64 * 2**20  # octets
 
 Version = tuple[int, int, int, int, int]
 """A file's device, inode, size, and times of change: what is written has another one, nearly always."""
+MASK: Version = (0, 0, 0, 0, 0)
+"""That of a link to /dev/null, which only takes away the file of its name in earlier folders."""
 
 
 @attrs.frozen(eq=False)
@@ -62,6 +65,8 @@ def listed(folder: PurePath) -> dict[str, Version | None]:
 def _version(path: PurePath) -> Version | None:
     try:
         status = Path(path).stat()
+        if stat.S_ISCHR(status.st_mode) and is_mask(Path(path)):
+            return MASK
     except OSError:
         return None
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
@@ -72,12 +77,15 @@ def chosen(
 ) -> dict[PurePath, Version | None]:
     """The files that count, in the order of their names: one of the same name in a later folder replaces the earlier.
 
+    A link to /dev/null is none, and so is what it stands in the place of.
+
     Args:
         folders: In their order.
         files: Those of each folder that could be read.
     """
     by_name = {name: folder for folder in folders for name in files.get(folder, ())}
-    return {by_name[name] / name: files[by_name[name]][name] for name in sorted(by_name)}
+    found = {by_name[name] / name: files[by_name[name]][name] for name in sorted(by_name)}
+    return {path: version for path, version in found.items() if version != MASK}
 
 
 def content(path: PurePath) -> Content:

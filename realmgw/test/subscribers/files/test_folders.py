@@ -100,6 +100,23 @@ class ReloadTests(FoldersTestCase):
         self.path.unlink()
         self.assertEqual((self.reload(), self.served()), ([], []))
 
+    def test_a_link_to_nowhere_takes_an_earlier_file_away(self) -> None:
+        """Without a problem; when the link is removed, the file counts again."""
+        later = Path(self.mktemp())
+        later.mkdir()
+        folders, link = [self.folder, later], later / "a.yaml"
+        self.assertEqual([sorted(unit.entries) for unit in finish(self.folders.units(folders))], [[
+            "a.example.org.", "b.example.org."
+        ]])  # fmt: skip
+        link.symlink_to(os.devnull)
+        self.assertEqual(finish(self.folders.units(folders)), [])
+        self.reload()
+        [unit] = finish(self.folders.units(folders, self.registry.units))
+        self.assertEqual((unit.is_gone, unit.problems), (True, ()))
+        link.unlink()
+        [unit] = finish(self.folders.units(folders))
+        self.assertEqual((len(unit.tokens), unit.problems), (2, ()))
+
     def test_a_file_that_was_just_written_is_read_again(self) -> None:
         """It may change once more without getting another time stamp."""
         self.wall = self.path.stat().st_ctime

@@ -42,6 +42,15 @@ class FilesTests(SynchronousTestCase):
         files = {PurePath(folder): listed(folder) for folder in self.folders}
         self.assertEqual(list(chosen(self.folders, files)), [self.folders[0] / "a.yaml", self.folders[1] / "b.yaml"])
 
+    def test_a_link_to_nowhere_takes_a_file_away(self) -> None:
+        """That of its name in an earlier folder; not one in a later one, and no other device does."""
+        (self.folders[0] / "a.yaml").touch()
+        for folder, name, target in ((1, "a", os.devnull), (0, "c", os.devnull), (1, "c", "b.yaml"), (0, "d", "/tmp")):
+            (self.folders[folder] / f"{name}.yaml").symlink_to(target)
+        files = {PurePath(folder): listed(folder) for folder in self.folders}
+        expected = [self.folders[1] / "b.yaml", self.folders[1] / "c.yaml", self.folders[0] / "d.yaml"]
+        self.assertEqual(list(chosen(self.folders, files)), expected)
+
     def test_equal_contents_have_equal_digests(self) -> None:
         """Others have not; what is no file has no content."""
         one, other = (content(folder / "b.yaml") for folder in self.folders)
