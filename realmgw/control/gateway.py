@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from heapq import heappop, heappush
 from typing import Any, Protocol
 
 import attrs
@@ -16,7 +15,7 @@ from realmgw.allocation.reputation.requestors import ClientPrefix, Requestor
 from realmgw.allocation.trace import dotted
 from realmgw.config.names import normal
 from realmgw.config.settings import Network
-from realmgw.config.steps import Steps, portions
+from realmgw.config.steps import Steps
 from realmgw.config.writing import dump
 from realmgw.control import parameters
 from realmgw.control.commands import COMMANDS, MOST, CommandError, ExitStatus, Value, checked
@@ -30,6 +29,7 @@ from realmgw.control.pool import MOST_CELLS, PoolView
 from realmgw.control.reputation import Reputations
 from realmgw.control.rules import Rules, origins
 from realmgw.control.running import Running
+from realmgw.control.sorting import by_name
 from realmgw.control.tracing import Tracing
 from realmgw.errors import MalformedError, Reason
 from realmgw.subscribers.entry import shown
@@ -128,7 +128,9 @@ class Gateway:
             "flows/list": insight.flows.list,
             "flows/kill": insight.flows.kill,
             "flows/watch": insight.flows.watch,
-            "leases/list": insight.leases.list,
+            "leases/list": lambda match, key, limit: drive(
+                insight.leases.list(match, key, parameters.number(limit, "limit", MOST))
+            ),
             "leases/add": insight.leases.add,
             "leases/remove": insight.leases.remove,
             "rules": insight.rules.list,
@@ -226,19 +228,8 @@ class Gateway:
     def subscribers(self, match: str, most: int) -> Steps[Value]:
         """Hosts by name, so many at most."""
         hosts = self._insight.running.registry.directory.hosts
-        wanted, found = match.lower(), list[tuple[str, Host]]()
-        try:
-            for portion in portions(hosts.values()):
-                for host in portion:
-                    if wanted in host.name:
-                        heappush(found, (host.name, host))
-                yield None
-        except RuntimeError:
-            raise CommandError(ExitStatus.FAILED, "the hosts are changed at this moment: ask again") from None
-        total, rows = len(found), list[Value]()
-        for some in portions(range(min(most, total))):
-            rows += [_brief(heappop(found)[1]) for _ in some]
-            yield None
+        wanted = match.lower()
+        total, rows = yield from by_name(hosts.values(), lambda host: wanted in host.name, most, _brief)
         return {"total": total, "subscribers": rows}
 
     def subscriber(self, name: str) -> Value:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from heapq import nsmallest
 from ipaddress import ip_address
 from typing import Any
 
 from realmgw.config.names import absolute, normal
 from realmgw.config.quoting import shortened
+from realmgw.config.steps import Steps
 from realmgw.control import parameters
-from realmgw.control.commands import MOST, CommandError, ExitStatus, Value
+from realmgw.control.commands import CommandError, ExitStatus, Value
+from realmgw.control.sorting import by_name
 from realmgw.subscribers.leases.book import AAAA, TYPES, A, Lease
 from realmgw.subscribers.leases.records import ContradictionError, Record, Transaction
 from realmgw.subscribers.leases.service import LeaseService
@@ -33,12 +34,11 @@ class Leases:
         self._service = service
         self._wall = wall
 
-    def list(self, match: str, key: str, limit: str) -> Value:
-        """What is registered, by name."""
-        leases, wanted = self._service.book.leases.values(), match.lower()
-        found = [each for each in leases if wanted in each.name and (not key or key.lower() in each.key)]
-        first = nsmallest(parameters.number(limit, "limit", MOST), found, key=lambda each: each.name)
-        return {"total": len(found), "leases": [self._shown(each) for each in first]}
+    def list(self, match: str, key: str, most: int) -> Steps[Value]:
+        """What is registered, by name, so many at most."""
+        leases, wanted, by = self._service.book.leases.values(), match.lower(), key.lower()
+        total, rows = yield from by_name(leases, lambda each: wanted in each.name and by in each.key, most, self._shown)
+        return {"total": total, "leases": rows}
 
     def of(self, name: str) -> Value:
         """What is registered at a name; None: nothing."""

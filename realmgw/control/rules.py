@@ -8,6 +8,7 @@ import attrs
 
 from realmgw.config.nflog import Nflog
 from realmgw.config.settings import Settings
+from realmgw.config.steps import Steps, portions
 from realmgw.control import parameters
 from realmgw.control.commands import Deferred, Value
 from realmgw.control.running import Running
@@ -23,6 +24,8 @@ from realmgw.subscribers.firewall import Rule
 from realmgw.subscribers.model import Host
 
 _NOTHING = Count(0, 0)
+_ROWS = 100
+"""So many rules of stages are told between two steps."""
 
 
 class Rules:
@@ -31,11 +34,14 @@ class Rules:
     Args:
         running: The subscribers.
         read: A Deferred of the classes in the kernel, and of what it has counted by name.
+        drive: Goes through steps a few at a time; a Deferred of what they return.
     """
 
-    def __init__(self, running: Running, read: Callable[[], Deferred]) -> None:
+    def __init__(
+        self, running: Running, read: Callable[[], Deferred], drive: Callable[[Steps[Value]], Deferred]
+    ) -> None:
         self._running = running
-        self._read = read
+        self._read, self._drive = read, drive
 
     def list(self, host: str) -> Deferred:
         """Stages and classes with their rules, or the class of a host.
@@ -50,13 +56,22 @@ class Rules:
             CommandError: There is no such host.
         """
         found = parameters.host(self._running.registry, host) if host else None
+        if found is None:
+            return self._read().addCallback(lambda read: self._drive(self._all(*read)))
         return self._read().addCallback(lambda read: self._told(found, *read))
 
-    def _told(self, host: Host | None, known: Classes, counts: Mapping[str, Count]) -> Value:
-        if host is None:
-            return {"host": None, "source": None, "stages": list(self._stages(counts, known.nflog)), "classes": [
-                _class(each, said, counts, known.nflog) for said, each in known.by_rules.items()
-            ]}  # fmt: skip
+    def _all(self, known: Classes, counts: Mapping[str, Count]) -> Steps[Value]:
+        """What holds for anybody: of a tariff for each host there are as many classes as hosts."""
+        rows, found = list[Value](), list[Value]()
+        for some in portions(self._stages(counts, known.nflog), _ROWS):
+            rows += some
+            yield None
+        for said, each in known.by_rules.items():
+            found.append(_class(each, said, counts, known.nflog))
+            yield None
+        return {"host": None, "source": None, "stages": rows, "classes": found}
+
+    def _told(self, host: Host, known: Classes, counts: Mapping[str, Count]) -> Value:
         said, each = known.class_of(host)
         found = [] if each is None else [_class(each, said, counts, known.nflog)]
         for told in found:

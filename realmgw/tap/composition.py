@@ -146,7 +146,7 @@ def _insight(made: _Made, reloader: Reloader, purging: Purging) -> Insight:
     return Insight(
         running, health, allocator, who,
         Flows(running, allocator, drive, selecting.listed, selecting.ended, FlowEvents(reactor).hear, time.time),
-        Leases(made.leases, time.time), Rules(running, packets.datapath.rules), Tracing(running, packets.follow),
+        Leases(made.leases, time.time), Rules(running, packets.datapath.rules, drive), Tracing(running, packets.follow),
         Decided(running, allocator.ledger.decisions, drive, partial(repeated, reactor), made.companions.ended,
             monotonic, time.time, who.called), made.dns.explain,
         Counting(monotonic, partial(beside, packets.figures, health, reactor)),

@@ -93,7 +93,7 @@ def gateway_of(made: TestGateway) -> Gateway:
             made.running, made.allocator, made.reloader.drive, no_flows, no_flows, lambda *_: lambda: None, float
         ),
         leases=Leases(begun(made, Inline(), made.clock.seconds, []), made.clock.seconds),
-        rules=Rules(made.running, lambda: succeed((Classes(), {}))),
+        rules=Rules(made.running, lambda: succeed((Classes(), {})), made.reloader.drive),
         tracing=Tracing(made.running, lambda *_: succeed(lambda: None)),
         decided=Decided(
             made.running,

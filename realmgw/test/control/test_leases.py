@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import attrs
+
+from realmgw.config.steps import PORTION
 from realmgw.control.command import shown
 from realmgw.control.commands import CommandError, ExitStatus
+from realmgw.control.sorting import ROWS
 from realmgw.subscribers.leases.service import GRACE
 from realmgw.test.control.test_gateway import GatewayTestCase
 
@@ -44,6 +48,19 @@ class LeaseCommandTests(GatewayTestCase):
         self.assertEqual(lines[1].split()[:4], ["h0.example.org.", "192.168.0.10", "A", "-"])
         self.assertEqual((len(lines), lines[-1]), (4, "1 more"))
         self.assertEqual(self.do("leases/list", key="dhcp")["total"], 0)
+
+    def test_others_have_their_turn_while_a_long_list_is_made(self) -> None:
+        """It is made in steps."""
+        self.do("leases/add", name="h.example.org", address="192.168.0.9")
+        leases = self.gateway._insight.leases
+        [lease], book = leases._service.book.leases.values(), leases._service.book.leases
+        book.update((f"h{number}.", attrs.evolve(lease, name=f"h{number}.")) for number in range(2 * PORTION))
+        steps = 0
+        for _ in leases.list("H", "", ROWS):
+            steps += 1
+        self.assertEqual(steps, 3 + 1 + 2)
+        answer = self.do("leases/list", match="H10", limit="1")
+        self.assertEqual((answer["total"], answer["leases"][0]["name"]), (1 + 10 + 24, "h10."))
 
     def test_what_can_not_be_is_refused(self) -> None:
         """With its reason."""

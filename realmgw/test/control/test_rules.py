@@ -23,6 +23,8 @@ SAID = firewall(
     (Rule(30, Direction.EGRESS, Target.DROP, comment="nothing out"),),
 )
 
+DROPPED = Direction.EGRESS, Target.DROP
+
 
 class RulesTests(SynchronousTestCase):
     """Two subscribers, one with rules."""
@@ -35,7 +37,17 @@ class RulesTests(SynchronousTestCase):
         self.ruled = hosts[index] = attrs.evolve(first, profile=attrs.evolve(first.profile, firewall=SAID))
         self.other = next(each for each in hosts.values() if each is not self.ruled)
         classes, counts = Classes.of(hosts.values()), {"rule_1_2": Count(5, 400), "presented": Count(9, 9)}
-        self.rules = Rules(self.made.running, lambda: succeed((classes, counts)))
+        self.rules = Rules(self.made.running, lambda: succeed((classes, counts)), self.drive)
+
+    def drive(self, steps: Any) -> Any:
+        """Goes through steps, and counts them."""
+        self.steps = 0
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                return succeed(end.value)
+            self.steps += 1
 
     def told(self, host: str = "") -> Any:
         """The answer."""
@@ -49,6 +61,17 @@ class RulesTests(SynchronousTestCase):
         self.assertEqual((first["tier"], first["priority"], first["packets"], first["octets"]), ("admin", 10, 0, 0))
         self.assertEqual((second["counter"], second["packets"], second["octets"]), ("rule_1_2", 5, 400))
         self.assertIn("tcp dport { 80, 443 }", first["nft"][0])
+
+    def test_others_have_their_turn_after_each_class(self) -> None:
+        """There may be one for each host, and many rules of stages."""
+        hosts, many = self.made.running.registry.directory.hosts, 9
+        for number in range(many):
+            profile = attrs.evolve(self.ruled.profile, firewall=firewall((Rule(number, *DROPPED),)))
+            hosts[100 + number] = attrs.evolve(self.ruled, index=100 + number, profile=profile)
+        classes = Classes.of(hosts.values())
+        self.rules = Rules(self.made.running, lambda: succeed((classes, {})), self.drive)
+        self.assertEqual(len(self.told()["classes"]), many + 1)
+        self.assertGreaterEqual(self.steps, many + 1)
 
     def test_of_one_host(self) -> None:
         """By its name or that of a service, with the source of its rules; who has none is told so."""
@@ -77,7 +100,7 @@ class RulesTests(SynchronousTestCase):
         profile = attrs.evolve(self.ruled.profile, groups=("z", "basic", "unknown"))
         self.ruled = hosts[self.ruled.index] = attrs.evolve(self.ruled, profile=profile)
         classes, counts = Classes.of(hosts.values(), ["basic", "z"]), {"rule_group_basic_1": Count(3, 180)}
-        self.rules = Rules(running, lambda: succeed((classes, counts)))
+        self.rules = Rules(running, lambda: succeed((classes, counts)), self.drive)
         origin = "policies.d/50.yaml:1"
         self.assertEqual(
             [line.rstrip() for line in ruled.rules(self.told(self.ruled.name))][1:4],
