@@ -71,8 +71,7 @@ class Ledger(Books):
         deadline = latest if latest < until else until  # noqa: FURB136 - a call costs more
         dead, is_long = now + group.claim_timeout, False
         if not group.habits.is_plain:
-            is_long = keeps_long(group, now)
-            spell = group.spell
+            is_long, spell = keeps_long(group, now), group.spell
             group.habits.longest_spell = max(spell, group.habits.longest_spell)
             dead = max(dead, now + spell)
             if is_long:
@@ -83,8 +82,7 @@ class Ledger(Books):
         claim = Claim(reservation, group, question, now, deadline, dead, network, client, is_long, unproven, waited)
         claim.number = self.decisions.answer(now, reservation.service, group, client, reservation.address.packed)
         self.counters.claimed += 1
-        if waited:
-            reservation.waited_at = now
+        reservation.waited_at = now if waited else reservation.waited_at
         self.stand(claim)
         if self.datagrams.passing and now >= self.datagrams.look_from:
             self.datagrams.look(now=now)
