@@ -35,6 +35,10 @@ from realmgw.subscribers.model import MOST_CLAIMS, NO_MORE, Identity, Profile, T
 
 MAX_SHAPES = 1024
 """So many shapes are remembered; then all are forgotten, and learned anew."""
+MOST_PROBED = 16
+"""So many fields of a shape it is tried at most whether they matter: each takes two full readings of a piece."""
+MOST_READ = 16384  # characters
+"""So much is read for that at once; of longer pieces, each that differs is read in full."""
 MAX_VARIANTS = 32
 """The same for what stands in the fields of a shape that have no role."""
 
@@ -226,6 +230,8 @@ class _Shape:
         differing = [
             index for index in self._others if fields[index] != self._last[index] and index not in self._probed
         ]
+        size = sum(map(len, fields))
+        del differing[max(0, min(MOST_PROBED - len(self._probed), MOST_READ // (2 * size))) :]
         for index in differing:
             self._probed.add(index)
             others = [

@@ -16,7 +16,14 @@ from realmgw.config.addresses import NOWHERE
 from realmgw.config.document import Mapping, Problems, parse
 from realmgw.config.steps import finish
 from realmgw.subscribers.exchange import subscriber
-from realmgw.subscribers.fastpath.by_shape import FREQUENT, MAX_SHAPES, MAX_VARIANTS, ByShapeReader
+from realmgw.subscribers.fastpath.by_shape import (
+    FREQUENT,
+    MAX_SHAPES,
+    MAX_VARIANTS,
+    MOST_PROBED,
+    MOST_READ,
+    ByShapeReader,
+)
 from realmgw.subscribers.files.incremental import Unit, read
 from realmgw.subscribers.tools.writing import written
 from realmgw.test.subscribers.examples import ENTRIES
@@ -203,6 +210,28 @@ class ShapesTests(SynchronousTestCase):
         for entry in (*entries, *entries):
             text = written([entry])
             self.assertEqual(said(text, shapes), said(text, ByShapeReader()))
+
+    def test_tries_few_fields_and_short_pieces(self) -> None:
+        """Whether they matter: each time a piece is read in full, and packets wait."""
+        tried, learn = list[int](), ByShapeReader.learn
+
+        def counted(reader: ByShapeReader, piece: bytes, root: Any, entry: Any, full: Any) -> None:
+            def again(other: bytes) -> Any:
+                tried.append(len(other))
+                return full(other)
+
+            learn(reader, piece, root, entry, again)
+
+        self.patch(ByShapeReader, "learn", counted)
+        for count in (1, 3, 40, 400, 4000):
+            shapes = ByShapeReader()
+            tried.clear()
+            for number in range(1, 7):
+                words = " ".join(f"v{number}.{each}" for each in range(count))
+                said(f"h{number}.example.org: {{address: 192.168.0.{number}}} # {words}\n", shapes)
+            self.assertLessEqual(len(tried), 2 * MOST_PROBED, count)
+            self.assertLessEqual(sum(tried), 6 * MOST_READ, count)
+            self.assertIs(bool(tried), count < 4000, count)
 
     def test_refuses_addresses_that_the_full_reading_refuses(self) -> None:
         """Of a host, and further ones: the first and the last of each network that no host is in, and those beside."""
