@@ -141,15 +141,12 @@ class Serving:
         return vacancies.beside(self._ledger, service, first.group, now)
 
     def _lend(self, reservation: Reservation, waiters: list[Waiter], now: float) -> None:
-        before: dict[Group, float] = {}
         for waiter in waiters:  # all of them, before anybody is told and may come back with more
             self._ledger.counters.served += 1
             group, service = waiter.group, waiter.service
-            if group not in before:
-                before[group] = self._queue.waited_before(service.target, group, now)
             if reservation.service is not service:
                 self._ledger.rename(reservation, service)
-            waited = max(now - waiter.since, before[group], LEAST_WAIT)
+            waited = max(now - waiter.since, LEAST_WAIT)
             self._ledger.claim(reservation, group, waiter.question, waiter.client, now, waited=waited)
             claim = reservation.claims.get(waiter.question)
             if claim is not None:  # else its client has come by IPv6

@@ -31,6 +31,7 @@ NO_TOTALS = {
     ("allocation.reputation.group", "trusted"): "of one group: in `realmgw reputation`",
     ("allocation.reputation.group", "untrusted"): "of one group: in `realmgw reputation`",
     ("dns.port", "outstanding"): "of one connection",
+    ("datapath.watch.own", "placements"): "another number for each table that is placed; `repairs` tells of others",
 }
 """What is added to and is no total: by module and attribute, with the reason."""
 
