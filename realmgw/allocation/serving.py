@@ -141,6 +141,7 @@ class Serving:
         return vacancies.beside(self._ledger, service, first.group, now)
 
     def _lend(self, reservation: Reservation, waiters: list[Waiter], now: float) -> None:
+        reservation.waited_at = now
         for waiter in waiters:  # all of them, before anybody is told and may come back with more
             self._ledger.counters.served += 1
             group, service = waiter.group, waiter.service

@@ -82,7 +82,6 @@ class Ledger(Books):
         claim = Claim(reservation, group, question, now, deadline, dead, network, client, is_long, unproven, waited)
         claim.number = self.decisions.answer(now, reservation.service, group, client, reservation.address.packed)
         self.counters.claimed += 1
-        reservation.waited_at = now if waited else reservation.waited_at
         self.stand(claim)
         if self.datagrams.passing and now >= self.datagrams.look_from:
             self.datagrams.look(now=now)

@@ -104,26 +104,6 @@ class WaitingTests(SynchronousTestCase):
         scene.ask(service(200), OTHER, now=0.2)
         self.assertLessEqual(len(looked), 17)
 
-    def vain(self, scene: Scene) -> None:
-        """Somebody waits in vain for a second, since another host has the only address."""
-        scene.allocator.groups.of(OTHER).claim_timeout = 9.0
-        for _ in range(40):
-            scene.allocator.groups.of(RESOLVER).habits.came_together(0.1)
-        scene.get(TWO, OTHER, now=0.0)
-        scene.wait(ONE, question="q", now=0.0)
-
-    def test_who_asks_again_has_waited_as_anybody(self) -> None:
-        """At the reservation as well: who comes then need not have been told what is kept."""
-        scene = Scene(1, wait_udp=0.97)
-        self.vain(scene)
-        scene.allocator.expire(now=0.98)
-        scene.allocator.expire(now=2.1)
-        address = scene.get(ONE, now=2.2)
-        reservation = scene.allocator.pool.addresses[address].reservations[0]
-        [claim] = reservation.claims.values()
-        self.assertGreater(claim.waited, 2.0)
-        self.assertEqual(reservation.waited_at, 2.2)
-
 
 class StallTests(SynchronousTestCase):
     """The gateway has looked at nothing for a while."""
