@@ -180,26 +180,23 @@ def _look_at_folders(settings: Settings, do: Callable[[Blocking], Any], found: E
         attempt(found.refused, partial(answered, do, path.parent, look), f"{section}.{key}: ")
     look = partial(_look_at_folder, _numbers_of(control.group), found, "state", state, found.wrong, starting=starting)
     attempt(found.refused, partial(answered, do, state, look), "state: ")
-    if settings.webproxy.enabled and not starting:
-        attempt(found.refused, partial(answered, do, state, partial(_look_at_user, state, found)), "state: ")
     groups = {f"{section}.group": group for section, _, _, group in sockets if group is not None}
-    look = partial(_look_at_groups, groups, state, found, starting=starting)
+    look = partial(_look_at_user, settings, groups, found, starting=starting)
     attempt(found.refused, partial(answered, do, state, look), "state: ")
 
 
-def _look_at_user(state: PurePath, found: Examined) -> None:
-    """Whether the gateway seems to run as somebody who is not root, who can begin HAProxy only if his unit lets him."""
-    owner = stranger(state)
-    if owner is not None:
+def _look_at_user(settings: Settings, groups: Mapping[str, str], found: Examined, *, starting: bool) -> None:
+    """What the gateway needs and can not do if it is not root: it seems to run as the user whose state is.
+
+    He can begin HAProxy only if his unit lets him, and can let only groups of his own use a socket.
+    """
+    state = settings.state
+    owner = None if starting else stranger(state)
+    if settings.webproxy.enabled and owner is not None:
         found.unseen.append(
             f"webproxy: {state} is user {owner}'s: if the gateway runs as that, its unit needs webproxy.conf, or"
             " HAProxy can not be begun (docs/installing.md)"
         )
-
-
-def _look_at_groups(groups: Mapping[str, str], state: PurePath, found: Examined, *, starting: bool) -> None:
-    """Whether there are those who may use sockets, and the gateway can let them: it runs as the user whose state is."""
-    owner = None if starting else stranger(state)
     for key, group in groups.items():
         try:
             why = port.ungiven(port.group_number(group, key), os.geteuid() if owner is None else owner)

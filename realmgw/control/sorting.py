@@ -50,7 +50,7 @@ def by_name(
                     heappush(found, (each.name, each))
             yield None
     except RuntimeError:
-        raise CommandError(ExitStatus.FAILED, "the hosts are changed at this moment: ask again") from None
+        raise CommandError(ExitStatus.FAILED, "the list is changed at this moment: ask again") from None
     total, rows = len(found), list[Value]()
     for some in portions(range(min(most, total)), ROWS):
         rows += [shown(heappop(found)[1]) for _ in some]

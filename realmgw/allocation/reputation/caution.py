@@ -264,7 +264,7 @@ class Caution:
             if self._waited >= SURE:
                 self._end()
 
-    def may_withhold(self, before: Answer, delays: Delays | None, now: float, *, dry: bool = False) -> bool:
+    def may_withhold(self, before: Answer, delays: Delays | None, now: float, *, dry: bool) -> bool:
         """Whether it is told nothing of a name: that is tried already, or it is of use now.
 
         Args:
