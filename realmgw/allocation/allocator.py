@@ -113,7 +113,8 @@ class Allocator:
         self._settings, self._resolution_delay = settings, ipv6.resolution_delay
         self.wake: Callable[[float], None] | None = None  # with when to expire, as a query begins to wait
         self._queue = WaitingQueue(settings.max_waiting)
-        self._serve = Serving(self.ledger, self._queue, self.askers).serve
+        self._serving = Serving(self.ledger, self._queue, self.askers)
+        self._serve = self._serving.serve
         self.finder = finder(self.ledger, self._queue, self.askers)
         self.arrivals = Arrivals(self.ledger, self._queue, self._serve, now=now)
         self.arrivals.beyond, self.admit = self.fresh.admit, self.arrivals.admit
@@ -166,8 +167,8 @@ class Allocator:
         elif found.service is not service:
             self.ledger.rename(found, service)
         latest = found.address.held_until if found.address.claims > 0 and self.finder.must_ride(group) else NEVER
-        waited = self._queue.waited_before(service.target, group, now) if self._queue.given_up else 0.0
-        return self.ledger.claim(found, group, question, client, now, latest, waited)
+        claim = self._serving.claim_again if self._queue.given_up else self.ledger.claim
+        return claim(found, group, question, client, now, latest)
 
     def _must_wait(self, service: Service, group: Group, question: Hashable, now: float) -> bool:
         """Whether a query waits, whatever is to be had: it waits already, or its client may come by IPv6 first."""

@@ -146,8 +146,9 @@ def habits(group: Group, now: float) -> Iterator[str]:
         yield "it asks once for all of its clients that ask meanwhile"
     elif its.caution.is_on:
         yield f"it is new, and asks for several: until it is known, {spell}"
-    if its.asks_for_each:
-        yield "it asks once for each of its clients"
+    for tcp, how in ((False, "UDP"), (True, "TCP")):
+        if its.asks_for_each(tcp=tcp):
+            yield f"it asks once for each of its clients by {how}"
     if its.company < math.inf:
         yield f"those of its clients who are told at one time come within {its.company * 1000:.0f} ms"
 

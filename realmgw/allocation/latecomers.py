@@ -163,7 +163,7 @@ class Latecomers:
             now: The present, in monotonic seconds.
         """
         group, told = claim.group, claim.reservation.told
-        if claim.waited or not group.delay_median or (len(told) < 2 and group.habits.asks_for_each):
+        if claim.waited or not group.delay_median or (len(told) < 2 and group.habits.asks_for_each(tcp=False)):
             return False
         if now - group.delay_p999 >= max(claim.reservation.waited_at, claim.asked_before):
             return False

@@ -11,8 +11,11 @@ from realmgw.allocation.state import KEY
 from realmgw.errors import Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from realmgw.allocation.reputation.askers import Askers
     from realmgw.allocation.reputation.group import Group
+    from realmgw.allocation.reputation.requestors import Requestor
     from realmgw.allocation.state import Address, Place, Reservation
     from realmgw.allocation.waiting import May, Waiter, WaitingQueue
     from realmgw.subscribers.model import Service
@@ -140,6 +143,23 @@ class Serving:
             return vacancies.standing(last, service)
         return vacancies.beside(self._ledger, service, first.group, now)
 
+    def claim_again(
+        self,
+        where: Reservation,
+        group: Group,
+        question: Hashable,
+        client: Requestor | None,
+        now: float,
+        latest: float,
+    ) -> bytes:
+        """As `Ledger.claim`, for a group that may have waited for the same in vain a moment before."""
+        waited, by_tcp = self._queue.waited_before(where.service.target, group, now)
+        packed = self._ledger.claim(where, group, question, client, now, latest, waited)
+        claim = where.claims.get(question)
+        if claim is not None:  # else its client has come by IPv6
+            claim.by_tcp = by_tcp
+        return packed
+
     def _lend(self, reservation: Reservation, waiters: list[Waiter], now: float) -> None:
         reservation.waited_at = now
         for waiter in waiters:  # all of them, before anybody is told and may come back with more
@@ -151,7 +171,7 @@ class Serving:
             self._ledger.claim(reservation, group, waiter.question, waiter.client, now, waited=waited)
             claim = reservation.claims.get(waiter.question)
             if claim is not None:  # else its client has come by IPv6
-                claim.unproven = waiter.unproven
+                claim.unproven, claim.by_tcp = waiter.unproven, waiter.tcp
         for waiter in waiters:
             waiter.tell(reservation.address.packed)
 

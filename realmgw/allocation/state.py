@@ -19,17 +19,18 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Protocol, Union
+from typing import TYPE_CHECKING, Union
 
 import attrs
 
 from realmgw.allocation.claims.senders import FEW, NOBODY, Came
 from realmgw.allocation.formers import TOLD, Formers, are_kept, expects_until, is_expected
-from realmgw.allocation.reputation.caution import WITHHELD
+from realmgw.allocation.reputation.caution import WITHHELD, spread
 
 if TYPE_CHECKING:
     from realmgw.allocation.claims.crowd import Crowd, Doubt
     from realmgw.allocation.claims.ended import Ended
+    from realmgw.allocation.claims.paired import Sibling
     from realmgw.allocation.flow import Flow
     from realmgw.allocation.reputation.group import Group
     from realmgw.allocation.reputation.requestors import ClientNetwork, Requestor
@@ -62,27 +63,6 @@ TRANSITIONS: tuple[tuple[bool, ...], ...] = (
 """From each state, whether an address may go to another; `Pool` makes every move."""
 
 
-class Sibling(Protocol):
-    """A claim of either family, as far as outcomes go; see `realmgw.allocation.state.Claim`."""
-
-    created: float
-    sibling: Sibling | None
-    held_against: tuple[float, float] | None
-
-    @property
-    def group(self) -> Group: ...
-    @property
-    def client(self) -> Requestor | None: ...
-    @property
-    def unproven(self) -> bool: ...
-    @property
-    def asked(self) -> float: ...
-    @property
-    def pending(self) -> bool: ...
-    @property
-    def came_at(self) -> float: ...
-
-
 @attrs.define(eq=False)
 class Claim:
     """Somebody asked, and his packet is expected. Compared by identity."""
@@ -111,6 +91,8 @@ class Claim:
     """For how many seconds its query has waited; a resolver may have kept other clients with that question waiting for
     the answer. 0.0: not at all. If it `is_hold`: for how many all those have that it is for; not 0.0 as well if it may
     be for who had a claim that such used."""
+    by_tcp: bool = False
+    """If it has waited: that was by TCP."""
     pending: bool = True
     """False once it was used, expired or reclaimed."""
     spare: int = 0
@@ -156,12 +138,16 @@ class Claim:
 
         Args:
             now: The present, in monotonic seconds.
-            within: So many seconds after they were told, clients come.
+            within: So many seconds after they were told, clients come; those of others who are known to be quicker, as
+                soon as these do.
         """
-        reservation, since = self.reservation, now - within
-        if not reservation.stands or reservation.waited_at > since:
+        reservation, own, since = self.reservation, self.group.habits, now - within
+        if not reservation.stands:
             return False
-        return not any(each.created > since for each in reversed(reservation.claims.values()))
+        told = [(each.group, each.created) for each in reservation.claims.values() if each.created > since]
+        if reservation.waited_at > since:
+            told += [(group, at) for group, at in reservation.told.items() if at > since]
+        return not told or all(group.habits is not own and at + spread(group.delays) <= now for group, at in told)
 
     @property
     def is_over(self) -> bool:

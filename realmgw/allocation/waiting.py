@@ -28,6 +28,10 @@ MARGIN = 0.1
 ASKS_AGAIN = 2.0  # seconds
 """A resolver that has waited in vain asks again within so long, if it does at all."""
 
+AT_ONCE, LOOKED_AT = 3, 8
+"""Whose queries for one name wait that many at one time, asks once for each client: no resolver of several does so, but
+twice, by two threads, or since it asks again. So many queries are looked at for that."""
+
 TWINS = 64
 """So many times at most a question waits that is asked once more by TCP."""
 
@@ -202,9 +206,10 @@ class WaitingQueue:
         self._shares = _Shares()
         self._deadlines: list[tuple[float, int, Waiter]] = []
         self._order = count()
-        self.given_up: dict[tuple[int, Group], tuple[float, float]] = {}
+        self.given_up: dict[tuple[int, Group], tuple[float, float, bool]] = {}
         """Those who have waited in vain, by target and group: since when and until when (monotonic seconds), in the
-        order of the latter. If their resolver asks again, those wait still who asked it meanwhile; read only."""
+        order of the latter, and whether by TCP. If their resolver asks again, those wait still who asked it meanwhile;
+        read only."""
         self.size = 0
         """How many queries wait; read only."""
 
@@ -300,14 +305,22 @@ class WaitingQueue:
         return over
 
     def _note(self, waiter: Waiter, now: float) -> None:
-        key = waiter.service.target, waiter.group
-        since, until = self.given_up.pop(key, (waiter.since, now))
-        self.given_up[key] = since if waiter.since < until + ASKS_AGAIN else waiter.since, now
+        key, company = (waiter.service.target, waiter.group), waiter.group.habits.company
+        if company == math.inf and self._asks_at_once(*key):
+            self.given_up.pop(key, None)
+            return
+        since, until, _ = self.given_up.pop(key, (waiter.since, now, False))
+        self.given_up[key] = since if waiter.since < until + ASKS_AGAIN else waiter.since, now, waiter.tcp
         if len(self.given_up) > self._limit:
             del self.given_up[next(iter(self.given_up))]
 
-    def waited_before(self, target: int, group: Group, now: float) -> float:
-        """For how long those have waited whose group asks again for what it waited for in vain, in seconds.
+    def _asks_at_once(self, target: int, group: Group) -> bool:
+        """Whether so many queries of a group wait for a target, beside one more, that it asks once for each client."""
+        looked_at = islice(self._targets.get(target, {}).values(), LOOKED_AT)
+        return 1 + sum(each.group is group for each in looked_at) >= AT_ONCE
+
+    def waited_before(self, target: int, group: Group, now: float) -> tuple[float, bool]:
+        """For how long those have waited whose group asks again for what it waited for in vain.
 
         Args:
             target: For what.
@@ -315,12 +328,10 @@ class WaitingQueue:
             now: The present, in monotonic seconds.
 
         Returns:
-            0.0 if it did not; nor where it is not known yet how close together its clients come: it would be believed
-            of all of them that they come as late as any.
+            So many seconds, 0.0 if it did not; and whether it waited by TCP.
         """
-        since, until = self.given_up.pop((target, group), (now, -math.inf))
-        is_of_use = now < until + ASKS_AGAIN and group.habits.company < math.inf
-        return now - since if is_of_use else 0.0
+        since, until, tcp = self.given_up.pop((target, group), (now, -math.inf, False))
+        return (now - since, tcp) if now < until + ASKS_AGAIN else (0.0, False)
 
     def dismiss(self) -> list[Waiter]:
         """All queries; none waits any more."""

@@ -43,8 +43,8 @@ def wait_for_others(
     if habits.keeps_answers:
         until = claim.created + habits.window(group.delay_p999, now)
     else:
-        is_expected = habits.is_known or (claim.waited and habits.may_coalesce())
-        may_be = others_wait and habits.caution.serves_several and not habits.asks_for_each
+        is_expected = habits.is_known or (claim.waited and habits.may_coalesce(tcp=claim.by_tcp))
+        may_be = others_wait and habits.caution.serves_several and not habits.asks_for_each(tcp=claim.by_tcp)
         after = habits.company if is_expected else TOGETHER if may_be else 0.0
         latest = claim.created + (group.delay_p999 if group.delay_median else group.claim_timeout)
         if is_told_sooner or _may_be_of(reservation.hold, claim):
@@ -112,11 +112,15 @@ def keep(ledger: Books, used: Claim, until: float, now: float) -> None:
 def _waited(hold: Claim, used: Claim) -> float:
     """For how many seconds those have waited whom an address is kept for, all told, after one more claim was used.
 
-    But for those that only may be its group's: anybody can ask many times in its name, and come for each.
+    Each by how long it may have waited beside the first: who had waited for longer says no more. But for those that
+    only may be its group's, since anybody can ask many times in its name, and come for each; and for those that came
+    otherwise than the first.
     """
-    if hold is used or hold.group is not used.group or used.unproven:
+    first = hold.question
+    assert isinstance(first, Claim), "it was made for one"
+    if hold is used or hold.group is not used.group or used.unproven or used.by_tcp is not first.by_tcp:
         return hold.waited or used.waited
-    return hold.waited + used.waited
+    return hold.waited + min(used.waited, first.waited)
 
 
 def is_too_much(ledger: Books, address: Address) -> bool:

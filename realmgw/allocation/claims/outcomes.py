@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING
 from realmgw.allocation.claims.crowd import Doubt
 from realmgw.allocation.claims.siblings import has_come
 from realmgw.allocation.reputation.score import INITIAL
-from realmgw.allocation.state import Claim, Reservation, Sibling
+from realmgw.allocation.state import Claim, Reservation
 
 if TYPE_CHECKING:
+    from realmgw.allocation.claims.paired import Sibling
     from realmgw.allocation.reputation.group import Group
 
 LONG_WAIT = 0.25  # seconds
@@ -292,7 +293,7 @@ def kept(hold: Claim) -> None:
     if others and used.doubt is not None and crowd is not None:
         others = crowd.company > 0  # strangers come as well, but are not answered
     if used.waited and (others or not _are_refused(hold)):
-        hold.group.habits.met(others=others, likely=_likely(used, hold.waited))
+        hold.group.habits.met(others=others, likely=_likely(used, hold.waited), tcp=used.by_tcp)
     if hold is reservation.hold:
         reservation.hold = None
 

@@ -26,7 +26,7 @@ from collections.abc import Container, Iterable
 from itertools import chain, islice
 from typing import TYPE_CHECKING, TypeVar
 
-from realmgw.allocation.state import Sibling
+from realmgw.allocation.claims.paired import Sibling
 
 if TYPE_CHECKING:
     from realmgw.allocation.reputation.group import Group

@@ -9,10 +9,11 @@ from realmgw.allocation.claims import outcomes
 from realmgw.allocation.claims.siblings import has_come, is_of_one_group, join
 from realmgw.allocation.decisionlog import End
 from realmgw.allocation.ipv6.state import FreshClaim
-from realmgw.allocation.state import Claim, Sibling
+from realmgw.allocation.state import Claim
 
 if TYPE_CHECKING:
     from realmgw.allocation.claims.ledger import Ledger
+    from realmgw.allocation.claims.paired import Sibling
     from realmgw.allocation.ipv6.allowances import Allowances
     from realmgw.allocation.ipv6.pinholes import PinholeLedger
     from realmgw.allocation.ipv6.state import FreshCounters

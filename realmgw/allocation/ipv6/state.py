@@ -22,10 +22,10 @@ from realmgw.allocation.pace import Pace
 from realmgw.config.distribution import Distribution
 
 if TYPE_CHECKING:
+    from realmgw.allocation.claims.paired import Sibling
     from realmgw.allocation.flow import Flow
     from realmgw.allocation.reputation.group import Group
     from realmgw.allocation.reputation.requestors import ClientNetwork, Requestor
-    from realmgw.allocation.state import Sibling
     from realmgw.subscribers.model import Service
 
 

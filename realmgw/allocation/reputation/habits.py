@@ -15,7 +15,7 @@ Many resolvers ask once for all clients that ask while they ask. So several come
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
 
@@ -68,9 +68,30 @@ LOOK_AGAIN = 64
 """Then, for one of so many it is looked all the same whether others come."""
 
 
+class Alone(NamedTuple):
+    """How often nobody else came for an answer that was waited for, since somebody did."""
+
+    times: float = 0.0
+    """So often, as far as each time says something."""
+    at_once: float = 0.0
+    """So much of that is of queries that waited for one name at one time."""
+
+    @property
+    def is_believed(self) -> bool:
+        """Whether no other client is expected."""
+        return self.times >= LONERS
+
+
+NEVER_ALONE = Alone()
+
+
 @attrs.define(eq=False)
 class Habits:
-    """The habits of a resolver group."""
+    """The habits of a resolver group.
+
+    What waits by TCP tells nothing of what is asked by UDP: some ask once for all clients by UDP, and by TCP for each
+    (dnsmasq, which serves each connection by a process of its own).
+    """
 
     keeps: float = 0.0
     """It is taken to tell an answer to further clients for so many seconds, if `renews` is not less; 0.0: to none."""
@@ -105,8 +126,8 @@ class Habits:
     _was_regular: bool = False
     _latecomers: tuple[bytes, ...] = ()
     _waited: int = 0
-    _alone: float = 0.0
-    _at_once: float = 0.0
+    _by_udp: Alone = NEVER_ALONE
+    _by_tcp: Alone = NEVER_ALONE
     _look_at: float = -math.inf
     _companions: int = 0
     _latest: float = 0.0  # of the last ones, fewer than `COMPANIONS`
@@ -125,10 +146,14 @@ class Habits:
         """Whether it is known to tell answers to clients who ask later."""
         return self.keeps > COALESCES or self.predicts_until > -math.inf
 
-    @property
-    def asks_for_each(self) -> bool:
-        """Whether it surely asks once for each client: it asked for names many times at once, and nobody else came."""
-        return self._at_once >= AT_ONCE and self._alone >= LONERS and not self.is_known
+    def asks_for_each(self, *, tcp: bool) -> bool:
+        """Whether it surely asks once for each client: it asked for names many times at once, and nobody else came.
+
+        Args:
+            tcp: What waits by TCP; what waits by UDP, or is answered at once.
+        """
+        seen = self._by_tcp if tcp else self._by_udp
+        return seen.at_once >= AT_ONCE and seen.is_believed and not self.is_known
 
     def spell(self, delay_p999: float) -> float:
         """For how long, in seconds, after an answer further clients may come for it, as far as is known.
@@ -192,30 +217,36 @@ class Habits:
             self.predicts_until = predicts
         self._regard_all()
 
-    def may_coalesce(self) -> bool:
+    def may_coalesce(self, *, tcp: bool) -> bool:
         """Whether several clients may come for an answer that was waited for; at times that is looked at anew.
 
         To be asked once for each answer: for one of so many it is so whatever is known.
+
+        Args:
+            tcp: Whether it waited by TCP.
         """
         self._waited += 1
-        return self.is_known or self._alone < LONERS or not self._waited % LOOK_AGAIN
+        seen = self._by_tcp if tcp else self._by_udp
+        return self.is_known or not seen.is_believed or not self._waited % LOOK_AGAIN
 
     def may_have_company(self, since: float) -> bool:
-        """Whether, so many seconds after somebody came, others may who were told the same; as far as is known."""
-        return self.caution.serves_several and self._alone < LONERS and since < self.company
+        """Whether, so many seconds after somebody came, others may who were told the same at once, as far as known."""
+        return self.caution.serves_several and not self._by_udp.is_believed and since < self.company
 
-    def met(self, *, others: bool, likely: float = 1.0) -> None:
+    def met(self, *, others: bool, likely: float = 1.0, tcp: bool = False) -> None:
         """Learn whether further clients came while an address was kept for them.
 
         Args:
             others: They did.
             likely: How much it says if they did not: 0 to 1, or more where it had asked several times at once.
+            tcp: What was answered had waited by TCP.
         """
-        if others:
-            self._alone = self._at_once = 0.0
+        times, at_once = self._by_tcp if tcp else self._by_udp
+        alone = NEVER_ALONE if others else Alone(times + likely, at_once + max(0.0, likely - 1))
+        if tcp:
+            self._by_tcp = alone
         else:
-            self._alone += likely
-            self._at_once += max(0.0, likely - 1)
+            self._by_udp = alone
 
     def came_together(self, after: float, *, counts: bool = True) -> None:
         """Learn how long after the first one another of those came who had asked at one time.

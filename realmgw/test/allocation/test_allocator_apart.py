@@ -41,7 +41,7 @@ class AtOnceTests(SynchronousTestCase):
 
     def alone(self, scene: Scene) -> float:
         """How often nobody else came."""
-        return scene.allocator.groups.of(OTHER).habits._alone
+        return scene.allocator.groups.of(OTHER).habits._by_udp.times
 
     def test_each_says_as_much_as_one(self) -> None:
         """But the first two: it may ask by two threads, and each of these for several clients."""
@@ -69,30 +69,76 @@ class AtOnceTests(SynchronousTestCase):
         scene.allocator.expire(now=0.6)
         self.assertEqual(self.alone(scene), 0.0)
 
+    def test_who_has_waited_for_longer_than_the_first_says_no_more(self) -> None:
+        """BIND asks again what it has waited for in vain: what waited before the first did was not asked beside it."""
+        scene = Scene(1)
+        scene.learn_delays(OTHER, 0.05)
+        scene.allocator.groups.of(RESOLVER).claim_timeout = 2.0
+        address = scene.get(ONE, now=0.0)
+        self.assertIsNone(scene.wait(TWO, OTHER, "in vain", now=0.01))
+        scene.allocator.expire(now=1.0)
+        self.assertIsNone(scene.wait(TWO, OTHER, "again", now=1.01))
+        scene.come(address, now=1.06)
+        self.assertEqual(scene.told[1:], [("again", address)])
+        self.assertEqual(scene.get(TWO, OTHER, "once more", now=1.065), address)
+        for number in range(2):
+            self.assertEqual(scene.come(address, source(number), now=1.07), TWO.host.index)
+        scene.allocator.expire(now=1.6)
+        self.assertLessEqual(self.alone(scene), 1.0)
+        self.assertEqual(scene.allocator.groups.of(OTHER).habits._by_udp.at_once, 0.0)
+
+    def test_by_tcp_it_says_nothing_of_what_is_asked_by_udp(self) -> None:
+        """So dnsmasq does: it asks once for each client by TCP. Of a mixed crowd only those like the first count."""
+        for first, others, udp, tcp in ((True, True, 0.0, 8.0), (True, False, 0.0, 1.0), (False, True, 1.0, 0.0)):
+            scene = Scene(1)
+            scene.learn_delays(OTHER, 0.05)
+            address = scene.get(ONE, now=0.0)
+            for number in range(9):
+                self.assertIsNone(scene.wait(TWO, OTHER, number, tcp=others if number else first, now=0.01))
+            scene.come(address, now=0.31)
+            for number in range(9):
+                self.assertEqual(scene.come(address, source(number), now=0.32), TWO.host.index)
+            scene.allocator.expire(now=0.6)
+            habits = scene.allocator.groups.of(OTHER).habits
+            self.assertAlmostEqual(habits._by_udp.times, udp)
+            self.assertAlmostEqual(habits._by_tcp.times, tcp)
+
+    def test_what_is_known_of_tcp_is_applied_there_only(self) -> None:
+        """Whether others are waited for, and what `explain` says."""
+        habits = Scene(1).allocator.groups.of(OTHER).habits
+        for _ in range(LONERS):
+            habits.met(others=False, likely=2.0, tcp=True)
+        self.assertEqual([habits.asks_for_each(tcp=tcp) for tcp in (False, True)], [False, True])
+        self.assertEqual([habits.may_coalesce(tcp=tcp) for tcp in (False, True)], [True, False])
+        habits.caution.serves_several = True
+        self.assertTrue(habits.may_have_company(0.001))
+        habits.met(others=True, tcp=True)
+        self.assertTrue(habits.may_coalesce(tcp=True))
+
     def test_one_at_a_time_it_is_never_sure(self) -> None:
         """However often nobody else came for one query, others may have by chance not asked meanwhile."""
         habits = Scene(1).allocator.groups.of(OTHER).habits
         for _ in range(10 * (AT_ONCE + LONERS)):
             habits.met(others=False)
-        self.assertFalse(habits.asks_for_each)
+        self.assertFalse(habits.asks_for_each(tcp=False))
         for _ in range(AT_ONCE):
-            self.assertFalse(habits.asks_for_each)
+            self.assertFalse(habits.asks_for_each(tcp=False))
             habits.met(others=False, likely=2.0)
-        self.assertTrue(habits.asks_for_each)
+        self.assertTrue(habits.asks_for_each(tcp=False))
 
     def test_nor_once_another_one_came(self) -> None:
         """All of it has to be seen again; nor by what is seen at one name, nor of one that keeps answers."""
         habits = Scene(1).allocator.groups.of(OTHER).habits
         habits.met(others=False, likely=1.0 + AT_ONCE)
-        self.assertFalse(habits.asks_for_each)
+        self.assertFalse(habits.asks_for_each(tcp=False))
         habits.met(others=True)
         for _ in range(LONERS):
             habits.met(others=False)
-        self.assertFalse(habits.asks_for_each)
+        self.assertFalse(habits.asks_for_each(tcp=False))
         habits.met(others=False, likely=1.0 + AT_ONCE)
-        self.assertTrue(habits.asks_for_each)
+        self.assertTrue(habits.asks_for_each(tcp=False))
         habits.remember(5.0, 5.0, until=9.0)
-        self.assertFalse(habits.asks_for_each)
+        self.assertFalse(habits.asks_for_each(tcp=False))
 
 
 class SureTests(SynchronousTestCase):
@@ -124,12 +170,13 @@ class SureTests(SynchronousTestCase):
         """Else it is kept for a moment, as who asked within one round trip would come together."""
         scene = self.passes_on(surely=True)
         self.assertEqual([question for question, _ in scene.told], ["waits"])
-        self.assertIn("it asks once for each of its clients", [*told_of(scene.allocator.groups.of(OTHER), 0.105)])
+        said = "it asks once for each of its clients by UDP"
+        self.assertIn(said, [*told_of(scene.allocator.groups.of(OTHER), 0.105)])
         scene = self.passes_on(surely=False)
         self.assertEqual(scene.told, [])
         scene.allocator.expire(now=0.105 + 10 * TOGETHER)
         self.assertEqual([question for question, _ in scene.told], ["waits"])
-        self.assertNotIn("it asks once for each of its clients", [*told_of(scene.allocator.groups.of(OTHER), 0.2)])
+        self.assertNotIn(said, [*told_of(scene.allocator.groups.of(OTHER), 0.2)])
 
     def test_not_where_another_resolver_was_told_the_same(self) -> None:
         """Its clients may have used the claims of this one's."""

@@ -12,6 +12,7 @@ from realmgw.allocation.claims.used import KEPT
 from realmgw.allocation.reputation.group import OBSERVATIONS
 from realmgw.allocation.reputation.habits import COMPANIONS, LATECOMERS, LONERS, LOOK_AGAIN, TOGETHER
 from realmgw.allocation.state import State
+from realmgw.errors import Reason
 from realmgw.test.allocation.scene import (
     CLIENT,
     NEIGHBOUR,
@@ -105,7 +106,7 @@ class CompanyTests(SynchronousTestCase):
             habits.met(others=False)
         scene.come(address, CLIENT, now=0.11)
         self.assertEqual(scene.told, [(0, address), (1, address)])
-        self.assertEqual([habits.may_coalesce() for _ in range(2 * LOOK_AGAIN)].count(True), 2)
+        self.assertEqual([habits.may_coalesce(tcp=False) for _ in range(2 * LOOK_AGAIN)].count(True), 2)
 
     def test_a_short_wait_says_as_little_as_others_were_likely_to_ask_meanwhile(self) -> None:
         """Who asks ten times a second, and waits for a hundredth, has hardly company; of a new one nobody knows."""
@@ -120,7 +121,7 @@ class CompanyTests(SynchronousTestCase):
             self.assertEqual(scene.told, [("later", address)])
             scene.come(address, CLIENT, now=0.201)
             scene.allocator.expire(now=0.9)
-            self.assertAlmostEqual(scene.allocator.groups.of(OTHER).habits._alone, expected)
+            self.assertAlmostEqual(scene.allocator.groups.of(OTHER).habits._by_udp.times, expected)
 
     def test_for_as_long_as_companions_were_seen_to_need(self) -> None:
         """A little longer after the first client than the others came, at other times."""
@@ -188,7 +189,7 @@ class CompanyTests(SynchronousTestCase):
                 habits.met(others=False)
             scene.come(address, CLIENT, now=0.36)
             scene.allocator.expire(now=1.4)
-            self.assertEqual(habits.may_coalesce(), expected)
+            self.assertEqual(habits.may_coalesce(tcp=False), expected)
 
     def test_with_whom_they_asked_is_known_however_many_came_since(self) -> None:
         """An answer was waited for a moment ago, and more came than asked: their resolver has no habit of it."""
@@ -281,7 +282,7 @@ class CompanyTests(SynchronousTestCase):
             for now in (0.12, 0.13, 0.16):
                 scene.allocator.expire(now=now)
             self.assertEqual(scene.told, [(0, address), (1, address)])
-            self.assertEqual(scene.allocator.groups.of(OTHER).habits._alone, alone)
+            self.assertEqual(scene.allocator.groups.of(OTHER).habits._by_udp.times, alone)
 
     def test_for_the_client_whose_claim_another_one_used(self) -> None:
         """Who asks while another one's question is under way is told with him, and may come when more have asked.
@@ -332,16 +333,18 @@ class InVainTests(SynchronousTestCase):
     """A resolver that asks again for what it has waited for in vain."""
 
     def test_its_clients_have_waited_all_the_time(self) -> None:
-        """Those who asked meanwhile are told together: the address is kept for them."""
-        scene = Scene(1)
-        habits = scene.allocator.groups.of(RESOLVER).habits
-        for _ in range(COMPANIONS):
-            habits.came_together(0.1)
-        scene.get(service(2), OTHER, now=0.0)
-        self.assertIsNone(scene.wait(service(1), now=0.1))
-        self.assertEqual(len(scene.allocator._queue.give_up(now=1.2)), 1)
-        scene.allocator.expire(now=2.5)
-        scene.get(service(1), now=2.6)
-        claim = scene.allocator.groups.of(RESOLVER).told.last(service(1).name)
-        assert claim is not None
-        self.assertAlmostEqual(claim.waited, 2.5)
+        """Those who asked meanwhile are told together: the address is kept for them, also of a new one's clients."""
+        for tcp in (False, True):
+            scene = Scene(1)
+            scene.get(service(2), OTHER, now=0.0)
+            self.assertIsNone(scene.wait(service(1), tcp=tcp, now=0.1))
+            self.assertEqual(len(scene.allocator._queue.give_up(now=2.2)), 1)
+            scene.allocator.expire(now=2.5)
+            address = scene.get(service(1), now=2.6)
+            claim = scene.allocator.groups.of(RESOLVER).told.last(service(1).name)
+            assert claim is not None
+            self.assertAlmostEqual(claim.waited, 2.5)
+            self.assertEqual(claim.by_tcp, tcp)
+            self.assertEqual(scene.come(address, CLIENT, now=2.601), 1)
+            self.assertIs(scene.ask(service(3), OTHER, now=2.61), Reason.EXHAUSTED)
+            self.assertEqual(scene.come(address, NEIGHBOUR, now=2.9), 1)

@@ -246,28 +246,36 @@ class FairnessTests(SynchronousTestCase):
         self.assertEqual((queue.size, queue._shares._by_count, *vars(queue._line).values()), (0, *[{}] * 5))
 
     def test_who_waited_in_vain_has_waited_since_he_asked_first(self) -> None:
-        """If he asks again soon, and it is known how close together his clients come; it is said once."""
+        """If he asks again soon; it is said once, and how he waited."""
         queue = WaitingQueue(limit=4)
-        known, unknown = Group("203.0.113.1"), Group("203.0.113.2")
-        for _ in range(FEW):
-            known.habits.came_together(0.1)
-        for group in (known, unknown):
-            queue.join(waiter(ONE, group.resolver, now=0.0, group=group))
+        group, other = Group("203.0.113.1"), Group("203.0.113.2")
+        queue.join(waiter(ONE, "one", now=0.0, group=group))
+        queue.join(attrs.evolve(waiter(ONE, "other", now=0.0, group=other), tcp=True))
         self.assertEqual(len(queue.give_up(now=1.0)), 2)
-        self.assertEqual([queue.waited_before(ONE.target, group, 1.5) for group in (unknown, known)], [0.0, 1.5])
-        self.assertEqual(queue.waited_before(ONE.target, known, 1.5), 0.0)
+        self.assertEqual(queue.waited_before(ONE.target, group, 1.5), (1.5, False))
+        self.assertEqual(queue.waited_before(ONE.target, other, 1.5), (1.5, True))
+        self.assertEqual(queue.waited_before(ONE.target, group, 1.5), (0.0, False))
         for begun in (2.0, 4.0):
-            queue.join(waiter(ONE, begun, now=begun, group=known))
+            queue.join(waiter(ONE, begun, now=begun, group=group))
             queue.give_up(now=begun + 1.0)
-        self.assertEqual(queue.waited_before(TWO.target, known, 5.5), 0.0)
-        self.assertEqual(queue.waited_before(ONE.target, known, 5.5), 3.5)
+        self.assertEqual(queue.waited_before(TWO.target, group, 5.5), (0.0, False))
+        self.assertEqual(queue.waited_before(ONE.target, group, 5.5), (3.5, False))
+
+    def test_not_who_asks_once_for_each_client(self) -> None:
+        """As three that wait for one name at one time show; it does not matter once it is known who comes together."""
+        for count, known, expected in ((2, False, 1), (3, False, 0), (3, True, 1)):
+            queue, group = WaitingQueue(limit=4), Group("203.0.113.1")
+            for _ in range(FEW if known else 0):
+                group.habits.came_together(0.1)
+            for number in range(count):
+                queue.join(waiter(ONE, number, now=number / 10, group=group))
+            queue.give_up(now=1.0)
+            self.assertEqual(len(queue.given_up), expected)
 
     def test_that_is_forgotten(self) -> None:
         """When he asks no more; and of very many the first ones."""
         queue = WaitingQueue(limit=4)
         group = Group("203.0.113.1")
-        for _ in range(FEW):
-            group.habits.came_together(0.1)
         queue.join(waiter(ONE, "one", now=0.0, group=group))
         queue.give_up(now=1.0)
         queue.give_up(now=1.0 + ASKS_AGAIN)

@@ -58,4 +58,4 @@ class PastTests(RobberyTestCase):
             self.assertEqual(scene.come(address, bytes((203, 0, 113, round(now * 200))), now=now), 1)
         self.conntrack.said[NEIGHBOUR] = True
         scene.allocator.expire(now=1.2)
-        self.assertTrue(habits.may_coalesce())
+        self.assertTrue(habits.may_coalesce(tcp=False))
