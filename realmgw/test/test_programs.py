@@ -121,14 +121,16 @@ class TallyTests(SynchronousTestCase):
         self.assertRegex(done.stdout, "FAILED by being skipped: .*needs_a_package: not installed: zsh")
         self.assertRegex(done.stdout, r"\n +\d+\.\d s  skipping\n")
 
-    def test_leaves_out_a_package(self) -> None:
+    def test_leaves_out_packages_and_modules(self) -> None:
         """So that two runs can share the tests."""
         folder = Path(self.mktemp()).absolute()
         (folder / "part").mkdir(parents=True)
-        for name in ("skipping", "part/__init__", "part/skipping"):
+        for name in ("skipping", "other/skipping", "part/__init__", "part/skipping"):
+            (folder / name).parent.mkdir(exist_ok=True)
             (folder / f"{name}.py").write_text(SKIPPING if name.endswith("skipping") else "")
         environment = {**os.environ, "PYTHONPATH": f"{folder}:{CHECKOUT}"}
-        argv = [sys.executable, "-m", "testbed.measuring.tally", "--without", "part", "tally", "skipping", "part"]
+        argv = [sys.executable, "-m", "testbed.measuring.tally", "--without", "part", "--without", "other.skipping"]
+        argv += ["tally", "skipping", "part", "other.skipping"]
         subprocess.run(argv, cwd=folder, env=environment, capture_output=True, check=False)
         self.assertEqual((folder / "tally").read_text(), "1 1 1\n")
 

@@ -1,6 +1,7 @@
 """Runs tests as `trial` does, and writes down how many passed, failed and were skipped.
 
-    python -m testbed.measuring.tally [--without NAME] [--share FOLDER [--last-first]] [--later FILE] RESULT [NAME...]
+    python -m testbed.measuring.tally [--without NAME]... [--share FOLDER [--last-first]] [--later FILE]
+        RESULT [NAME...]
 
 RESULT is a file that gets one line, `PASSED FAILED SKIPPED`; NAMEs are what `trial` takes, by default the package
 `realmgw`. Runs that share a FOLDER share the tests: each module is run by the first of them that comes to it, and one
@@ -20,7 +21,7 @@ import argparse
 import signal
 import sys
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from time import monotonic
 from unittest import TestCase, TestResult, TestSuite
@@ -94,12 +95,12 @@ class SharedModule(unittest.TestSuite):
         return super().run(result, debug)
 
 
-def chosen_from(suite: TestSuite, without: str | None) -> Iterator[TestCase]:
-    """Its tests, but those of one package."""
+def chosen_from(suite: TestSuite, without: Sequence[str]) -> Iterator[TestCase]:
+    """Its tests, but those of some packages or modules."""
     for test in suite:
         if isinstance(test, TestSuite):
             yield from chosen_from(test, without)
-        elif without is None or not test.id().startswith(f"{without}."):
+        elif not test.id().startswith(tuple(f"{name}." for name in without)):
             yield test
 
 
@@ -113,7 +114,7 @@ def shared(tests: Iterable[TestCase], folder: Path, *, last_first: bool) -> list
     return list(modules.values())[:: -1 if last_first else 1]
 
 
-def run(names: list[str], without: str | None, share: Path | None, *, last_first: bool) -> TallyingReporter:
+def run(names: list[str], without: Sequence[str], share: Path | None, *, last_first: bool) -> TallyingReporter:
     """Runs the tests of these names."""
     loaded = runner.TestLoader().loadByNames(names, recurse=True)
     chosen = list(chosen_from(loaded, without))
@@ -143,7 +144,7 @@ if __name__ == "__main__":
     )
     parser.add_argument("result", metavar="RESULT", type=Path, help="the file that gets the line PASSED FAILED SKIPPED")
     parser.add_argument("names", metavar="NAME", nargs="*", default=["realmgw"], help="what trial takes [realmgw]")
-    parser.add_argument("--without", metavar="NAME", help="a package of which no test is run")
+    parser.add_argument("--without", metavar="NAME", action="append", default=[], help="no test of this is run")
     parser.add_argument("--share", metavar="FOLDER", type=Path, help="runs of this folder run each module once")
     parser.add_argument("--last-first", action="store_true", help="begin with the last module")
     parser.add_argument("--later", metavar="FILE", type=Path, help="gets the names of those that failed, to run again")
