@@ -93,7 +93,7 @@ def _may_have_company(address: Address, seen: float, most: float) -> bool:
         return False
     for reservation in address.reservations.values():
         for group, told in reservation.told.items():
-            if seen < told + group.delay_p999 and group.habits.may_have_company(since):
+            if seen < told + group.nearly_all and group.habits.may_have_company(since):
                 return True
     return False
 

@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING
 from realmgw.allocation.claims import lessons
 from realmgw.allocation.claims.keepers import keeps_long
 from realmgw.allocation.reputation.habits import TOGETHER
-from realmgw.allocation.state import Claim
+from realmgw.allocation.state import VARIOUS, Claim
 
 if TYPE_CHECKING:
     from realmgw.allocation.claims.books import Books
     from realmgw.allocation.reputation.group import Group
     from realmgw.allocation.state import Address
-
-NEARLY_ALL = 0.99
-"""Where somebody else may have used the claim of a client, he is waited for as long as so many of his group take."""
 
 
 def wait_for_others(
@@ -43,12 +40,14 @@ def wait_for_others(
     if habits.keeps_answers:
         until = claim.created + habits.window(group.delay_p999, now)
     else:
-        is_expected = habits.is_known or (claim.waited and habits.may_coalesce(tcp=claim.by_tcp))
-        may_be = others_wait and habits.caution.serves_several and not habits.asks_for_each(tcp=claim.by_tcp)
+        is_expected = habits.is_known or (claim.waited and habits.may_coalesce(tcp=claim.by_tcp > 0))
+        may_be = others_wait and habits.caution.serves_several and not habits.asks_for_each(tcp=claim.by_tcp > 0)
         after = habits.company if is_expected else TOGETHER if may_be else 0.0
         latest = claim.created + (group.delay_p999 if group.delay_median else group.claim_timeout)
         if is_told_sooner or _may_be_of(reservation.hold, claim):
-            after, latest = math.inf, min(latest, claim.created + _nearly_all(group))
+            after, latest = math.inf, min(latest, claim.created + group.nearly_all)
+        elif not is_expected:
+            latest = min(latest, claim.created + group.nearly_all)
         until = min(now + min(after, ledger.settings.hold_after_use), latest)
         if reservation.hold is not None and _was_assumed(reservation.hold, group):
             lessons.shorten(ledger, group, group.delay_p999, now)  # each is kept for half a second, else
@@ -71,11 +70,6 @@ def _may_be_of(hold: Claim | None, claim: Claim) -> bool:
     return hold is not None and hold.waited > 0 and not claim.waited and not claim.is_hold
 
 
-def _nearly_all(group: Group) -> float:
-    """Within how many seconds nearly all clients of a group come, as far as is known."""
-    return group.delay_p999 if group.delays is None or not group.delay_median else group.delays.quantile(NEARLY_ALL)
-
-
 def keep(ledger: Books, used: Claim, until: float, now: float) -> None:
     """Keep the address for others who were told the same as the client who has just come, if it is ours still.
 
@@ -93,6 +87,7 @@ def keep(ledger: Books, used: Claim, until: float, now: float) -> None:
         waited = used.waited or (0.0 if hold is None else hold.waited)
         times = used.created, until, until
         hold = Claim(reservation, used.group, used, *times, used.network, spare=used.spare, is_hold=True, waited=waited)
+        hold.by_tcp = used.by_tcp
         used.spare = 0
         ledger.stand(hold)
         ledger.deadlines.add_rider(hold)
@@ -118,8 +113,10 @@ def _waited(hold: Claim, used: Claim) -> float:
     """
     first = hold.question
     assert isinstance(first, Claim), "it was made for one"
-    if hold is used or hold.group is not used.group or used.unproven or used.by_tcp is not first.by_tcp:
+    if hold is used or hold.group is not used.group or used.unproven or (used.by_tcp > 0) is not (first.by_tcp > 0):
         return hold.waited or used.waited
+    if used.by_tcp != first.by_tcp:
+        hold.by_tcp = VARIOUS
     return hold.waited + min(used.waited, first.waited)
 
 

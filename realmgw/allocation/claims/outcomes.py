@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 LONG_WAIT = 0.25  # seconds
 """If a query has waited for so long, and nobody else came for the answer, that says something of its resolver."""
-TELLING = 4
+TELLING = 3
 """Where it has waited for less, so many times the part of the time between two such questions."""
 MOST_AT_ONCE = 16.0
 """Of queries that waited at one time, so many say each as much as one does."""
@@ -293,7 +293,9 @@ def kept(hold: Claim) -> None:
     if others and used.doubt is not None and crowd is not None:
         others = crowd.company > 0  # strangers come as well, but are not answered
     if used.waited and (others or not _are_refused(hold)):
-        hold.group.habits.met(others=others, likely=_likely(used, hold.waited), tcp=used.by_tcp)
+        is_one = hold.by_tcp == used.by_tcp
+        likely = _likely(used, hold.waited)
+        hold.group.habits.met(others=others, likely=likely, tcp=used.by_tcp > 0, is_one=is_one)
     if hold is reservation.hold:
         reservation.hold = None
 

@@ -43,6 +43,9 @@ need."""
 ABSORBED = 4
 """So many groups that were merged into one are remembered, for the seconds that their claims live."""
 
+NEARLY_ALL = 0.99
+"""Where one who was told with others may still come, he is waited for as long as so many of his group take."""
+
 SOONEST, SOONER = 0.01, 0.75
 """Of a hundred clients one comes sooner than that quantile says, and hardly any in so large a part of that time."""
 
@@ -59,6 +62,8 @@ class Group(Rated):
     """Age, in seconds, at which a claim of this group is dead by experience."""
     delay_p999: float = DELAY_P999_UNKNOWN
     """99.9th percentile of the delay of its clients, in seconds; somewhat more while few were seen."""
+    nearly_all: float = DELAY_P999_UNKNOWN
+    """Within so many seconds `NEARLY_ALL` of its clients come, as far as is known."""
     delay_median: float = 0.0
     """Median of the delay of its clients, in seconds; 0.0 while few were seen."""
     delays: Delays | None = None
@@ -175,6 +180,7 @@ class Group(Rated):
         """Forget the delays: it keeps answers, so that some were of clients who came for what others had been told."""
         self.learned_from_first = True
         self.delays, self.delay_median, self._refresh_at = None, 0.0, 1
+        self.nearly_all = DELAY_P999_UNKNOWN
         self.delay_p999, self.claim_timeout = (
             DELAY_P999_UNKNOWN,
             CLAIM_TIMEOUT_LEAST if self.hopeless else CLAIM_TIMEOUT_UNKNOWN,
@@ -184,7 +190,7 @@ class Group(Rated):
         self._refresh_at = _REFRESH if delays.total >= OBSERVATIONS else OBSERVATIONS - delays.total
         if delays.total >= OBSERVATIONS:
             delays.slowest = slowest = delays.within(0.999)
-            self.delay_median = delays.quantile(0.5)
+            self.delay_median, self.nearly_all = delays.quantile(0.5), delays.quantile(NEARLY_ALL)
             soonest = delays.quantile(SOONEST)
             delays.least = SOONER * soonest if soonest > SHORTEST else 0.0
             scarce = OBSERVATIONS / delays.total  # of so few, hardly one was as slow as the slowest of a thousand

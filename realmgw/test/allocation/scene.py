@@ -141,7 +141,7 @@ class Scene:
         return answer
 
     def wait(
-        self, asked: Service, resolver: str = RESOLVER, question: Hashable = None, *, tcp: bool = False, now: float
+        self, asked: Service, resolver: str = RESOLVER, question: Hashable = None, *, tcp: int = 0, now: float
     ) -> Reason | None:
         """Ask a question that is told to wait, and wait."""
         question = next(self._questions) if question is None else question
@@ -178,7 +178,7 @@ class Scene:
     def learn_delays(self, resolver: str, slowest: float) -> None:
         """Have a resolver's clients be known to come within so many seconds."""
         group = self.allocator.groups.of(resolver)
-        group.delay_p999 = group.delay_median = slowest
+        group.delay_p999 = group.nearly_all = group.delay_median = slowest
 
     def learn(self, asked: Service, resolver: str = RESOLVER, *, visits: int, now: float, after: float) -> float:
         """Have a resolver's clients come so many times, `after` seconds each; the time after the last one."""
