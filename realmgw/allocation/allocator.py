@@ -202,7 +202,7 @@ class Allocator:
         question: Hashable,
         deliver: Deliver,
         *,
-        tcp: int,
+        tcp: bool,
         now: float,
         client: Requestor | None = None,
     ) -> Reason | None:
@@ -213,7 +213,7 @@ class Allocator:
             resolver: As for `ask`.
             question: As for `ask`; a retransmission by UDP replaces its twin's `deliver`, which is not called.
             deliver: Called once, from within a later call, with the packed address or with a reason.
-            tcp: The port from which the query came by TCP; 0: it did not.
+            tcp: Whether the query came by TCP.
             now: The present.
             client: As for `ask`.
 

@@ -42,8 +42,6 @@ NEVER = math.inf
 """The time of what does not happen, in monotonic seconds."""
 KEY = 0xFF_FFFF
 """The part of `Service.target` that is the service key (protocol << 16 | port)."""
-VARIOUS = -1
-"""More than one connection."""
 UNLIMITED = 1 << 30
 """How many further senders a used claim lets in that lets in everybody."""
 
@@ -93,9 +91,8 @@ class Claim:
     """For how many seconds its query has waited; a resolver may have kept other clients with that question waiting for
     the answer. 0.0: not at all. If it `is_hold`: for how many all those have that it is for; not 0.0 as well if it may
     be for who had a claim that such used."""
-    by_tcp: int = 0
-    """If it has waited by TCP: the port of its connection, there; 0: it has not. If it `is_hold`: that of all those
-    that it is for; `VARIOUS` if there are several."""
+    by_tcp: bool = False
+    """If it has waited: that was by TCP."""
     pending: bool = True
     """False once it was used, expired or reclaimed."""
     spare: int = 0

@@ -61,8 +61,8 @@ class Waiter:
     """See `Claim.unproven`."""
     not_before: float = -math.inf
     """Until then, in monotonic seconds, its client may come by IPv6, and take no address of those that are left."""
-    tcp: int = 0
-    """It came by TCP, from this port, and so will be answered, whoever asks the same since; 0: it did not."""
+    tcp: bool = False
+    """It came by TCP, and so will be answered, whoever asks the same since."""
     twins: tuple[Deliver, ...] = ()
     """Where the outcome goes as well: those who asked the same before, `TWINS` at most."""
 
@@ -90,7 +90,7 @@ class Waiter:
         if deliver not in every or len(every) == 1:
             return False
         every.remove(deliver)
-        self.tcp = self.tcp or int(deliver == self.deliver)  # the others did, from whichever port
+        self.tcp |= deliver == self.deliver
         self.twins, self.deliver = tuple(every[:-1]), every[-1]
         return True
 
@@ -206,9 +206,9 @@ class WaitingQueue:
         self._shares = _Shares()
         self._deadlines: list[tuple[float, int, Waiter]] = []
         self._order = count()
-        self.given_up: dict[tuple[int, Group], tuple[float, float, int]] = {}
+        self.given_up: dict[tuple[int, Group], tuple[float, float, bool]] = {}
         """Those who have waited in vain, by target and group: since when and until when (monotonic seconds), in the
-        order of the latter, and `Waiter.tcp`. If their resolver asks again, those wait still who asked it meanwhile;
+        order of the latter, and whether by TCP. If their resolver asks again, those wait still who asked it meanwhile;
         read only."""
         self.size = 0
         """How many queries wait; read only."""
@@ -309,7 +309,7 @@ class WaitingQueue:
         if company == math.inf and self._asks_at_once(*key):
             self.given_up.pop(key, None)
             return
-        since, until, _ = self.given_up.pop(key, (waiter.since, now, 0))
+        since, until, _ = self.given_up.pop(key, (waiter.since, now, False))
         self.given_up[key] = since if waiter.since < until + ASKS_AGAIN else waiter.since, now, waiter.tcp
         if len(self.given_up) > self._limit:
             del self.given_up[next(iter(self.given_up))]
@@ -319,7 +319,7 @@ class WaitingQueue:
         looked_at = islice(self._targets.get(target, {}).values(), LOOKED_AT)
         return 1 + sum(each.group is group for each in looked_at) >= AT_ONCE
 
-    def waited_before(self, target: int, group: Group, now: float) -> tuple[float, int]:
+    def waited_before(self, target: int, group: Group, now: float) -> tuple[float, bool]:
         """For how long those have waited whose group asks again for what it waited for in vain.
 
         Args:
@@ -328,10 +328,10 @@ class WaitingQueue:
             now: The present, in monotonic seconds.
 
         Returns:
-            So many seconds, 0.0 if it did not; and `Waiter.tcp` of those.
+            So many seconds, 0.0 if it did not; and whether it waited by TCP.
         """
-        since, until, tcp = self.given_up.pop((target, group), (now, -math.inf, 0))
-        return (now - since, tcp) if now < until + ASKS_AGAIN else (0.0, 0)
+        since, until, tcp = self.given_up.pop((target, group), (now, -math.inf, False))
+        return (now - since, tcp) if now < until + ASKS_AGAIN else (0.0, False)
 
     def dismiss(self) -> list[Waiter]:
         """All queries; none waits any more."""

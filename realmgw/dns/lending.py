@@ -152,8 +152,7 @@ class Lending:
     def _wait(self, asked: Asked) -> Reason | None:
         """None if the query waits for an address, which only an IPv4 one is worth, else why it does not."""
         question, come = self._question(asked), functools.partial(self._come, asked)
-        port = asked.asker.address[1] if asked.asker.tcp else 0
-        why = self._allocator.wait(*question, come, tcp=port, now=asked.now, client=asked.client)
+        why = self._allocator.wait(*question, come, tcp=asked.asker.tcp, now=asked.now, client=asked.client)
         if why is None:
             self._events[Count.WAITED] += 1
             service, _, key = question

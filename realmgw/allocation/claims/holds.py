@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from realmgw.allocation.claims import lessons
 from realmgw.allocation.claims.keepers import keeps_long
 from realmgw.allocation.reputation.habits import TOGETHER
-from realmgw.allocation.state import VARIOUS, Claim
+from realmgw.allocation.state import Claim
 
 if TYPE_CHECKING:
     from realmgw.allocation.claims.books import Books
@@ -40,8 +40,8 @@ def wait_for_others(
     if habits.keeps_answers:
         until = claim.created + habits.window(group.delay_p999, now)
     else:
-        is_expected = habits.is_known or (claim.waited and habits.may_coalesce(tcp=claim.by_tcp > 0))
-        may_be = others_wait and habits.caution.serves_several and not habits.asks_for_each(tcp=claim.by_tcp > 0)
+        is_expected = habits.is_known or (claim.waited and habits.may_coalesce(tcp=claim.by_tcp))
+        may_be = others_wait and habits.caution.serves_several and not habits.asks_for_each(tcp=claim.by_tcp)
         after = habits.company if is_expected else TOGETHER if may_be else 0.0
         latest = claim.created + (group.delay_p999 if group.delay_median else group.claim_timeout)
         if is_told_sooner or _may_be_of(reservation.hold, claim):
@@ -87,7 +87,6 @@ def keep(ledger: Books, used: Claim, until: float, now: float) -> None:
         waited = used.waited or (0.0 if hold is None else hold.waited)
         times = used.created, until, until
         hold = Claim(reservation, used.group, used, *times, used.network, spare=used.spare, is_hold=True, waited=waited)
-        hold.by_tcp = used.by_tcp
         used.spare = 0
         ledger.stand(hold)
         ledger.deadlines.add_rider(hold)
@@ -113,10 +112,8 @@ def _waited(hold: Claim, used: Claim) -> float:
     """
     first = hold.question
     assert isinstance(first, Claim), "it was made for one"
-    if hold is used or hold.group is not used.group or used.unproven or (used.by_tcp > 0) is not (first.by_tcp > 0):
+    if hold is used or hold.group is not used.group or used.unproven or used.by_tcp is not first.by_tcp:
         return hold.waited or used.waited
-    if used.by_tcp != first.by_tcp:
-        hold.by_tcp = VARIOUS
     return hold.waited + min(used.waited, first.waited)
 
 

@@ -293,9 +293,7 @@ def kept(hold: Claim) -> None:
     if others and used.doubt is not None and crowd is not None:
         others = crowd.company > 0  # strangers come as well, but are not answered
     if used.waited and (others or not _are_refused(hold)):
-        is_one = hold.by_tcp == used.by_tcp
-        likely = _likely(used, hold.waited)
-        hold.group.habits.met(others=others, likely=likely, tcp=used.by_tcp > 0, is_one=is_one)
+        hold.group.habits.met(others=others, likely=_likely(used, hold.waited), tcp=used.by_tcp)
     if hold is reservation.hold:
         reservation.hold = None
 

@@ -81,10 +81,6 @@ class Alone(NamedTuple):
         """Whether no other client is expected."""
         return self.times >= LONERS
 
-    def after(self, *, others: bool, likely: float) -> Alone:
-        """It, once more; see `Habits.met`."""
-        return NEVER_ALONE if others else Alone(self.times + likely, self.at_once + max(0.0, likely - 1))
-
 
 NEVER_ALONE = Alone()
 
@@ -94,8 +90,7 @@ class Habits:
     """The habits of a resolver group.
 
     What waits by TCP tells nothing of what is asked by UDP: some ask once for all clients by UDP, and by TCP for each
-    (dnsmasq, which serves each connection by a process of its own). But who asks several times at once by one
-    connection does not ask once for all, however he asks.
+    (dnsmasq, which serves each connection by a process of its own).
     """
 
     keeps: float = 0.0
@@ -238,19 +233,20 @@ class Habits:
         """Whether, so many seconds after somebody came, others may who were told the same at once, as far as known."""
         return self.caution.serves_several and not self._by_udp.is_believed and since < self.company
 
-    def met(self, *, others: bool, likely: float = 1.0, tcp: bool = False, is_one: bool = False) -> None:
+    def met(self, *, others: bool, likely: float = 1.0, tcp: bool = False) -> None:
         """Learn whether further clients came while an address was kept for them.
 
         Args:
             others: They did.
             likely: How much it says if they did not: 0 to 1, or more where it had asked several times at once.
             tcp: What was answered had waited by TCP.
-            is_one: All of that by one connection.
         """
+        times, at_once = self._by_tcp if tcp else self._by_udp
+        alone = NEVER_ALONE if others else Alone(times + likely, at_once + max(0.0, likely - 1))
         if tcp:
-            self._by_tcp = self._by_tcp.after(others=others, likely=likely)
-        if not tcp or others or (is_one and likely > 1):
-            self._by_udp = self._by_udp.after(others=others, likely=likely)
+            self._by_tcp = alone
+        else:
+            self._by_udp = alone
 
     def came_together(self, after: float, *, counts: bool = True) -> None:
         """Learn how long after the first one another of those came who had asked at one time.

@@ -141,7 +141,7 @@ class Scene:
         return answer
 
     def wait(
-        self, asked: Service, resolver: str = RESOLVER, question: Hashable = None, *, tcp: int = 0, now: float
+        self, asked: Service, resolver: str = RESOLVER, question: Hashable = None, *, tcp: bool = False, now: float
     ) -> Reason | None:
         """Ask a question that is told to wait, and wait."""
         question = next(self._questions) if question is None else question

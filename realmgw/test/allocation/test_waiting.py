@@ -250,16 +250,16 @@ class FairnessTests(SynchronousTestCase):
         queue = WaitingQueue(limit=4)
         group, other = Group("203.0.113.1"), Group("203.0.113.2")
         queue.join(waiter(ONE, "one", now=0.0, group=group))
-        queue.join(attrs.evolve(waiter(ONE, "other", now=0.0, group=other), tcp=53))
+        queue.join(attrs.evolve(waiter(ONE, "other", now=0.0, group=other), tcp=True))
         self.assertEqual(len(queue.give_up(now=1.0)), 2)
-        self.assertEqual(queue.waited_before(ONE.target, group, 1.5), (1.5, 0))
-        self.assertEqual(queue.waited_before(ONE.target, other, 1.5), (1.5, 53))
-        self.assertEqual(queue.waited_before(ONE.target, group, 1.5), (0.0, 0))
+        self.assertEqual(queue.waited_before(ONE.target, group, 1.5), (1.5, False))
+        self.assertEqual(queue.waited_before(ONE.target, other, 1.5), (1.5, True))
+        self.assertEqual(queue.waited_before(ONE.target, group, 1.5), (0.0, False))
         for begun in (2.0, 4.0):
             queue.join(waiter(ONE, begun, now=begun, group=group))
             queue.give_up(now=begun + 1.0)
-        self.assertEqual(queue.waited_before(TWO.target, group, 5.5), (0.0, 0))
-        self.assertEqual(queue.waited_before(ONE.target, group, 5.5), (3.5, 0))
+        self.assertEqual(queue.waited_before(TWO.target, group, 5.5), (0.0, False))
+        self.assertEqual(queue.waited_before(ONE.target, group, 5.5), (3.5, False))
 
     def test_not_who_asks_once_for_each_client(self) -> None:
         """As three that wait for one name at one time show; it does not matter once it is known who comes together."""

@@ -67,7 +67,7 @@ class MemoryAllocator(Allocator):
         question: Hashable,
         deliver: Callable[[bytes | Reason], None],
         *,
-        tcp: int,
+        tcp: bool,
         now: float,
         client: Requestor | None = None,
     ) -> Reason | None:
