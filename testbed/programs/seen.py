@@ -228,7 +228,7 @@ class Told:
     lasted: float = 0.0
     """Within so many seconds."""
 
-    def and_(self, more: Told) -> Told:
+    def __add__(self, more: Told) -> Told:
         """Both together."""
         return Told(*(one + other for one, other in zip(attrs.astuple(self), attrs.astuple(more), strict=True)))
 
@@ -242,7 +242,7 @@ def started(
     rounds: int,
     seconds: float,
 ) -> tuple[Rounds, Told]:
-    """Starts all gateways and loads them in turn; the other arguments are those of `report`.
+    """Starts all gateways and loads them in turn; what came of it, and what was beside.
 
     Args:
         prepared: Makes a testbed.
@@ -290,10 +290,10 @@ def report(
     results: Rounds = {(way.title, title): [] for way in ways for title in titles}
     told = Told()
     for _ in range(starts):
-        part, more_told = started(prepared, hosts, pool, ways, titles, rounds, seconds)
+        part, more = started(prepared, hosts, pool, ways, titles, rounds, seconds)
         for key, outcomes in part.items():
             results[key] += outcomes
-        told = told.and_(more_told)
+        told += more
     verdicts = judge(results, ways)
     text = "\n".join(
         [

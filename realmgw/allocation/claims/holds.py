@@ -44,9 +44,10 @@ def wait_for_others(
         may_be = others_wait and habits.caution.serves_several and not habits.asks_for_each(tcp=claim.by_tcp)
         after = habits.company if is_expected else TOGETHER if may_be else 0.0
         latest = claim.created + (group.delay_p999 if group.delay_median else group.claim_timeout)
-        if is_told_sooner or _may_be_of(reservation.hold, claim):
-            after, latest = math.inf, min(latest, claim.created + group.nearly_all)
-        elif not is_expected:
+        is_another = is_told_sooner or _may_be_of(reservation.hold, claim)
+        if is_another:
+            after = math.inf
+        if is_another or not is_expected:
             latest = min(latest, claim.created + group.nearly_all)
         until = min(now + min(after, ledger.settings.hold_after_use), latest)
         if reservation.hold is not None and _was_assumed(reservation.hold, group):

@@ -126,8 +126,7 @@ class Habits:
     _was_regular: bool = False
     _latecomers: tuple[bytes, ...] = ()
     _waited: int = 0
-    _by_udp: Alone = NEVER_ALONE
-    _by_tcp: Alone = NEVER_ALONE
+    _alone: tuple[Alone, Alone] = (NEVER_ALONE, NEVER_ALONE)  # of what waited by UDP, by TCP
     _look_at: float = -math.inf
     _companions: int = 0
     _latest: float = 0.0  # of the last ones, fewer than `COMPANIONS`
@@ -152,8 +151,8 @@ class Habits:
         Args:
             tcp: What waits by TCP; what waits by UDP, or is answered at once.
         """
-        seen = self._by_tcp if tcp else self._by_udp
-        return seen.at_once >= AT_ONCE and seen.is_believed and not self.is_known
+        alone = self._alone[tcp]
+        return alone.at_once >= AT_ONCE and alone.is_believed and not self.is_known
 
     def spell(self, delay_p999: float) -> float:
         """For how long, in seconds, after an answer further clients may come for it, as far as is known.
@@ -226,12 +225,11 @@ class Habits:
             tcp: Whether it waited by TCP.
         """
         self._waited += 1
-        seen = self._by_tcp if tcp else self._by_udp
-        return self.is_known or not seen.is_believed or not self._waited % LOOK_AGAIN
+        return self.is_known or not self._alone[tcp].is_believed or not self._waited % LOOK_AGAIN
 
     def may_have_company(self, since: float) -> bool:
         """Whether, so many seconds after somebody came, others may who were told the same at once, as far as known."""
-        return self.caution.serves_several and not self._by_udp.is_believed and since < self.company
+        return self.caution.serves_several and not self._alone[False].is_believed and since < self.company
 
     def met(self, *, others: bool, likely: float = 1.0, tcp: bool = False) -> None:
         """Learn whether further clients came while an address was kept for them.
@@ -241,12 +239,9 @@ class Habits:
             likely: How much it says if they did not: 0 to 1, or more where it had asked several times at once.
             tcp: What was answered had waited by TCP.
         """
-        times, at_once = self._by_tcp if tcp else self._by_udp
+        times, at_once = self._alone[tcp]
         alone = NEVER_ALONE if others else Alone(times + likely, at_once + max(0.0, likely - 1))
-        if tcp:
-            self._by_tcp = alone
-        else:
-            self._by_udp = alone
+        self._alone = (self._alone[False], alone) if tcp else (alone, self._alone[True])
 
     def came_together(self, after: float, *, counts: bool = True) -> None:
         """Learn how long after the first one another of those came who had asked at one time.

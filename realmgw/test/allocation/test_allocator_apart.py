@@ -41,7 +41,7 @@ class AtOnceTests(SynchronousTestCase):
 
     def alone(self, scene: Scene) -> float:
         """How often nobody else came."""
-        return scene.allocator.groups.of(OTHER).habits._by_udp.times
+        return scene.allocator.groups.of(OTHER).habits._alone[False].times
 
     def test_each_says_as_much_as_one(self) -> None:
         """But the first two: it may ask by two threads, and each of these for several clients."""
@@ -78,14 +78,14 @@ class AtOnceTests(SynchronousTestCase):
         self.assertIsNone(scene.wait(TWO, OTHER, "in vain", now=0.01))
         scene.allocator.expire(now=1.0)
         self.assertIsNone(scene.wait(TWO, OTHER, "again", now=1.01))
-        scene.come(address, now=1.06)
+        scene.come(address, now=1.31)
         self.assertEqual(scene.told[1:], [("again", address)])
-        self.assertEqual(scene.get(TWO, OTHER, "once more", now=1.065), address)
+        self.assertEqual(scene.get(TWO, OTHER, "once more", now=1.315), address)
         for number in range(2):
-            self.assertEqual(scene.come(address, source(number), now=1.07), TWO.host.index)
+            self.assertEqual(scene.come(address, source(number), now=1.32), TWO.host.index)
         scene.allocator.expire(now=1.6)
-        self.assertLessEqual(self.alone(scene), 1.0)
-        self.assertEqual(scene.allocator.groups.of(OTHER).habits._by_udp.at_once, 0.0)
+        self.assertAlmostEqual(self.alone(scene), 1.0)
+        self.assertEqual(scene.allocator.groups.of(OTHER).habits._alone[False].at_once, 0.0)
 
     def test_by_tcp_it_says_nothing_of_what_is_asked_by_udp(self) -> None:
         """So dnsmasq does: it asks once for each client by TCP. Of a mixed crowd only those like the first count."""
@@ -100,8 +100,8 @@ class AtOnceTests(SynchronousTestCase):
                 self.assertEqual(scene.come(address, source(number), now=0.32), TWO.host.index)
             scene.allocator.expire(now=0.6)
             habits = scene.allocator.groups.of(OTHER).habits
-            self.assertAlmostEqual(habits._by_udp.times, udp)
-            self.assertAlmostEqual(habits._by_tcp.times, tcp)
+            self.assertAlmostEqual(habits._alone[False].times, udp)
+            self.assertAlmostEqual(habits._alone[True].times, tcp)
 
     def test_what_is_known_of_tcp_is_applied_there_only(self) -> None:
         """Whether others are waited for, and what `explain` says."""
@@ -144,19 +144,22 @@ class AtOnceTests(SynchronousTestCase):
 class SureTests(SynchronousTestCase):
     """A resolver surely asks once for each client: nobody else is waited for, though queries wait."""
 
-    def passes_on(self, *, surely: bool, other: str = "") -> Scene:
+    def passes_on(self, *, surely: bool, other: str = "", tcp: bool = False, nearly_all: float = 0.05) -> Scene:
         """One client comes for each of two queries, the later of which nobody had to wait for; another host waits.
 
         Args:
             surely: It is known for sure that they come alone.
             other: A resolver that was told of that name as well.
+            tcp: It was seen of what waited by TCP.
+            nearly_all: Within so many seconds nearly all of its clients come.
         """
         scene = Scene(1)
         scene.learn_delays(OTHER, 0.05)
         group = scene.allocator.groups.of(OTHER)
+        group.nearly_all = nearly_all
         group.habits.caution.trust(9.0)
         for _ in range(LONERS):
-            group.habits.met(others=False, likely=2.0 if surely else 1.0)
+            group.habits.met(others=False, likely=2.0 if surely else 1.0, tcp=tcp)
         if other:
             scene.come(scene.get(TWO, other, now=0.099), source(5), now=0.0995)
         address = scene.get(TWO, OTHER, "first", now=0.1)
@@ -177,6 +180,18 @@ class SureTests(SynchronousTestCase):
         scene.allocator.expire(now=0.105 + 10 * TOGETHER)
         self.assertEqual([question for question, _ in scene.told], ["waits"])
         self.assertNotIn(said, [*told_of(scene.allocator.groups.of(OTHER), 0.2)])
+
+    def test_not_by_what_was_seen_by_tcp(self) -> None:
+        """What is answered at once was asked by UDP, and there it may ask once for several."""
+        scene = self.passes_on(surely=True, tcp=True)
+        self.assertEqual(scene.told, [])
+        scene.allocator.expire(now=0.105 + 10 * TOGETHER)
+        self.assertEqual([question for question, _ in scene.told], ["waits"])
+
+    def test_nobody_is_waited_for_when_nearly_all_have_come(self) -> None:
+        """They take no longer than 3 ms, and the second one was told 3 ms ago."""
+        scene = self.passes_on(surely=False, nearly_all=0.003)
+        self.assertEqual([question for question, _ in scene.told], ["waits"])
 
     def test_not_where_another_resolver_was_told_the_same(self) -> None:
         """Its clients may have used the claims of this one's."""

@@ -121,7 +121,7 @@ class CompanyTests(SynchronousTestCase):
             self.assertEqual(scene.told, [("later", address)])
             scene.come(address, CLIENT, now=0.201)
             scene.allocator.expire(now=0.9)
-            self.assertAlmostEqual(scene.allocator.groups.of(OTHER).habits._by_udp.times, expected)
+            self.assertAlmostEqual(scene.allocator.groups.of(OTHER).habits._alone[False].times, expected)
 
     def test_for_as_long_as_companions_were_seen_to_need(self) -> None:
         """A little longer after the first client than the others came, at other times."""
@@ -282,7 +282,7 @@ class CompanyTests(SynchronousTestCase):
             for now in (0.12, 0.13, 0.16):
                 scene.allocator.expire(now=now)
             self.assertEqual(scene.told, [(0, address), (1, address)])
-            self.assertEqual(scene.allocator.groups.of(OTHER).habits._by_udp.times, alone)
+            self.assertEqual(scene.allocator.groups.of(OTHER).habits._alone[False].times, alone)
 
     def test_for_the_client_whose_claim_another_one_used(self) -> None:
         """Who asks while another one's question is under way is told with him, and may come when more have asked.

@@ -61,6 +61,13 @@ class CompanyTests(SynchronousTestCase):
         self.assertIs(scene.ask(FIVE, OTHER, now=over - 0.01), Reason.EXHAUSTED)
         scene.get(FIVE, OTHER, now=over)
 
+    def test_nor_than_until_nearly_all_have_come(self) -> None:
+        """Of its clients, after they were told."""
+        scene = self.told()
+        scene.allocator.groups.of(RESOLVER).nearly_all = 0.02
+        self.assertIs(scene.ask(FIVE, OTHER, now=0.019), Reason.EXHAUSTED)
+        scene.get(FIVE, OTHER, now=0.021)
+
     def test_nor_than_is_set(self) -> None:
         """The same setting bounds for how long an address is kept for them."""
         scene = Scene(4, hold_after_use=0.1)
