@@ -132,6 +132,11 @@ class UnitTests(PackagingTestCase):
             self.assertEqual(shlex.split(command)[:3], [f"{PREFIX}twistd", "--nodaemon", name])
             self.assertEqual((said["Type"], said["WatchdogSec"]), (["notify"], ["60"]))
 
+    def test_each_is_tried_again_for_as_long_as_it_takes(self) -> None:
+        """What keeps it from starting may pass; systemd gives up after five starts in ten seconds, if it may."""
+        for said in self.units().values():
+            self.assertEqual((said["Restart"], said["StartLimitIntervalSec"]), (["on-failure"], ["0"]))
+
     def test_none_is_started_by_the_installation(self) -> None:
         """Nor enabled: there is no configuration yet."""
         lines = re.findall(r"^\tdh_installsystemd (.*)$", self.text("rules"), re.MULTILINE)
