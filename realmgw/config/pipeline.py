@@ -323,7 +323,7 @@ class Pipeline:
     """Who is told that the pool has refused him."""
     preemptive: Preemptive = key(placed(Part(Preemptive)), Preemptive())
     """Before anything else."""
-    services: Services = key(Section(Services), Services())
+    services: Services = key(Part(Services), Services())
     """What the gateway itself serves."""
     groups: tuple[Group, ...] = key(Stepwise(_read_groups, _groups.schema), ())
     """Groups of subscribers; where there is one, no subscriber has a group that is none of them."""

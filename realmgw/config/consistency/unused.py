@@ -15,7 +15,7 @@ from realmgw.config.consistency.found import Found, at, items, parts, values
 from realmgw.config.dns import MOST_APART, ForwardProcess
 from realmgw.config.document import Node, Problems, place
 from realmgw.config.labels import Label
-from realmgw.config.pipeline import Check, Pipeline, Preemptive
+from realmgw.config.pipeline import Check, Pipeline, Preemptive, Services
 from realmgw.config.policy import PolicyStage
 from realmgw.config.settings import (
     Alerts,
@@ -64,6 +64,24 @@ _SWITCHES: dict[type[attrs.AttrsInstance], _Switch] = {
 }
 _CHECKED = (Check.BLACK_LIST, Check.WHITE_LIST, Check.SOURCES, Check.NEW_RATES, Check.RULES)
 """Checks that a key of their name says something for alone: who manages the gateway is let in by its services, too."""
+
+
+_STAGES: dict[type[attrs.AttrsInstance], dict[str, PolicyStage]] = {
+    Pipeline: {
+        "marking": PolicyStage.PACKET_MARKING,
+        "reject": PolicyStage.MREJECT,
+        "preemptive": PolicyStage.ADMIN_PREEMPTIVE,
+        "groups": PolicyStage.GROUP_POLICY,
+    },
+    Services: {
+        "rules": PolicyStage.ADMIN_POLICY,
+        "others": PolicyStage.ADMIN_POLICY,
+        "dhcp": PolicyStage.ADMIN_POLICY_DHCP,
+        "http": PolicyStage.ADMIN_POLICY_HTTP,
+        "dns": PolicyStage.ADMIN_POLICY_DNS,
+    },
+}
+"""The stages that say what becomes of each key."""
 
 
 def _waiting(problems: Problems) -> Found[None]:
@@ -159,12 +177,22 @@ def _stages(problems: Problems) -> Found[None]:
             said = f"{check.value!r} is of no use without {check.value!r} in 'checks'"
             way = "write it there too, or 'checks: []' if all is to wait" if written else f"write 'checks' with {whole}"
             yield (at(node, check.value), f"{said}: {way}, or remove it") if check not in part.checks else None
-    order = [stage for stage, _ in values(problems, Label.STAGE, PolicyStage)]
-    for pipeline, node in parts(problems, Pipeline):
-        if pipeline.groups and order and PolicyStage.GROUP_POLICY not in order:
-            said = "'groups' is of no use without GROUP_POLICY in 'datapath.policy_order'"
-            yield at(node, "groups"), f"{said}: write that there too, or remove it"
-        yield None
+    order = {stage for stage, _ in values(problems, Label.STAGE, PolicyStage)}
+    for kind, stages in _STAGES.items() if order else ():
+        for its, node in parts(problems, kind):
+            for word, stage in stages.items():
+                if stage not in order and _says_more(its, word):
+                    said = f"{word!r} is of no use without {stage.value} in 'datapath.policy_order'"
+                    yield at(node, word), f"{said}: write that there too, or remove it"
+                yield None
+
+
+def _says_more(part: attrs.AttrsInstance, word: str) -> bool:
+    """Whether a part says something else than usual, by a key of it; where it switches off what is off, it does not."""
+    said, usual = getattr(part, word), getattr(type(part)(), word)
+    if isinstance(said, Preemptive):  # managers spare the services in any case
+        return bool(said.checks) and attrs.evolve(said, management=Preemptive().management) != usual
+    return bool(said) and bool(said != usual)
 
 
 def _twice(peers: Iterable[Peer], places: Iterable[Node]) -> Found[None]:

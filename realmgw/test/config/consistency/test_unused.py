@@ -218,3 +218,34 @@ class UnusedTests(ConsistencyTestCase):
         self.assertEqual(line, f"f:9:5: {said}")
         self.assertEqual(self.lines(groups % "NAT, GROUP_POLICY, CUSTOMER_POLICY, GUEST_SERVICES"), ())
         self.assertEqual(self.lines(groups.partition("datapath")[0]), ())
+
+    def test_finds_what_is_written_of_stages_that_are_off(self) -> None:
+        """Where the order of stages is without them; managers spare the services in any case."""
+        served = "ADMIN_POLICY", "ADMIN_POLICY_DHCP", "ADMIN_POLICY_HTTP", "ADMIN_POLICY_DNS"
+        least: tuple[str, ...] = ("NAT", "CUSTOMER_POLICY", "GUEST_SERVICES")
+        all_of_them: tuple[str, ...] = ("PACKET_MARKING", "NAT", "mREJECT", "ADMIN_PREEMPTIVE", "GROUP_POLICY")
+        all_of_them += ("CUSTOMER_POLICY", *served, "GUEST_SERVICES")
+        rule = "[{priority: 1, target: DROP}]"
+        for path, said, stage in (
+            ("marking", "true", "PACKET_MARKING"),
+            ("reject", "[tcp]", "mREJECT"),
+            ("preemptive", "{black_list: {file: /a}}", "ADMIN_PREEMPTIVE"),
+            ("preemptive", "{checks: [flags]}", "ADMIN_PREEMPTIVE"),
+            ("services.rules", rule, "ADMIN_POLICY"),
+            ("services.others", "{wan: drop}", "ADMIN_POLICY"),
+            ("services.dhcp", "{lan: drop}", "ADMIN_POLICY_DHCP"),
+            ("services.http", "{rate: 9}", "ADMIN_POLICY_HTTP"),
+            ("services.dns", "{unsolicited: true}", "ADMIN_POLICY_DNS"),
+        ):
+            *around, word = path.split(".")
+            written = "".join(f"{each}: {{" for each in around) + f"{word}: {said}" + "}" * len(around)
+            more = f"policy: {{pipeline: {{{written}}}}}\n"
+            why = f"{word!r} is of no use without {stage} in 'datapath.policy_order'"
+            for order, expected in ((least, 1), (all_of_them, 0), ((), 0)):
+                put = f"datapath: {{policy_order: [{', '.join(order)}]}}\n" if order else ""
+                lines = [line.partition(": ")[2] for line in self.lines(f"{MINIMAL}{more}{put}")]
+                self.assertEqual(lines, [f"{why}: write that there too, or remove it"] * expected, path)
+        for said in ("marking: false", "reject: []", "preemptive: {checks: [], black_list: {file: /a}}",
+                     "preemptive: {management: {prefixes: [192.0.2.9]}}", "services: {others: {}}"):  # fmt: skip
+            more = f"policy: {{pipeline: {{{said}}}}}\ndatapath: {{policy_order: [{', '.join(least)}]}}\n"
+            self.assertEqual(self.lines(f"{MINIMAL}{more}"), (), said)
