@@ -149,8 +149,6 @@ def habits(group: Group, now: float) -> Iterator[str]:
     for tcp, how in ((False, "UDP"), (True, "TCP")):
         if its.asks_for_each(tcp=tcp):
             yield f"it asks once for each of its clients by {how}"
-    if its.serves_singly:
-        yield "one client comes for each answer that it is given at once"
     if its.company < math.inf:
         yield f"those of its clients who are told at one time come within {its.company * 1000:.0f} ms"
 

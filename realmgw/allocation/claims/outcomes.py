@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING
 
 from realmgw.allocation.claims.crowd import Doubt
 from realmgw.allocation.claims.siblings import has_come
-from realmgw.allocation.reputation.delays import SHORTEST
 from realmgw.allocation.reputation.score import INITIAL
 from realmgw.allocation.state import Claim, Reservation
 
@@ -40,8 +39,6 @@ ALIKE = 8
 """Ages that differ by no more than this part are as good as the same: the buckets of `Delays` are wider."""
 LESSON = 0.001  # seconds
 """After an experienced group has learned from an arrival, it learns from none for so long."""
-SOON = 16
-"""Who asks again within so many round trips, would as likely have asked within one once in so many times."""
 SUSPECT = 0.3
 """With this standing and below somebody is known for clients that do not come, and with less than a stranger's the more
 so the nearer he is to it; only what can be told brings him there."""
@@ -62,12 +59,7 @@ def learn(claim: Claim, now: float) -> None:
     if not is_first(latest) or not may_teach(claim, now - latest.created, now):
         return
     src = b"" if claim.user is None else claim.user[1][0]
-    if len(claims) == 1:
-        group.arrived(now - claim.created, src)
-        if not claim.waited and (delays := group.delays) is not None:
-            round_trip = delays.least or SHORTEST  # at most: nobody comes before his resolver has the answer
-            group.habits.singly += claim.created - claim.asked_before < SOON * round_trip
-    elif _are_alike(reservation, latest, now):
+    if len(claims) == 1 or _are_alike(reservation, latest, now):
         group.arrived(now - claim.created, src)
     else:
         youngest = now - latest.created

@@ -55,9 +55,6 @@ LONERS = 32
 """So often no other client must have come for an answer that was waited for until no other one is expected."""
 AT_ONCE = 16
 """If so much of that is of queries that waited for one name at one time, it surely asks once for each."""
-SINGLY = 48
-"""After so many answers that were given at once, soon after the last one for that name, each of which one client came
-for, nobody is waited for who may have asked within the same round trip."""
 TOGETHER = 0.005  # seconds
 """Clients who ask within one round trip of their resolver's, and are alike, come so close together."""
 COMPANIONS, LATER = 32, 1.25
@@ -118,9 +115,6 @@ class Habits:
     watched_until: float = -math.inf
     """It asked again at times that are much alike, as who keeps answers does: until then (monotonic seconds) it is of
     interest who comes in between."""
-    singly: int = 0
-    """So many answers that were given at once, soon after the last one for that name, one client each came for, since
-    several came for one."""
     _moved: int = 0
     _strayed: int = 0
     _repeats: int = 0
@@ -150,11 +144,6 @@ class Habits:
     def keeps_answers(self) -> bool:
         """Whether it is known to tell answers to clients who ask later."""
         return self.keeps > COALESCES or self.predicts_until > -math.inf
-
-    @property
-    def serves_singly(self) -> bool:
-        """Whether one client comes for each answer that it is given at once, by all that was seen."""
-        return self.singly >= SINGLY
 
     def asks_for_each(self, *, tcp: bool) -> bool:
         """Whether it surely asks once for each client: it asked for names many times at once, and nobody else came.
@@ -240,9 +229,7 @@ class Habits:
 
     def may_have_company(self, since: float) -> bool:
         """Whether, so many seconds after somebody came, others may who were told the same at once, as far as known."""
-        if self.singly >= SINGLY or self._alone[False].is_believed:
-            return False
-        return self.caution.serves_several and since < self.company
+        return self.caution.serves_several and not self._alone[False].is_believed and since < self.company
 
     def met(self, *, others: bool, likely: float = 1.0, tcp: bool = False) -> None:
         """Learn whether further clients came while an address was kept for them.
@@ -263,7 +250,6 @@ class Habits:
             after: So many seconds.
             counts: Not if he came together with another one: a crowd of quick ones does not make all of them quick.
         """
-        self.singly = 0
         self._latest = max(self._latest, after)
         if not counts:
             return
@@ -371,7 +357,6 @@ class Habits:
             delay_p999: Within so many seconds after they were told, its clients come.
             now: When he came, in monotonic seconds.
         """
-        self.singly = 0
         if age <= delay_p999:
             self.keeps = max(self.keeps, COALESCES)
         else:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.explain import habits as told_of
-from realmgw.allocation.reputation.delays import SHORTEST
-from realmgw.allocation.reputation.habits import COMPANIONS, LATER, LONERS, SINGLY
+from realmgw.allocation.reputation.habits import COMPANIONS, LATER, LONERS
 from realmgw.allocation.serving import Serving
 from realmgw.errors import Reason
 from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, OTHER, RESOLVER, Scene, service
@@ -86,40 +84,6 @@ class CompanyTests(SynchronousTestCase):
         for _ in range(LONERS):
             habits.met(others=False)
         scene.get(FIVE, OTHER, now=0.05)
-
-    def asked_soon(self, gap: float, *, others: bool = False) -> Scene:
-        """Often enough a name was asked for again after so many seconds, and one client came for each answer."""
-        scene = Scene(4)
-        group = scene.allocator.groups.of(RESOLVER)
-        for number in range(SINGLY + 1):
-            at = number * gap
-            address = scene.get(ONE, now=at)
-            scene.come(address, bytes((192, 0, 2, number % 100)), now=at + SHORTEST / 2)
-        if others:
-            group.habits.came_together(0.001)
-        group.habits.caution.trust(99.0)
-        for asked in (ONE, TWO, THREE, FOUR):
-            scene.come(scene.get(asked, now=9.0), CLIENT, now=9.001)
-        scene.learn_delays(RESOLVER, SLOWEST)
-        return scene
-
-    def test_nor_where_one_came_for_each_though_it_asked_soon(self) -> None:
-        """Others were as likely to ask within a round trip; nor is it said before that is so."""
-        said = "one client comes for each answer that it is given at once"
-        quick, slow = self.asked_soon(8 * SHORTEST), self.asked_soon(20 * SHORTEST)
-        quick.get(FIVE, OTHER, now=9.01)
-        self.assertIs(slow.ask(FIVE, OTHER, now=9.01), Reason.EXHAUSTED)
-        told = [said in told_of(each.allocator.groups.of(RESOLVER), 9.0) for each in (quick, slow)]
-        self.assertEqual(told, [True, False])
-
-    def test_once_another_one_came_all_of_it_has_to_be_seen_again(self) -> None:
-        """One that asks for several at once does so rarely, where it is asked rarely."""
-        scene = self.asked_soon(8 * SHORTEST, others=True)
-        self.assertIs(scene.ask(FIVE, OTHER, now=9.01), Reason.EXHAUSTED)
-        habits = scene.allocator.groups.of(RESOLVER).habits
-        habits.singly = SINGLY
-        habits.came_again(CLIENT, 0.1, SLOWEST, 9.1)
-        self.assertEqual(habits.singly, 0)
 
     def test_nor_where_it_asks_for_one_client_alone(self) -> None:
         """As far as was seen."""
