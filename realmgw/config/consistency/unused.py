@@ -5,7 +5,7 @@ Who writes what a part is switched on by, be it to say that it is off, knows tha
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Set
 
 import attrs
 
@@ -66,7 +66,7 @@ _CHECKED = (Check.BLACK_LIST, Check.WHITE_LIST, Check.SOURCES, Check.NEW_RATES, 
 """Checks that a key of their name says something for alone: who manages the gateway is let in by its services, too."""
 
 
-_STAGES: dict[type[attrs.AttrsInstance], dict[str, PolicyStage]] = {
+STAGES: dict[type[attrs.AttrsInstance], dict[str, PolicyStage]] = {
     Pipeline: {
         "marking": PolicyStage.PACKET_MARKING,
         "reject": PolicyStage.MREJECT,
@@ -81,7 +81,7 @@ _STAGES: dict[type[attrs.AttrsInstance], dict[str, PolicyStage]] = {
         "dns": PolicyStage.ADMIN_POLICY_DNS,
     },
 }
-"""The stages that say what becomes of each key."""
+"""The stages without which keys have no effect."""
 
 
 def _waiting(problems: Problems) -> Found[None]:
@@ -167,8 +167,8 @@ def _alerts(problems: Problems) -> Found[None]:
             yield None
 
 
-def _stages(problems: Problems) -> Found[None]:
-    """What is looked at first is told to be, and groups of subscribers are of use."""
+def _checks(problems: Problems) -> Found[None]:
+    """What is looked at first is told to be."""
     for part, node in parts(problems, Preemptive):
         usual, written = Preemptive(), "checks" in node.pairs
         told = [each for each in _CHECKED if getattr(part, each.value) != getattr(usual, each.value)]
@@ -177,21 +177,28 @@ def _stages(problems: Problems) -> Found[None]:
             said = f"{check.value!r} is of no use without {check.value!r} in 'checks'"
             way = "write it there too, or 'checks: []' if all is to wait" if written else f"write 'checks' with {whole}"
             yield (at(node, check.value), f"{said}: {way}, or remove it") if check not in part.checks else None
+        yield None
+
+
+def _left_out(problems: Problems) -> Found[None]:
+    """What is written for stages that a written order is without."""
     order = {stage for stage, _ in values(problems, Label.STAGE, PolicyStage)}
-    for kind, stages in _STAGES.items() if order else ():
-        for its, node in parts(problems, kind):
-            for word, stage in stages.items():
-                if stage not in order and _says_more(its, word):
-                    said = f"{word!r} is of no use without {stage.value} in 'datapath.policy_order'"
-                    yield at(node, word), f"{said}: write that there too, or remove it"
-                yield None
+    for kind, stages in STAGES.items() if order else ():
+        off = {word: stage.value for word, stage in stages.items() if stage not in order}
+        for part, node in parts(problems, kind):
+            for word in (each for each in off if _says_more(part, each, order)):
+                said = f"{word!r} is of no use without {off[word]} in 'datapath.policy_order'"
+                yield at(node, word), f"{said}: write that there too, or remove it"
+            yield None
 
 
-def _says_more(part: attrs.AttrsInstance, word: str) -> bool:
-    """Whether a part says something else than usual, by a key of it; where it switches off what is off, it does not."""
+def _says_more(part: attrs.AttrsInstance, word: str, order: Set[PolicyStage]) -> bool:
+    """Whether a key of a part says something else than usual; what switches off what is off, does not."""
     said, usual = getattr(part, word), getattr(type(part)(), word)
-    if isinstance(said, Preemptive):  # managers spare the services in any case
-        return bool(said.checks) and attrs.evolve(said, management=Preemptive().management) != usual
+    if isinstance(said, Preemptive):
+        if not order.isdisjoint(STAGES[Services].values()):
+            said = attrs.evolve(said, management=Preemptive().management)  # managers are spared by the services as well
+        return bool(said.checks) and said != usual
     return bool(said) and bool(said != usual)
 
 
@@ -209,7 +216,7 @@ def _are_plain(peers: Collection[Peer]) -> bool:
     return bool(peers) and all(peer.name is None for peer in peers)
 
 
-PARTS = (_waiting, _forwarding, _cookies, _synproxies, _metrics, _alerts, _stages)
+PARTS = (_waiting, _forwarding, _cookies, _synproxies, _metrics, _alerts, _checks, _left_out)
 """Each says what has no effect of its own."""
 OF_METRICS = (_waiting, _metrics)
 """What of it another program has, that is told metrics of."""

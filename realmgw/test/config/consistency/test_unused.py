@@ -220,7 +220,7 @@ class UnusedTests(ConsistencyTestCase):
         self.assertEqual(self.lines(groups.partition("datapath")[0]), ())
 
     def test_finds_what_is_written_of_stages_that_are_off(self) -> None:
-        """Where the order of stages is without them; managers spare the services in any case."""
+        """Where the order of stages is without them; the services spare managers as well."""
         served = "ADMIN_POLICY", "ADMIN_POLICY_DHCP", "ADMIN_POLICY_HTTP", "ADMIN_POLICY_DNS"
         least: tuple[str, ...] = ("NAT", "CUSTOMER_POLICY", "GUEST_SERVICES")
         all_of_them: tuple[str, ...] = ("PACKET_MARKING", "NAT", "mREJECT", "ADMIN_PREEMPTIVE", "GROUP_POLICY")
@@ -231,6 +231,7 @@ class UnusedTests(ConsistencyTestCase):
             ("reject", "[tcp]", "mREJECT"),
             ("preemptive", "{black_list: {file: /a}}", "ADMIN_PREEMPTIVE"),
             ("preemptive", "{checks: [flags]}", "ADMIN_PREEMPTIVE"),
+            ("preemptive", "{management: {prefixes: [192.0.2.9]}}", "ADMIN_PREEMPTIVE"),
             ("services.rules", rule, "ADMIN_POLICY"),
             ("services.others", "{wan: drop}", "ADMIN_POLICY"),
             ("services.dhcp", "{lan: drop}", "ADMIN_POLICY_DHCP"),
@@ -245,7 +246,13 @@ class UnusedTests(ConsistencyTestCase):
                 put = f"datapath: {{policy_order: [{', '.join(order)}]}}\n" if order else ""
                 lines = [line.partition(": ")[2] for line in self.lines(f"{MINIMAL}{more}{put}")]
                 self.assertEqual(lines, [f"{why}: write that there too, or remove it"] * expected, path)
-        for said in ("marking: false", "reject: []", "preemptive: {checks: [], black_list: {file: /a}}",
-                     "preemptive: {management: {prefixes: [192.0.2.9]}}", "services: {others: {}}"):  # fmt: skip
-            more = f"policy: {{pipeline: {{{said}}}}}\ndatapath: {{policy_order: [{', '.join(least)}]}}\n"
+        managers = "preemptive: {management: {prefixes: [192.0.2.9]}}"
+        for said, order in (
+            ("marking: false", least),
+            ("reject: []", least),
+            ("preemptive: {checks: [], black_list: {file: /a}}", least),
+            ("services: {others: {}}", least),
+            (managers, (*least, "ADMIN_POLICY_DNS")),
+        ):
+            more = f"policy: {{pipeline: {{{said}}}}}\ndatapath: {{policy_order: [{', '.join(order)}]}}\n"
             self.assertEqual(self.lines(f"{MINIMAL}{more}"), (), said)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.config.consistency import unused
 from realmgw.config.document import Problems, parse
 from realmgw.config.files import filling
-from realmgw.config.pipeline import Refused
+from realmgw.config.pipeline import Pipeline, Preemptive, Refused
+from realmgw.config.policy import ALWAYS
 from realmgw.config.policy_schema import POLICY
 from realmgw.config.settings import PolicyStage, Settings
 from realmgw.config.steps import finish
 from realmgw.datapath.incoming import PASSES
 from realmgw.datapath.pipeline import parts
+from realmgw.datapath.pipeline.parts import Stages
 from realmgw.datapath.pipeline.stages import stages, told
 from realmgw.test.datapath.test_ruleset import SETTINGS
 
@@ -110,6 +114,30 @@ class StagesTests(SynchronousTestCase):
             without = attrs.evolve(said, datapath=attrs.evolve(said.datapath, policy_order=order))
             self.assertIn(chain, stages(said).chains)
             self.assertNotIn(chain, stages(without).chains)
+
+    def test_what_is_of_no_use_without_a_stage(self) -> None:
+        """Each key that is told to be changes nothing without it, and something with it; each stage has one."""
+
+        def made(pipeline: Pipeline, order: Collection[PolicyStage]) -> tuple[Stages, frozenset[Refused]]:
+            policy = attrs.evolve(said.policy, pipeline=pipeline)
+            datapath = attrs.evolve(said.datapath, policy_order=tuple(order))
+            its = attrs.evolve(said, policy=policy, datapath=datapath)
+            return stages(its), told(its)
+
+        said = staged(ALL.replace("marking: true", "marking: true, reject: [udp]"))
+        pipeline = said.policy.pipeline
+        for kind, words in unused.STAGES.items():
+            for word, stage in words.items():
+                usual = getattr(kind(), word)
+                if isinstance(usual, Preemptive):
+                    usual = attrs.evolve(usual, management=pipeline.preemptive.management)
+                other = attrs.evolve(pipeline if kind is Pipeline else pipeline.services, **{word: usual})
+                without = other if isinstance(other, Pipeline) else attrs.evolve(pipeline, services=other)
+                order = [each for each in PolicyStage if each is not stage]
+                self.assertEqual(made(pipeline, order), made(without, order), word)
+                self.assertNotEqual(made(pipeline, tuple(PolicyStage)), made(without, tuple(PolicyStage)), word)
+        named = {stage for words in unused.STAGES.values() for stage in words.values()}
+        self.assertEqual(named, set(PolicyStage) - set(ALWAYS))
 
     def test_the_order_says_what_comes_first_at_the_gateway_itself(self) -> None:
         """Rules of hosts or these, and which of these."""
