@@ -40,8 +40,9 @@ UDP_TURN_UPDATES = 1024  # octets
 take as long as a turn of queries; with half as many, those who come wait for seconds where the gateway is busy."""
 MAX_QUERY = 2048  # octets
 """The longest query by TCP."""
-MAX_OUTSTANDING = 100
-"""So many queries of one TCP connection may wait for an address; then it is not read until one of them is answered."""
+MAX_OUTSTANDING = 256
+"""So many queries of one TCP connection may wait for an address; then it is not read until one of them is answered, and
+nobody knows of those that wait there. unbound has up to 200 on one connection (`max-reuse-tcp-queries`)."""
 TCP_TURN = 32
 """So many queries of one TCP connection are answered in one turn of the reactor."""
 
