@@ -235,7 +235,7 @@ class Allocator:
             return self._refuse(Reason.QUEUE_FULL)
         if displaced is not None:
             displaced.tell(self._refuse(Reason.QUEUE_FULL))
-        lessons.asked(self.ledger, group, service.name, now, unproven=waiter.unproven)
+        lessons.asked(self.ledger, group, service.name, now, unproven=waiter.unproven, tcp=tcp)
         self.counters.waited += 1
         self.ledger.costs.scarce_at = now
         if self.wake is not None:

@@ -81,7 +81,7 @@ def _compare(before: Claim, claim: Claim, now: float) -> bool:
     return habits.asked_again(gap, group.delay_p999, now, span, claim.waited) and habits.is_known
 
 
-def asked(ledger: Books, group: Group, name: str, now: float, *, unproven: bool) -> None:
+def asked(ledger: Books, group: Group, name: str, now: float, *, unproven: bool, tcp: bool) -> None:
     """A group asks for what it can be told later only, if it still waits then: that it asks says something now.
 
     Args:
@@ -90,6 +90,7 @@ def asked(ledger: Books, group: Group, name: str, now: float, *, unproven: bool)
         name: For what.
         now: The present, in monotonic seconds.
         unproven: As `Claim.unproven`.
+        tcp: By TCP.
     """
     if group.habits.caution.is_on:
         _expect_less(ledger, group, now)
@@ -100,7 +101,9 @@ def asked(ledger: Books, group: Group, name: str, now: float, *, unproven: bool)
     before = group.told.last(name)
     if before is None or (unproven and group.word.doubted_until > now) or seen.repeats(name, now):
         return
-    group.habits.caution.asked_again(before.created, now - before.created, math.inf)
+    gap, delays = now - before.created, group.delays
+    if delays is None or gap > max(delays.apart, delays.quantile(0.0)):  # else it may not have had the answer yet
+        group.habits.caution.asked_again(before.created, gap, math.inf, tcp=tcp)
 
 
 def hung_up(group: Group, name: str, now: float) -> None:

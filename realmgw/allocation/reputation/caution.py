@@ -46,7 +46,7 @@ TRUST = 600.0  # seconds
 """Then nothing is assumed for so long."""
 QUICKLY = 0.9  # seconds
 """One who counts in seconds takes longer than this to ask for one name three times, be his clock somewhat unsteady."""
-SHORTEST, SHORT = 0.05, 0.4  # seconds
+SHORTEST, SHORT = 0.05, 0.9  # seconds
 """Who asks again so soon, tells something of when his clock ticks; if it is sooner than the shortest, he may not have
 had the answer."""
 TIMES = 2
@@ -214,13 +214,14 @@ class Caution:
             self._not_before, self._until = now + TRUST, now
         return self.is_tried or (self._names >= NAMES and self.serves_several and now >= self._not_before)
 
-    def asked_again(self, told: float, gap: float, span: float) -> None:
+    def asked_again(self, told: float, gap: float, span: float, *, tcp: bool = False) -> None:
         """Learn that it asked for a name again.
 
         Args:
             told: When it was told the same before, in monotonic seconds.
             gap: So many seconds later it asked.
             span: So many seconds it took to ask for the third time, and to be told each time.
+            tcp: By TCP, where no answer gets lost, and nothing is asked again for that.
         """
         seen = self.seen
         if seen is None:
@@ -228,7 +229,7 @@ class Caution:
         seen.again += 1
         seen.all += 1
         if self.is_on and (span < QUICKLY or (SHORTEST < gap < SHORT and not seen.may_have_ticked(told, gap))):
-            self._quick += 1
+            self._quick += TIMES if tcp else 1
             self.asks_each_time |= self._quick >= TIMES
 
     def look(self, now: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
@@ -19,6 +20,13 @@ UNSTEADY = 0.02  # seconds
 """Its clock is somewhat unsteady."""
 
 
+Arc = tuple[float, float]
+"""A part of each second: when it begins (0 to 1, in monotonic seconds), and for how long it lasts (likewise)."""
+ALWAYS: tuple[Arc, ...] = ((0.0, 1.0),)
+ARCS = 4
+"""A clock may tick in so many parts of a second, at most: what would make more of them is passed over."""
+
+
 @attrs.define(eq=False)
 class Seen:
     """What was seen of a resolver group while it was looked at."""
@@ -29,8 +37,8 @@ class Seen:
     """Likewise, since it is looked at."""
     crowded: int = 0
     """So often somebody had just come where it was to be tried."""
-    ticks: tuple[float, float] | None = None
-    """Its clock ticks within so long after that, or whole seconds later."""
+    ticks: tuple[Arc, ...] = ALWAYS
+    """When its clock may tick: in any of these parts of a second."""
     _waited: dict[str, float] = attrs.field(factory=dict)
     _hung_up: dict[str, float] = attrs.field(factory=dict)
 
@@ -64,18 +72,25 @@ class Seen:
 
         Args:
             told: When it was told something, in monotonic seconds.
-            gap: So many seconds later it asked again.
+            gap: So many seconds later it asked again, less than one.
         """
-        begin, length = told - UNSTEADY, gap + 2 * UNSTEADY
-        before, lasts = self.ticks or (begin, length)
-        after = (begin - before) % 1.0
-        if after < lasts:
-            self.ticks = begin, min(length, lasts - after)
-        elif after + length > 1.0:
-            self.ticks = before, min(lasts, after + length - 1.0)
-        else:
-            self.ticks = None
-        return self.ticks is not None
+        between = (told - UNSTEADY) % 1.0, gap + 2 * UNSTEADY
+        ticks = [each for one in self.ticks for each in _common(one, between)]
+        if len(ticks) <= ARCS:
+            self.ticks = tuple(ticks)
+        if not ticks:
+            self.ticks = ALWAYS
+        return bool(ticks)
+
+
+def _common(one: Arc, other: Arc) -> Iterator[Arc]:
+    """What two parts of the second have in common: up to two, since a second ends where the next one begins."""
+    begin, length = one
+    after = (other[0] - begin) % 1.0
+    if after < length:
+        yield other[0], min(other[1], length - after)
+    if after + other[1] > 1.0:
+        yield begin, min(length, after + other[1] - 1.0)
 
 
 class Watcher(Protocol):

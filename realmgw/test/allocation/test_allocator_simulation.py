@@ -134,7 +134,7 @@ class SimulationTests(SynchronousTestCase):
     def test_who_keeps_nothing_is_cleared_soon_in_an_exhausted_pool(self) -> None:
         """Two such resolvers: what stands is left alone until it was tried whether they wait for their answers."""
         case = caches.Case(3, 10, 15, 0.1, (0.002, 0.1, 0.3))
-        runs = [caches.Site(case, (caches.PLAIN, caches.PLAIN), seed).run() for seed in range(1, 13)]
+        runs = [caches.Site(case, (caches.PLAIN, caches.PLAIN), seed).run() for seed in range(1, 25)]
         self.assertGreater(mean(outcome.share for outcomes in runs for outcome in outcomes), 0.93)
 
     def test_who_could_not_be_tried_is_tried_later(self) -> None:

@@ -127,10 +127,30 @@ class WhoTests(SynchronousTestCase):
     def test_whose_clock_would_have_to_tick_at_different_times(self) -> None:
         """Who asks again soon, for whatever he was told, and no moment of the second lies in all of these times."""
         caution = new()
-        for told in (10.1, 14.1 + SHORT, 17.8, 21.3):
+        for told in (10.1, 14.5, 17.8, 21.3):
             self.assertFalse(caution.asks_each_time)
-            caution.asked_again(told, SHORT / 2, 3 * SECOND)
+            caution.asked_again(told, 0.2, 3 * SECOND)
         self.assertTrue(caution.asks_each_time)
+
+    def test_by_tcp_once_is_enough(self) -> None:
+        """There no answer is lost that would be asked for again."""
+        caution = new()
+        caution.asked_again(10.1, 0.2, 3 * SECOND, tcp=True)
+        self.assertFalse(caution.asks_each_time)
+        caution.asked_again(14.5, 0.2, 3 * SECOND, tcp=True)
+        self.assertTrue(caution.asks_each_time)
+
+    def test_longer_times_may_leave_two_moments(self) -> None:
+        """Of 0.1 to 0.8 s and of 0.6 to 1.3 s, those are common that both begin and end with."""
+        for tick, told in ((0.2, 20.45), (0.7, 20.95)):
+            caution = new()
+            for number in range(1, 40):
+                caution.asked_again((10.1, 14.6)[number % 2], 0.7, 3 * SECOND, tcp=True)
+                self.assertEqual(caution._quick, 0)
+            caution.asked_again(tick + 30.9, 0.2, 3 * SECOND, tcp=True)  # when only it can tick
+            self.assertEqual(caution._quick, 0)
+            caution.asked_again(told, 0.2, 3 * SECOND, tcp=True)
+            self.assertTrue(caution.asks_each_time)
 
     def test_not_whose_clock_may_have_ticked_each_time(self) -> None:
         """However often it is, and where the second begins; who asks later than soon says nothing."""
@@ -172,8 +192,26 @@ class TrialTests(SynchronousTestCase):
         for _ in range(TIMES):
             self.assertFalse(self.caution(scene).asks_each_time)
             for asked, now in ((ONE, SHORTEST + 0.001), (TWO, SHORT)):
-                scene.allocator.wait(asked, RESOLVER, ("again", now), print, tcp=True, now=now)
+                scene.allocator.wait(asked, RESOLVER, ("again", now), print, tcp=False, now=now)
         self.assertTrue(self.caution(scene).asks_each_time)
+
+    def test_who_had_to_wait_by_tcp_shows_it_the_first_time(self) -> None:
+        """Once it can have had the answer: its first client took 10 ms."""
+        scene = self.scene()
+        for asked, now, shows in ((ONE, SHORTEST + 0.001, False), (TWO, SHORT, True)):
+            scene.allocator.wait(asked, RESOLVER, ("again", now), print, tcp=True, now=now)
+            self.assertIs(self.caution(scene).asks_each_time, shows)
+
+    def test_who_can_not_have_had_the_answer_yet_shows_nothing(self) -> None:
+        """What was asked before its soonest client can have come, was asked before it was told, if it is far away."""
+        for took, shows in ((SHORT, False), (0.02, True)):
+            scene = self.scene()
+            group = scene.allocator.groups.of(RESOLVER)
+            group.delays = Delays()
+            group.delays.add(took)
+            for asked, now in ((ONE, SHORTEST + 0.001), (TWO, SHORT)):
+                scene.allocator.wait(asked, RESOLVER, ("again", now), print, tcp=True, now=now)
+            self.assertIs(self.caution(scene).asks_each_time, shows)
 
     def caution(self, scene: Scene) -> Caution:
         """What is thought of it."""

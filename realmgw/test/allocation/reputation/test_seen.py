@@ -12,6 +12,7 @@ from realmgw.allocation.reputation.caution import (
     SHORT,
     SHORTEST,
     SURE,
+    TIMES,
     WITHHELD,
     Caution,
 )
@@ -64,7 +65,7 @@ class AskedAgainTests(SynchronousTestCase):
             (APART, 0, (5.0, 5.0 + APART * 0.9, END)),
             (APART, 1, (5.0, 5.0 + APART * 1.1, END)),
             (APART, 0, (5.0, 5.0 + SHORT, 5.0 + SHORT + APART * 0.9, END + 1.0)),
-            (APART, 1, (5.0, 5.001, 5.002, 5.0 + SHORT, 5.001 + SHORT, 5.8, 5.801)),
+            (APART, 1, (5.0, 5.001, 5.002, 5.4, 5.401, 5.8, 5.801)),
             (APART_LEAST, 0, (5.0, 5.0 + APART_LEAST * 0.9, END)),
             (APART_LEAST, 1, (5.0, 5.0 + APART_LEAST * 1.1, END)),
         ):
@@ -77,7 +78,7 @@ class AskedAgainTests(SynchronousTestCase):
 
     def test_who_hangs_up_asks_once_more(self) -> None:
         """For nobody else: it had asked that before it was told."""
-        for told, waits, times in ((True, True, 1), (False, True, 0), (True, False, 1), (False, False, 0)):
+        for told, waits, times in ((True, True, TIMES), (False, True, 0), (True, False, 1), (False, False, 0)):
             self.setUp()
             self.scene.get(FIVE, now=5.0)
             self.scene.get(FIVE, now=5.0 + 2 * SHORTEST)
@@ -87,7 +88,7 @@ class AskedAgainTests(SynchronousTestCase):
                 self.scene.allocator.hang_up(FIVE, "gone", self.told.append, now=5.2)
                 self.assertEqual(self.told, [Reason.GONE])
             if waits:
-                self.seen.ticks = 0.9, 0.01  # when its clock can not have ticked in between
+                self.seen.ticks = ((0.9, 0.01),)  # when its clock can not have ticked in between
                 self.wait("again", 5.25)
             else:
                 self.scene.get(FIVE, now=5.25)
