@@ -283,7 +283,7 @@ class Arrivals:
             spare.user = now, flow
         else:
             self._join_the_crowd(reservation, flow, now)
-        if not spare.group.habits.serves_others and not falls_back and not reservation.pay(now):
+        if not spare.group.habits.is_known and not falls_back and not reservation.pay(now):
             self._candidates.stray(now)
         reservation.stray_at = now
         if reservation.trial is not None:

@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.claims.candidates import STRAYS
 from realmgw.allocation.claims.ledger import MOST_CLAIMS
+from realmgw.allocation.reputation.habits import SECOND
 from realmgw.allocation.reputation.load_policy import Kind
 from realmgw.allocation.state import State
 from realmgw.errors import Reason
@@ -69,6 +70,25 @@ class LimitTests(SynchronousTestCase):
         for number in range(3 * MOST_CLAIMS):
             self.assertEqual(scene.come(address, bytes((203, 0, 113, number)), now=0.3), 1)
         self.assertEqual(scene.allocator.ledger.candidates.alarmed_until, -math.inf)
+
+    def test_who_comes_for_what_a_new_resolver_was_told_is_one(self) -> None:
+        """That it may keep answers is only assumed: who comes beside its clients may have guessed the address.
+
+        Else nobody is alarmed when that is over, and what strangers have used by then passes on at once.
+        """
+        for keeps in (0.0, SECOND):
+            scene = Scene(3, answered=lambda _: False)
+            for number, asked in enumerate((ONE, TWO)):
+                scene.come(scene.get(asked, now=0.1 * number), bytes((203, 0, number, 1)), now=0.1 * number + 0.01)
+            habits = scene.allocator.groups.of(RESOLVER).habits
+            self.assertTrue(habits.caution.is_on)
+            if keeps:
+                habits.remember(keeps, keeps, until=9.0)
+            self.assertTrue(habits.serves_others)
+            address = scene.allocator.ledger.last[TWO.target].packed
+            for number in range(STRAYS):
+                scene.come(address, bytes((192, 0, number, 7)), now=0.2)
+            self.assertIs(scene.allocator.ledger.candidates.alarmed_until > 0.2, not keeps)
 
     def test_who_comes_beside_them_is_one(self) -> None:
         """And so is whoever comes when their time is over, or beside those whose claims made room since."""
