@@ -283,13 +283,12 @@ class Arrivals:
             spare.user = now, flow
         else:
             self._join_the_crowd(reservation, flow, now)
-        habits = spare.group.habits
-        if not habits.is_known and not falls_back and not reservation.pay(now):
-            self._candidates.stray(now, is_likely=not habits.serves_others)
+        if not spare.group.habits.serves_others and not falls_back and not reservation.pay(now):
+            self._candidates.stray(now)
         reservation.stray_at = now
         if reservation.trial is not None:
             self._late.tell(reservation, flow, -math.inf, now)
-        if not habits.is_plain:
+        if not spare.group.habits.is_plain:
             self._homes.came(flow[0], spare, now)
         self._counters.by_spare += 1
         self._decisions.admit(now, spare.number, reservation.service.name, flow, SPARE)
@@ -299,7 +298,7 @@ class Arrivals:
             self._ledger.use(spare, now)
         else:
             spare.spare -= 1
-        if habits.is_known:
+        if spare.group.habits.is_known:
             holds.wait_for_others(self._ledger, spare, now, others_wait=self._queue.size > 0)
         if spare.is_hold and not spare.pending and self._queue.size:
             self._serve(now)  # he was the last for whom the address was kept

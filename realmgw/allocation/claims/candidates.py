@@ -74,8 +74,6 @@ class Candidates:
 
     Attributes:
         alarmed_until: Until when first packets are doubted, in monotonic seconds.
-        suspected_until: Likewise of those that come for what was told to who keeps no answers: strangers may be clients
-            of one who is assumed to, until he was seen to keep none.
         answers: Tells of flows that were answered, so that there is no need to ask for them; None: each is asked for.
     """
 
@@ -92,8 +90,7 @@ class Candidates:
         self._forged = 0.0
         self.alarmed_until = -math.inf
         self._unseen = unseen
-        self.suspected_until = -math.inf
-        self._strays = self._all_strays = 0
+        self._strays = 0
         self._second_ends = -math.inf
 
     @property
@@ -101,21 +98,13 @@ class Candidates:
         """Whether there is somebody who can be asked."""
         return self._answered is not None
 
-    def stray(self, now: float, *, is_likely: bool = True) -> None:
-        """A packet came that nobody expected, or on a claim that was used.
-
-        Args:
-            now: The present, in monotonic seconds.
-            is_likely: Not where it may be from a client of who is only assumed to keep answers.
-        """
+    def stray(self, now: float) -> None:
+        """A packet came that nobody expected, or on a claim that was used."""
         if now >= self._second_ends:
-            self._second_ends, self._strays, self._all_strays = now + 1.0, 0, 0
-        self._all_strays += 1
-        self._strays += is_likely
-        if self._all_strays >= STRAYS and self.can_ask:
-            self.suspected_until = now + ALARM
-            if self._strays >= STRAYS:
-                self.alarmed_until = now + ALARM
+            self._second_ends, self._strays = now + 1.0, 0
+        self._strays += 1
+        if self._strays >= STRAYS and self.can_ask:
+            self.alarmed_until = now + ALARM
 
     def refused(self, src: bytes, dst: bytes, now: float) -> None:
         """A sender was refused at an address, since nobody expected him."""

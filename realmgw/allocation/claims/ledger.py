@@ -113,23 +113,19 @@ class Ledger(Books):
         One that keeps the address for others stays until it has nothing to spare any more. While the gateway is
         alarmed, or if he comes sooner than clients do, it may have been a stranger: that is found out later.
         """
-        delays, candidates = claim.group.delays, self.candidates
+        delays = claim.group.delays
         if claim.is_hold:
             claim.spare -= 1
             if claim.spare > 0:
                 return
-        elif (
-            candidates.alarmed_until > now
-            or (candidates.suspected_until > now and not claim.group.habits.serves_others)
-            or (
-                delays is not None
-                and not delays.least <= now - claim.created <= delays.slowest
-                and delays.slowest
-                and candidates.can_ask
-            )
+        elif self.candidates.alarmed_until > now or (
+            delays is not None
+            and not delays.least <= now - claim.created <= delays.slowest
+            and delays.slowest
+            and self.candidates.can_ask
         ):
             doubt = outcomes.doubt_of(claim, now, learns=now >= self.dead.lost_at + LOSSES)
-            candidates.doubt(claim, doubt, now)
+            self.candidates.doubt(claim, doubt, now)
         elif now < self.dead.lost_at + LOSSES:  # he may have come before
             self.used(claim, self.credit_most, now, learns=False)
         else:

@@ -8,11 +8,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.claims.candidates import STRAYS
 from realmgw.allocation.claims.ledger import MOST_CLAIMS
-from realmgw.allocation.reputation.habits import SECOND
 from realmgw.allocation.reputation.load_policy import Kind
 from realmgw.allocation.state import State
 from realmgw.errors import Reason
-from realmgw.subscribers.model import Service
 from realmgw.test.allocation.scene import (
     CLIENT,
     ICMP,
@@ -71,35 +69,6 @@ class LimitTests(SynchronousTestCase):
         for number in range(3 * MOST_CLAIMS):
             self.assertEqual(scene.come(address, bytes((203, 0, 113, number)), now=0.3), 1)
         self.assertEqual(scene.allocator.ledger.candidates.alarmed_until, -math.inf)
-
-    def test_who_comes_for_what_a_new_resolver_was_told_is_one_as_soon_as_it_keeps_nothing(self) -> None:
-        """That it may keep answers is only assumed: who comes beside its clients may have guessed the address.
-
-        Else nobody is doubted when that is over, and what strangers use then passes on at once.
-        """
-        for keeps in (False, True):
-            scene = Scene(6, answered=lambda _: False)
-            for number, asked in enumerate((ONE, TWO)):
-                scene.come(scene.get(asked, now=0.1 * number), bytes((203, 0, number, 1)), now=0.1 * number + 0.01)
-            habits = scene.allocator.groups.of(RESOLVER).habits
-            self.assertTrue(habits.caution.is_on)
-            address = scene.allocator.ledger.last[TWO.target].packed
-            for number in range(STRAYS):
-                scene.come(address, bytes((192, 0, number, 7)), now=0.2)
-            self.assertFalse(self.doubted(scene, THREE, RESOLVER, 0.3))
-            self.assertTrue(self.doubted(scene, FOUR, OTHER, 0.3))
-            if keeps:
-                habits.remember(SECOND, SECOND, until=9.0)
-            habits.caution.asks_each_time = habits.caution.waits = True
-            habits.look(0.4)
-            self.assertIs(self.doubted(scene, service(5), RESOLVER, 0.4), not keeps)
-
-    def doubted(self, scene: Scene, asked: Service, resolver: str, now: float) -> bool:
-        """Whether it is doubted that who comes for what a resolver is told is its client."""
-        scene.come(scene.get(asked, resolver, now=now), CLIENT, now=now + 0.05)
-        claim = scene.allocator.groups.of(resolver).told.last(asked.name)
-        assert claim is not None
-        return claim.doubt is not None
 
     def test_who_comes_beside_them_is_one(self) -> None:
         """And so is whoever comes when their time is over, or beside those whose claims made room since."""
