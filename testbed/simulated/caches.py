@@ -14,7 +14,6 @@ import statistics
 from collections.abc import Callable, Hashable, Iterator
 from functools import partial
 from ipaddress import ip_network
-from itertools import count
 
 import attrs
 
@@ -251,9 +250,9 @@ class Cache:
         site = self._site
         client = site.line.chance.randrange(self._clients)
         source = bytes((100, 64 + self._number, 0, client))
-        flow, port = (source, address, TCP, self.port(), PORT), count(1024)
+        flow = (source, address, TCP, self.port(), PORT)
         while flow in site.answered:  # a kernel takes no port again so soon
-            flow = (source, address, TCP, next(port), PORT)
+            flow = (source, address, TCP, self.port(), PORT)
         index = site.allocator.admit(flow, now=site.line.now)
         if index > 0:
             site.answered[flow] = site.line.now + min(site.case.delay, HANDSHAKE)

@@ -45,7 +45,7 @@ KINDS = (
 RATES = (3.0, 15.0)
 """Of each kind, a second."""
 SEEDS = 16
-"""So many runs; one tells little: 71 to 100 % of the clients are served where the noise is worst."""
+"""So many runs; one tells little: 59 to 100 % of the clients are served where the noise is worst."""
 
 
 class Beside(Cache):
