@@ -114,7 +114,7 @@ class Allocator:
         self.wake: Callable[[float], None] | None = None  # with when to expire, as a query begins to wait
         self._queue = WaitingQueue(settings.max_waiting)
         self._serving = Serving(self.ledger, self._queue, self.askers)
-        self._serve = self._serving.serve
+        self._serve, self.at_once = self._serving.serve, self._serving.at_once
         self.finder = finder(self.ledger, self._queue, self.askers)
         self.arrivals = Arrivals(self.ledger, self._queue, self._serve, now=now)
         self.arrivals.beyond, self.admit = self.fresh.admit, self.arrivals.admit
@@ -142,7 +142,7 @@ class Allocator:
             family: 6 for AAAA, see `FreshAllocator.ask`.
 
         Returns:
-            The packed address to answer with; or why nothing is claimed, finally but for `EXHAUSTED`: `wait` may help.
+            The packed address to answer with; or why nothing is claimed, finally but for `EXHAUSTED`: see `wait`.
         """
         if family == 6:
             return self.fresh.ask(service, resolver, question, now=now, client=client, trace=trace)

@@ -8,6 +8,7 @@ from realmgw.allocation import vacancies
 from realmgw.allocation.claims import holds
 from realmgw.allocation.claims.ledger import Ledger
 from realmgw.allocation.state import KEY
+from realmgw.allocation.waiting import Waiter
 from realmgw.errors import Reason
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from realmgw.allocation.reputation.group import Group
     from realmgw.allocation.reputation.requestors import Requestor
     from realmgw.allocation.state import Address, Place, Reservation
-    from realmgw.allocation.waiting import May, Waiter, WaitingQueue
+    from realmgw.allocation.waiting import May, WaitingQueue
     from realmgw.subscribers.model import Service
 
 LEAST_WAIT = 1e-6  # seconds
@@ -45,6 +46,41 @@ class Serving:
             return
         while self._serve_one(now):
             pass
+
+    def at_once(
+        self, service: Service, resolver: Hashable, question: Hashable, *, now: float, client: Requestor | None = None
+    ) -> bytes | None:
+        """Serve a query that was told `Reason.EXHAUSTED`, if nobody who waits may have what it would have.
+
+        Those were served just before. Who waits still, may wait for what he is told nothing of at this moment (see
+        `Caution.withholds`), and keeps the addresses that there are from nobody else.
+
+        Args:
+            service: As for `Allocator.ask`.
+            resolver: Likewise.
+            question: Likewise.
+            now: Likewise.
+            client: Likewise.
+
+        Returns:
+            The packed address to answer with; None, and nothing is changed, if it has to wait.
+        """
+        queue, ledger, group, load = self._queue, self._ledger, self._askers.groups.of(resolver), self._askers.load
+        if not (queue.size and queue.has_room and ledger.pool.available and ledger.places.has_room(service.host)):
+            return None
+        if queue.waits_for(service.target) or ledger.expected.get(service.target):
+            return None
+        if load is None:
+            group.weigh(now)
+        elif load.waits_in_vain(group, client, now):
+            return None
+        told: list[bytes | Reason] = []
+        query = Waiter(service, group, question, told.append, now, now, client, group.is_unproven(now), at_once=True)
+        queue.join(query)
+        self.serve(now)
+        if not told:
+            queue.hang_up(service.target, question, query.deliver)
+        return next((each for each in told if isinstance(each, bytes)), None)
 
     def _serve_one(self, now: float) -> bool:
         """Have one host's queries wait no more; who may have no address for now, keeps it from nobody else."""
@@ -161,13 +197,13 @@ class Serving:
         return packed
 
     def _lend(self, reservation: Reservation, waiters: list[Waiter], now: float) -> None:
-        reservation.waited_at = now
         for waiter in waiters:  # all of them, before anybody is told and may come back with more
-            self._ledger.counters.served += 1
-            group, service = waiter.group, waiter.service
+            group, service, waited = waiter.group, waiter.service, 0.0
+            if not waiter.at_once:
+                self._ledger.counters.served += 1
+                reservation.waited_at, waited = now, max(now - waiter.since, LEAST_WAIT)
             if reservation.service is not service:
                 self._ledger.rename(reservation, service)
-            waited = max(now - waiter.since, LEAST_WAIT)
             self._ledger.claim(reservation, group, waiter.question, waiter.client, now, waited=waited)
             claim = reservation.claims.get(waiter.question)
             if claim is not None:  # else its client has come by IPv6

@@ -63,6 +63,8 @@ class Waiter:
     """Until then, in monotonic seconds, its client may come by IPv6, and take no address of those that are left."""
     tcp: bool = False
     """It came by TCP, and so will be answered, whoever asks the same since."""
+    at_once: bool = False
+    """It does not wait: it is served at this moment, or not at all."""
     twins: tuple[Deliver, ...] = ()
     """Where the outcome goes as well: those who asked the same before, `TWINS` at most."""
 
@@ -277,6 +279,11 @@ class WaitingQueue:
     def configure(self, limit: int) -> None:
         """From now on so many queries may wait; those that wait already go on waiting."""
         self._limit = limit
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more query may wait, and nobody has to go for it."""
+        return self.size < self._limit
 
     @property
     def targets(self) -> int:

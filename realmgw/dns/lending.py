@@ -108,7 +108,8 @@ class Lending:
         outcome = asked.refused or self._ask(asked)
         if outcome is Reason.EXHAUSTED:
             if not tcp and self._challenger.follows_tc(resolver):
-                return _truncated(Count.TC_TO_WAIT)
+                given = self._allocator.at_once(*self._question(asked), now=asked.now, client=asked.client)
+                return _truncated(Count.TC_TO_WAIT) if given is None else self._answer(asked, given)
             why = self._wait(asked)
             if why is None:
                 return None

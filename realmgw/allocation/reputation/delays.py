@@ -10,6 +10,11 @@ BUCKETS = 56
 _FIRST_EXPONENT = -11  # the first buckets begin at 2**-12 s, about a quarter of a millisecond
 _NO_TIME = 2.0**-20  # seconds; 0.0 has an exponent that says nothing of its size
 _DECAY_AT = 4096
+LATELY, ENOUGH = 512, 32
+"""So many are the latest, at most, and so many at least, or those tell nothing."""
+FIRST = 50
+"""None of the first ones is among those: clients who had to wait come all at once, while we are busy with telling them,
+and how long they take then says nothing of others."""
 SEVERAL = 3
 """If so many clients took longer than was seen, that is no accident."""
 ALL = 8
@@ -35,10 +40,24 @@ class Delays:
         slowest: Hardly anybody comes later, likewise.
     """
 
-    __slots__ = ("_counts", "_in_a_row", "_round", "_slower", "apart", "least", "slowest", "total")
+    __slots__ = (
+        "_counts",
+        "_in_a_row",
+        "_late",
+        "_late_full",
+        "_late_total",
+        "_round",
+        "_slower",
+        "apart",
+        "least",
+        "slowest",
+        "total",
+    )
 
     def __init__(self) -> None:
         self._counts = [0] * BUCKETS
+        self._late = [0] * BUCKETS
+        self._late_total, self._late_full = 0, 2 * ENOUGH
         self._round = 0  # a single count, as the longest delays are, survives every other halving
         self._slower: dict[Hashable, float] = {}
         self._in_a_row = 0
@@ -53,12 +72,24 @@ class Delays:
             self.apart = max(APART_LEAST, ALLOWANCE * delay)
         mantissa, exponent = math.frexp(delay or _NO_TIME)
         bucket = (exponent - _FIRST_EXPONENT) * 4 + int(mantissa * 8) - 4
-        self._counts[0 if bucket < 0 else bucket if bucket < BUCKETS else BUCKETS - 1] += 1
+        bucket = 0 if bucket < 0 else bucket if bucket < BUCKETS else BUCKETS - 1
+        self._counts[bucket] += 1
         self.total += 1
+        if self.total > FIRST:
+            self._late[bucket] += 1
+            self._late_total += 1
+            if self._late_total >= self._late_full:
+                self._let_go_of_late_ones()
         if self.total >= _DECAY_AT:
             self._round ^= 1
             self._counts = [(count + self._round) >> 1 for count in self._counts]
             self.total = sum(self._counts)
+
+    def _let_go_of_late_ones(self) -> None:
+        """Have all count half, the sooner the fewer there were: what happened at the beginning is soon forgotten."""
+        self._late_full = min(LATELY, 2 * self._late_full)
+        self._late = [count >> 1 for count in self._late]
+        self._late_total = sum(self._late)
 
     def add_slower(self, delay: float, who: Hashable) -> bool:
         """Count a delay that is longer than `slowest`, once others of `SEVERAL` in all took longer than that as well.
@@ -96,22 +127,29 @@ class Delays:
 
     def quantile(self, share: float) -> float:
         """The delay, in seconds, within which this share (0 to 1) of the arrivals came; 0.0 if there were none."""
-        bucket, _ = self._find(share)
+        bucket, _ = _find(self._counts, share * self.total)
+        return 0.0 if bucket is None else _edge(bucket, 1.0)
+
+    def of_late(self, share: float) -> float:
+        """As `quantile`, but only of the latest ones, if those are enough."""
+        if self._late_total < ENOUGH:
+            return self.quantile(share)
+        bucket, _ = _find(self._late, share * self._late_total)
         return 0.0 if bucket is None else _edge(bucket, 1.0)
 
     def within(self, share: float) -> float:
         """As `quantile`, but where in its bucket that is, if those of a bucket came evenly: it errs on both sides."""
-        bucket, part = self._find(share)
+        bucket, part = _find(self._counts, share * self.total)
         return 0.0 if bucket is None else _edge(bucket, part)
 
-    def _find(self, share: float) -> tuple[int | None, float]:
-        """The bucket of a quantile, if there is any, and the part of its delays, up to 1, that are not above that."""
-        left = share * self.total
-        for bucket, count in enumerate(self._counts):
-            if count and left <= count:
-                return bucket, left / count
-            left -= count
-        return None, 0.0
+
+def _find(counts: Sequence[int], left: float) -> tuple[int | None, float]:
+    """The bucket up to which so many delays are, if there are any, and which part of its own, up to 1, that takes."""
+    for bucket, count in enumerate(counts):
+        if count and left <= count:
+            return bucket, left / count
+        left -= count
+    return None, 0.0
 
 
 def _edge(bucket: int, part: float) -> float:

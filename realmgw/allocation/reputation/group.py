@@ -63,7 +63,7 @@ class Group(Rated):
     delay_p999: float = DELAY_P999_UNKNOWN
     """99.9th percentile of the delay of its clients, in seconds; somewhat more while few were seen."""
     nearly_all: float = DELAY_P999_UNKNOWN
-    """Within so many seconds `NEARLY_ALL` of its clients come, as far as is known."""
+    """Within so many seconds `NEARLY_ALL` of its clients come, as far as is known of the latest."""
     delay_median: float = 0.0
     """Median of the delay of its clients, in seconds; 0.0 while few were seen."""
     delays: Delays | None = None
@@ -190,7 +190,7 @@ class Group(Rated):
         self._refresh_at = _REFRESH if delays.total >= OBSERVATIONS else OBSERVATIONS - delays.total
         if delays.total >= OBSERVATIONS:
             delays.slowest = slowest = delays.within(0.999)
-            self.delay_median, self.nearly_all = delays.quantile(0.5), delays.quantile(NEARLY_ALL)
+            self.delay_median, self.nearly_all = delays.quantile(0.5), delays.of_late(NEARLY_ALL)
             soonest = delays.quantile(SOONEST)
             delays.least = SOONER * soonest if soonest > SHORTEST else 0.0
             scarce = OBSERVATIONS / delays.total  # of so few, hardly one was as slow as the slowest of a thousand

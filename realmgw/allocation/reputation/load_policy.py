@@ -281,6 +281,10 @@ class LoadPolicy:
         self._tries_at = now + CLAIM_TIMEOUT_LEAST / (TRIALS * size)
 
     def spurns(self, group: Group, client: Requestor | None, now: float) -> bool:
+        """As `waits_in_vain`; it is counted, and nobody is spurned where that is only audited."""
+        return self.waits_in_vain(group, client, now) and self._refuse(Reason.POLICY) is not None
+
+    def waits_in_vain(self, group: Group, client: Requestor | None, now: float) -> bool:
         """Whether waiting is in vain, for who is restrained, or offers less than even an empty pool demands.
 
         Args:
@@ -289,8 +293,7 @@ class LoadPolicy:
             now: The present, in monotonic seconds.
         """
         self._look(group, now)
-        offered = max(self._offers(group, client, now))
-        return self._is_in_vain(offered, group, client) and self._refuse(Reason.POLICY) is not None
+        return self._is_in_vain(max(self._offers(group, client, now)), group, client)
 
     def _is_in_vain(self, offered: float, group: Group, client: Requestor | None) -> bool:
         return offered < self._least or (client is None and self.restrains(group))

@@ -21,6 +21,7 @@ class MemoryAllocator(Allocator):
         address6: The same of IPv6.
         refusal: If set, no address is given, for this reason.
         wait_refusal: If set, no question may wait, for this reason.
+        free: What a question is answered with at once that was refused, if there is anything.
         asked: What `ask` was called with: name of the service, resolver, question, time.
         clients: For whom each of them was.
         families: Of which family the address was to be.
@@ -34,6 +35,8 @@ class MemoryAllocator(Allocator):
         self.address, self.address6 = address, IPv6Address("2001:db8:1::1").packed
         self.refusal: Reason | None = None
         self.wait_refusal: Reason | None = None
+        self.free: bytes | None = None
+        self.at_once = lambda *_, **__: self.free
         self.asked: list[tuple[str, Hashable, Hashable, float]] = []
         self.clients: list[Requestor | None] = []
         self.families: list[int] = []

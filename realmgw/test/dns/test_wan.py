@@ -357,6 +357,16 @@ class RefusalTests(WanTestCase):
         self.assertIsNone(self.ask(tcp=True))
         self.assertEqual((len(self.fake.held), self.events[Count.WAITED]), (1, 1))
 
+    def test_but_is_answered_at_once_if_nobody_who_waits_may_have_that(self) -> None:
+        """By UDP: it would be told the same by TCP, two round trips later."""
+        self.start("adaptive", allocator=self.fake)
+        self.fake.refusal = None
+        self.assertEqual([self.said(), self.said(tcp=True)], ["TC", "A"])
+        self.fake.refusal, self.fake.free, before = Reason.EXHAUSTED, self.fake.address, self.events[Count.RESERVED]
+        self.assertEqual(self.said(), "A")
+        found = len(self.fake.held), self.events[Count.TC_TO_WAIT], self.events[Count.RESERVED] - before
+        self.assertEqual(found, (0, 0, 1))
+
     def test_who_is_not_known_to_follow_tc_waits_by_udp(self) -> None:
         """A stranger, and who showed where he is by a cookie."""
         self.start("adaptive", allocator=self.fake)

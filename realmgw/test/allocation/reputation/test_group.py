@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.allocation.reputation.delays import ALLOWANCE, APART, APART_LEAST, Delays
+from realmgw.allocation.reputation.delays import ALLOWANCE, APART, APART_LEAST, ENOUGH, FIRST, Delays
 from realmgw.allocation.reputation.group import CLAIM_TIMEOUT_LEAST, CLAIM_TIMEOUT_UNKNOWN, OBSERVATIONS, Group
 from realmgw.allocation.reputation.groups import Groups
 from realmgw.test.allocation.scene import CLIENT, serve
@@ -65,6 +65,30 @@ class DelaysTests(SynchronousTestCase):
         for _ in range(60_000):
             histogram.add(0.01)
         self.assertLess(histogram.quantile(0.999), 0.02)
+
+    def test_of_late_they_are_the_latest_ones(self) -> None:
+        """A crowd that is told at one moment, at the beginning, is forgotten after some hundreds."""
+        histogram = Delays()
+        for _ in range(FIRST + ENOUGH - 1):
+            histogram.add(0.005)
+        self.assertEqual(histogram.of_late(0.99), histogram.quantile(0.99))
+        for number in range(1000):
+            histogram.add(0.02 if number == 990 else 0.0005)
+        self.assertLess(histogram.of_late(0.99), 0.001)
+        self.assertGreater(histogram.quantile(0.99), 0.004)
+        for number in range(1000):
+            histogram.add(0.005 if number % 40 == 0 else 0.0005)  # as many are slow as before
+        self.assertGreater(histogram.of_late(0.99), 0.004)
+
+    def test_of_few_all_are_the_latest_ones(self) -> None:
+        """The first ones, who may have come as a crowd, are none of those, but tell more than nobody."""
+        histogram = Delays()
+        self.assertEqual(histogram.of_late(0.99), 0.0)
+        for number in range(FIRST + ENOUGH):
+            self.assertEqual(histogram.of_late(0.99), histogram.quantile(0.99))
+            histogram.add(0.5 if number < FIRST else 0.001)
+        self.assertLess(histogram.of_late(0.99), 0.002)
+        self.assertGreater(histogram.quantile(0.99), 0.4)
 
     def test_the_total_is_that_of_the_buckets(self) -> None:
         """Decay keeps the total in step with what is left: the whole of it is within the longest delay."""
