@@ -52,8 +52,8 @@ class Latecomers:
     def tell(self, reservation: Reservation, flow: Flow, claimed: float, now: float, *, let_in: bool = True) -> None:
         """Somebody comes where a group is told nothing for a while, to see whether its clients come all the same.
 
-        That says nothing if he was there before, or knocks everywhere; if he is known to be another group's client; or
-        if nothing is known of him, and another one was told of this as well that keeps answers, or may.
+        That says nothing if he was there before; if he is known to be another group's client; or if nothing is known of
+        him, and another one was told of this as well that keeps answers, or may. Who knocks everywhere is nobody.
 
         Args:
             reservation: Where.
@@ -63,15 +63,16 @@ class Latecomers:
             let_in: Not if he was refused.
         """
         trial, src = reservation.trial, flow[0]
-        if trial is None:
+        if trial is None or self._candidates.is_stranger(src):
             return
         home, host = self._homes.of(src), reservation.service.host.index
         if home is not None:
             is_others = home.habits is not trial
         else:
             is_others = any(each.habits is not trial for each in reservation.address.may_come(host, now))
-        is_others |= senders.came(reservation, src) is not None or self._candidates.is_stranger(src)
-        trial.came(flow, claimed, now, known=is_others, let_in=let_in, forged=self._candidates.are_forged)
+        is_others |= senders.came(reservation, src) is not None
+        forged = self._candidates.are_forged or self._candidates.alarmed_until > now
+        trial.came(flow, claimed, now, known=is_others, let_in=let_in, forged=forged)
 
     def client_likelihood(self, claim: Claim, src: bytes) -> int:
         """How surely a sender who uses a claim is a client of the group that it was made for, 0 to `CERTAIN`.

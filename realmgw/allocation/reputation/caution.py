@@ -66,6 +66,8 @@ AGAIN = 24
 """Who asked again so often while it was looked at, and has not shown that he keeps nothing, is looked at further."""
 OFTEN = 16
 """Who asked again so often shows within that time that he keeps nothing, if he does not."""
+ANSWERED, LOOK_AGAIN = 0.5, 0.01  # seconds
+"""After so long it is known of somebody whether he was answered; until then, it is looked again after so long."""
 JUST = 0.05  # seconds
 """Who came so long before may be the client for whom it asks; if there often is one, strangers come everywhere."""
 UNSURE = 0.5
@@ -248,11 +250,8 @@ class Caution:
             self._not_before = -math.inf
             return
         seen = self.seen or Seen()
-        if self._trial is not None and now >= self._trial.ends:
-            if self._trial.place.stands:
-                self._waited += self._trial.weight
-                self.waits = self._waited >= self._strays + 1
-            self._leave()
+        if self._trial is not None:
+            self._judge(self._trial, now)
         if now >= self._until:
             answered = tuple(filter(self._is_answered, self._came))
             self._strays, self._came = self._strays - len(self._came) + len(answered), answered
@@ -264,6 +263,25 @@ class Caution:
             self.is_on = False
             if self._waited >= SURE:
                 self._end()
+
+    def _judge(self, trial: Trial, now: float) -> None:
+        """See what a trial says: that it waits, if nobody came, or nobody who was answered. Else it is tried anew."""
+        if now >= trial.ends and trial.stood is None:
+            trial.stood, trial.place.trial = trial.place.stands, None  # who was answered is found out without it
+        is_over = trial.stood is not None and (not trial.came or now >= trial.came_at + ANSWERED)
+        if trial.came and (is_over or now >= trial.look_at):
+            trial.look_at = now + LOOK_AGAIN
+            if any(map(self._is_answered, trial.came)):
+                self._leave()
+                return
+        if not is_over:
+            return
+        self._strays -= sum(trial.came.values())
+        self._came = tuple(flow for flow in self._came if flow not in trial.came)
+        if trial.stood:
+            self._waited += trial.weight
+            self.waits = self._waited >= self._strays + 1
+        self._leave()
 
     def may_withhold(self, before: Answer, delays: Delays | None, now: float, *, dry: bool) -> bool:
         """Whether it is told nothing of a name: that is tried already, or it is of use now.
@@ -334,6 +352,8 @@ class Caution:
     def came(self, flow: Flow, claimed: float, now: float, *, known: bool, let_in: bool, forged: bool) -> bool:
         """Somebody comes meanwhile. If it may have told him within a second, that says nothing, and it is tried anew.
 
+        Who was let in is taken for a client until it is known that he was not answered.
+
         Args:
             flow: His.
             claimed: When the claim was made that he uses, in monotonic seconds; minus infinity: he uses none.
@@ -341,20 +361,24 @@ class Caution:
             known: He was there before, so that he may have come again by himself, or he may be another group's client:
                 that says nothing.
             let_in: Not if he was refused.
-            forged: Many packets are: then only those count who were let in and answered, once that is known.
+            forged: Strangers come: then only those count who were let in and answered, once that is known.
 
         Returns:
             Whether it is no accident any more that somebody comes.
         """
         trial = self._trial
-        if trial is None or claimed >= trial.since:
+        if trial is None or claimed >= trial.since or now >= trial.ends:
             return False
-        self._leave()
+        if known or not let_in or len(trial.came) >= MOST_STRAYS:
+            self._leave()
+        else:
+            trial.came[flow], trial.came_at = False, now
         if known or (not (forged or self.asks_each_time) and now < trial.kept_until):
             return False
         self._strays = sum(map(self._is_answered, self._came)) if forged else self._strays + 1
         if let_in:
             self._came = (*self._came, flow)[-STRANGERS:]
+            trial.came[flow] = not forged
         self.waits = self._waited >= self._strays + 1
         self.is_on = not self.keeps_nothing
         if self._strays < STRAYS or self._strays <= self._waited:
@@ -367,7 +391,8 @@ class Caution:
 
     def _leave(self) -> None:
         if self._trial is not None:
-            self._trial.place.trial = None
+            if self._trial.stood is None:  # else it may be another one's
+                self._trial.place.trial = None
             self._trial = None
 
     def _end(self) -> None:

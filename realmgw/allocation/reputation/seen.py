@@ -124,6 +124,14 @@ class Trial:
     """That nobody comes counts as so many times."""
     kept_until: float
     """Who comes by then, likewise, may have been told what it kept for a second before."""
+    came: dict[Flow, bool] = attrs.field(factory=dict)
+    """Who was let in meanwhile, and is answered, if he is a client; and whether he was taken for one, for now."""
+    came_at: float = -math.inf
+    """When the last of them came, in monotonic seconds."""
+    look_at: float = -math.inf
+    """From when on it is looked again whether one was answered, likewise."""
+    stood: bool | None = None
+    """Whether the address was that of the name still when it ended; None: it has not ended."""
 
 
 def _note(times: dict[str, float], name: str, now: float) -> None:

@@ -210,6 +210,7 @@ class BoundTests(SynchronousTestCase):
             caution, seen = self.new(), list[int]()
             for number in (2.0, 3.0):
                 watcher = scene.allocator.groups.of(RESOLVER).habits
+                caution.look(number)
                 caution.withhold(before, None, watcher, lambda _: True, number, is_alone=True)
                 flow = (STRAY, CLIENT, 6, int(number), 80)
                 caution.came(flow, -1.0, number, known=False, let_in=let_in, forged=forged)
