@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 
 from realmgw.allocation.reputation.clients import Clients
-from realmgw.allocation.reputation.seen import Place, Seen, Trial, Watcher
+from realmgw.allocation.reputation.seen import Place, Seen, Watcher
+from realmgw.allocation.reputation.trial import Trial
 
 if TYPE_CHECKING:
     from realmgw.allocation.flow import Flow
@@ -66,8 +67,6 @@ AGAIN = 24
 """Who asked again so often while it was looked at, and has not shown that he keeps nothing, is looked at further."""
 OFTEN = 16
 """Who asked again so often shows within that time that he keeps nothing, if he does not."""
-ANSWERED, LOOK_AGAIN = 0.5, 0.01  # seconds
-"""After so long it is known of somebody whether he was answered; until then, it is looked again after so long."""
 JUST = 0.05  # seconds
 """Who came so long before may be the client for whom it asks; if there often is one, strangers come everywhere."""
 UNSURE = 0.5
@@ -266,22 +265,15 @@ class Caution:
 
     def _judge(self, trial: Trial, now: float) -> None:
         """See what a trial says: that it waits, if nobody came, or nobody who was answered. Else it is tried anew."""
-        if now >= trial.ends and trial.stood is None:
-            trial.stood, trial.place.trial = trial.place.stands, None  # who was answered is found out without it
-        is_over = trial.stood is not None and (not trial.came or now >= trial.came_at + ANSWERED)
-        if trial.came and (is_over or now >= trial.look_at):
-            trial.look_at = now + LOOK_AGAIN
-            if any(map(self._is_answered, trial.came)):
-                self._leave()
-                return
-        if not is_over:
-            return
-        self._strays -= sum(trial.came.values())
-        self._came = tuple(flow for flow in self._came if flow not in trial.came)
-        if trial.stood:
-            self._waited += trial.weight
-            self.waits = self._waited >= self._strays + 1
-        self._leave()
+        if trial.look(self._is_answered, now):
+            self._leave()
+        elif trial.is_over(now):
+            self._strays -= sum(trial.came.values())
+            self._came = tuple(flow for flow in self._came if flow not in trial.came)
+            if trial.stood:
+                self._waited += trial.weight
+                self.waits = self._waited >= self._strays + 1
+            self._leave()
 
     def may_withhold(self, before: Answer, delays: Delays | None, now: float, *, dry: bool) -> bool:
         """Whether it is told nothing of a name: that is tried already, or it is of use now.
@@ -372,7 +364,7 @@ class Caution:
         if known or not let_in or len(trial.came) >= MOST_STRAYS:
             self._leave()
         else:
-            trial.came[flow], trial.came_at = False, now
+            trial.note(flow, now)
         if known or (not (forged or self.asks_each_time) and now < trial.kept_until):
             return False
         self._strays = sum(map(self._is_answered, self._came)) if forged else self._strays + 1
@@ -391,8 +383,7 @@ class Caution:
 
     def _leave(self) -> None:
         if self._trial is not None:
-            if self._trial.stood is None:  # else it may be another one's
-                self._trial.place.trial = None
+            self._trial.leave()
             self._trial = None
 
     def _end(self) -> None:

@@ -110,30 +110,6 @@ class Place(Protocol):
     def stands(self) -> bool: ...
 
 
-@attrs.define(eq=False)
-class Trial:
-    """A group is told nothing of a name for a while."""
-
-    place: Place
-    """Where it was told last that this is."""
-    since: float
-    """From when on, in monotonic seconds."""
-    ends: float
-    """Until when, likewise."""
-    weight: float
-    """That nobody comes counts as so many times."""
-    kept_until: float
-    """Who comes by then, likewise, may have been told what it kept for a second before."""
-    came: dict[Flow, bool] = attrs.field(factory=dict)
-    """Who was let in meanwhile, and is answered, if he is a client; and whether he was taken for one, for now."""
-    came_at: float = -math.inf
-    """When the last of them came, in monotonic seconds."""
-    look_at: float = -math.inf
-    """From when on it is looked again whether one was answered, likewise."""
-    stood: bool | None = None
-    """Whether the address was that of the name still when it ended; None: it has not ended."""
-
-
 def _note(times: dict[str, float], name: str, now: float) -> None:
     if len(times) >= MOST:
         times.clear()

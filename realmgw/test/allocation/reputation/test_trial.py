@@ -5,8 +5,9 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.flow import Flow
-from realmgw.allocation.reputation.caution import ANSWERED, LOOK_AGAIN, MOST_STRAYS, SHORTEST, WITHHELD, Caution
+from realmgw.allocation.reputation.caution import MOST_STRAYS, SHORTEST, WITHHELD, Caution
 from realmgw.allocation.reputation.habits import Habits
+from realmgw.allocation.reputation.trial import ANSWERED, LOOK_AGAIN
 from realmgw.errors import Reason
 from realmgw.test.allocation.scene import CLIENT, NEIGHBOUR, Scene, service
 
