@@ -49,7 +49,7 @@ class Serving:
 
     def at_once(
         self, service: Service, resolver: Hashable, question: Hashable, *, now: float, client: Requestor | None = None
-    ) -> bytes | None:
+    ) -> bytes | Reason | None:
         """Serve a query that was told `Reason.EXHAUSTED`, if nobody who waits may have what it would have.
 
         Those were served just before. Who waits still, may wait for what he is told nothing of at this moment (see
@@ -63,7 +63,8 @@ class Serving:
             client: Likewise.
 
         Returns:
-            The packed address to answer with; None, and nothing is changed, if it has to wait.
+            The packed address to answer with; None, and nothing is changed, if it has to wait; a reason, which is
+            counted, if it is refused for good.
         """
         queue, ledger, group, load = self._queue, self._ledger, self._askers.groups.of(resolver), self._askers.load
         if not (queue.size and queue.has_room and ledger.pool.available and ledger.places.has_room(service.host)):
@@ -80,7 +81,7 @@ class Serving:
         self.serve(now)
         if not told:
             queue.hang_up(service.target, question, query.deliver)
-        return next((each for each in told if isinstance(each, bytes)), None)
+        return told[0] if told else None
 
     def _serve_one(self, now: float) -> bool:
         """Have one host's queries wait no more; who may have no address for now, keeps it from nobody else."""

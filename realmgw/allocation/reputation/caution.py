@@ -17,7 +17,7 @@ after some seconds: he asks so seldom that it harms nobody, or for so many names
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
@@ -59,6 +59,7 @@ WITHHELD, WITHHELD_LEAST = 0.5, 0.15  # seconds
 came soon, at least `SEEN` of them: of fewer the slow ones may not have been seen, and would come when it is over."""
 SEEN, SLOWER = 50, 4
 """The next one is hardly slower than so many times the slowest one."""
+NOBODY: dict[Flow, bool] = {}  # as with most groups, which are many; it stays empty
 STRANGERS = 6
 """If so many came, and none of them was answered, strangers come everywhere, and nothing can be tried."""
 MOST_STRAYS = 2 * STRANGERS
@@ -112,7 +113,7 @@ class Caution:
     _quick: int = 0
     _strays: int = 0
     _waited: float = 0.0
-    _came: tuple[Flow, ...] = ()
+    _came: dict[Flow, bool] = NOBODY  # who was let in, and whether he counts in `_strays`
     _is_answered: Callable[[Flow], bool] = bool
     _trial: Trial | None = None
 
@@ -241,7 +242,7 @@ class Caution:
                 self.is_on = self.is_tried = True
                 self.asks_each_time = self.waits = False
                 self._until, self._not_before = now + CAUTIOUS, now + TRUST
-                self._quick, self._strays, self._waited, self._came = 0, 0, 0, ()
+                self._quick, self._strays, self._waited, self._came = 0, 0, 0, {}
                 self.seen = Seen()
             return
         if self._clients is not None and not self._has_clients(now):
@@ -252,8 +253,7 @@ class Caution:
         if self._trial is not None:
             self._judge(self._trial, now)
         if now >= self._until:
-            answered = tuple(filter(self._is_answered, self._came))
-            self._strays, self._came = self._strays - len(self._came) + len(answered), answered
+            self._forget([flow for flow in self._came if not self._is_answered(flow)])
             if self.is_on and self._names < BUSY and (self._strays > self._waited or seen.again > AGAIN):
                 self._until, seen.again = now + CAUTIOUS, 0  # it asks too often to harm nobody
             else:
@@ -268,12 +268,15 @@ class Caution:
         if trial.look(self._is_answered, now):
             self._leave()
         elif trial.is_over(now):
-            self._strays -= sum(trial.came.values())
-            self._came = tuple(flow for flow in self._came if flow not in trial.came)
+            self._forget(trial.came)
             if trial.stood:
                 self._waited += trial.weight
                 self.waits = self._waited >= self._strays + 1
             self._leave()
+
+    def _forget(self, strangers: Iterable[Flow]) -> None:
+        """These were let in, and not answered."""
+        self._strays -= sum(self._came.pop(flow, False) for flow in strangers)
 
     def may_withhold(self, before: Answer, delays: Delays | None, now: float, *, dry: bool) -> bool:
         """Whether it is told nothing of a name: that is tried already, or it is of use now.
@@ -367,16 +370,15 @@ class Caution:
             trial.note(flow, now)
         if known or (not (forged or self.asks_each_time) and now < trial.kept_until):
             return False
-        self._strays = sum(map(self._is_answered, self._came)) if forged else self._strays + 1
+        self._came = {each: self._is_answered(each) for each in self._came} if forged else self._came
+        self._strays = sum(self._came.values()) if forged else self._strays + 1
         if let_in:
-            self._came = (*self._came, flow)[-STRANGERS:]
-            trial.came[flow] = not forged
+            self._came = {**dict([*self._came.items()][1 - STRANGERS :]), flow: not forged}
         self.waits = self._waited >= self._strays + 1
         self.is_on = not self.keeps_nothing
         if self._strays < STRAYS or self._strays <= self._waited:
             return False
-        came = self._came[:-1] if let_in else self._came
-        is_caught = any(map(self._is_answered, came))  # those of forged packets never are
+        is_caught = any(self._is_answered(each) for each in self._came if each != flow)
         if is_caught or len(self._came) >= STRANGERS or self._strays >= MOST_STRAYS:
             self._end()
         return is_caught
@@ -387,8 +389,7 @@ class Caution:
             self._trial = None
 
     def _end(self) -> None:
-        self.is_on = self.is_tried = False
-        self.seen = None
+        self.is_on, self.is_tried, self.seen = False, False, None
         self._leave()
 
 

@@ -31,8 +31,8 @@ class Trial:
     """That nobody comes counts as so many times."""
     kept_until: float
     """Who comes by then, likewise, may have been told what it kept for a second before."""
-    came: dict[Flow, bool] = attrs.field(factory=dict)
-    """Who was let in meanwhile, and is answered, if he is a client; and whether he was taken for one, for now."""
+    came: list[Flow] = attrs.field(factory=list)
+    """Who was let in meanwhile, and is answered, if he is a client."""
     came_at: float = -math.inf
     """When the last of them came, in monotonic seconds."""
     look_at: float = -math.inf
@@ -41,8 +41,9 @@ class Trial:
     """Whether the address was that of the name still when it ended; None: it has not ended."""
 
     def note(self, flow: Flow, now: float) -> None:
-        """Somebody was let in."""
-        self.came[flow], self.came_at = False, now
+        """Somebody was let in, at a time in monotonic seconds."""
+        self.came.append(flow)
+        self.came_at = now
 
     def is_over(self, now: float) -> bool:
         """Whether it has ended, and is known of everybody who came whether he was answered; `look` is called before."""

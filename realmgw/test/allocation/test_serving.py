@@ -20,14 +20,14 @@ class AtOnceTests(SynchronousTestCase):
     """One resolver waits for what it is told nothing of, to see whether it keeps it; another one asks for something."""
 
     def setUp(self) -> None:
-        self.scene = Scene(3, policy=Policy(), max_waiting=2)
+        self.scene = Scene(3, policy=Policy(max_claims=1000), max_waiting=2)
         caution = self.scene.allocator.groups.of(OTHER).habits.caution
         self.scene.visit(ONE, OTHER, CLIENT, now=0.0, after=0.01)
         caution.is_on, caution.is_tried, caution._until, caution._clients = True, True, math.inf, None
         self.scene.allocator.groups.of(OTHER).habits.is_plain = False
         self.assertIsNone(self.scene.wait(ONE, OTHER, "on trial", now=LATER))
 
-    def ask(self, asked: Service, resolver: str = RESOLVER, question: str = "new") -> bytes | None:
+    def ask(self, asked: Service, resolver: str = RESOLVER, question: str = "new") -> bytes | Reason | None:
         """What is served at once of what was told that there is nothing."""
         self.assertIs(self.scene.allocator.ask(asked, resolver, question, now=LATER), Reason.EXHAUSTED)
         return self.scene.allocator.at_once(asked, resolver, question, now=LATER)
@@ -40,7 +40,7 @@ class AtOnceTests(SynchronousTestCase):
     def test_what_nobody_who_waits_may_have(self) -> None:
         """It has not waited, and its client finds his host; who waits, waits on, and is served in his turn."""
         address = self.ask(TWO)
-        assert address is not None
+        assert isinstance(address, bytes)
         self.assertEqual([claim.waited for claim in self.claims(TWO)], [0.0])
         self.assertEqual(self.scene.come(address, NEIGHBOUR, now=LATER + 0.01), TWO.host.index)
         self.assertEqual((self.scene.allocator.waiting, self.scene.told), (1, []))
@@ -75,6 +75,12 @@ class AtOnceTests(SynchronousTestCase):
         self.scene.allocator.groups.of(RESOLVER).reputation.nok = 1000.0
         self.assertIsNone(self.scene.allocator.at_once(TWO, RESOLVER, "new", now=LATER))
         self.assertEqual(self.claims(TWO), [])
+
+    def test_who_is_refused_for_good_is_told_so(self) -> None:
+        """And that is counted once: as many claims stand as may."""
+        self.scene.counters.pending = 1000
+        self.assertIs(self.scene.allocator.at_once(TWO, RESOLVER, "new", now=LATER), Reason.CLAIM_LIMIT)
+        self.assertEqual((self.scene.counters.refused[Reason.CLAIM_LIMIT], self.scene.allocator.waiting), (1, 1))
 
     def test_not_where_nobody_waits(self) -> None:
         """Then there was nothing to be had at all."""

@@ -35,7 +35,7 @@ class MemoryAllocator(Allocator):
         self.address, self.address6 = address, IPv6Address("2001:db8:1::1").packed
         self.refusal: Reason | None = None
         self.wait_refusal: Reason | None = None
-        self.free: bytes | None = None
+        self.free: bytes | Reason | None = None
         self.at_once = lambda *_, **__: self.free
         self.asked: list[tuple[str, Hashable, Hashable, float]] = []
         self.clients: list[Requestor | None] = []

@@ -366,6 +366,9 @@ class RefusalTests(WanTestCase):
         self.assertEqual(self.said(), "A")
         found = len(self.fake.held), self.events[Count.TC_TO_WAIT], self.events[Count.RESERVED] - before
         self.assertEqual(found, (0, 0, 1))
+        self.fake.free = Reason.CLAIM_LIMIT
+        self.ask()  # and is told nothing, by UDP
+        self.assertEqual((self.events[Count.SILENT], self.events[Count.TC_TO_WAIT]), (1, 0))
 
     def test_who_is_not_known_to_follow_tc_waits_by_udp(self) -> None:
         """A stranger, and who showed where he is by a cookie."""

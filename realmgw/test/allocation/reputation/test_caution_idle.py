@@ -12,6 +12,8 @@ from realmgw.allocation.reputation.caution import (
     NAMES,
     OFTEN,
     SECOND,
+    STRANGERS,
+    STRAYS,
     TRIED,
     TRUST,
     WITHHELD,
@@ -193,7 +195,7 @@ class BoundTests(SynchronousTestCase):
         """That he came meanwhile makes it suspected for as long as it is not known whether he was."""
         for answered in (True, False):
             caution = self.new()
-            caution._strays, caution._came = 1, ((STRAY, CLIENT, 6, 1024, 80),)
+            caution._strays, caution._came = 1, {(STRAY, CLIENT, 6, 1024, 80): True}
             caution._is_answered = dict.fromkeys(caution._came, answered).__getitem__
             caution.look(CAUTIOUS - 0.1)
             self.assertTrue(caution.is_suspected)
@@ -216,6 +218,20 @@ class BoundTests(SynchronousTestCase):
                 caution.came(flow, -1.0, number, known=False, let_in=let_in, forged=forged)
                 seen.append(caution._strays)
             self.assertEqual(seen, strays)
+
+    def test_who_has_just_come_is_not_looked_for(self) -> None:
+        """Conntrack does not have him yet, and who is not known is believed; and few of those before are remembered."""
+        scene = self.told()
+        caution = scene.allocator.groups.of(RESOLVER).habits.caution
+        before = scene.allocator.groups.of(RESOLVER).told.last(ONE.name)
+        assert before is not None
+        caution.is_on, caution.is_tried, caution.asks_each_time = True, True, True
+        for number in range(STRAYS + 2 * STRANGERS):
+            flow, forged = (STRAY, CLIENT, 6, number, 80), number >= STRAYS
+            caution._leave()
+            caution.withhold(before, None, scene.allocator.groups.of(RESOLVER).habits, flow.__eq__, 1.0, is_alone=True)
+            self.assertFalse(caution.came(flow, -1.0, 1.0, known=False, let_in=True, forged=forged))
+        self.assertLessEqual(len(caution._came), STRANGERS)
 
     def test_then_its_addresses_are_lent(self) -> None:
         """At once to those who wait."""

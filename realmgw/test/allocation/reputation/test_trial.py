@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.allocation.flow import Flow
-from realmgw.allocation.reputation.caution import MOST_STRAYS, SHORTEST, WITHHELD, Caution
+from realmgw.allocation.reputation.caution import CAUTIOUS, MOST_STRAYS, WITHHELD, Caution
 from realmgw.allocation.reputation.habits import Habits
 from realmgw.allocation.reputation.trial import ANSWERED, LOOK_AGAIN
 from realmgw.errors import Reason
@@ -36,11 +36,10 @@ class TrialTests(SynchronousTestCase):
         """What is thought of it."""
         return self.scene.allocator.groups.of("203.0.113.1").habits.caution
 
-    def come(self, last: int, now: float, *, let_in: bool = True) -> Flow:
-        """Somebody comes where the first host is, who was not there before."""
+    def come(self, last: int, now: float) -> Flow:
+        """Somebody comes where the first host is, who was not there before, and is let in."""
         flow = (bytes((203, 0, 113, last)), self.scene.allocator.ledger.last[ONE.target].packed, 6, 2000 + last, 80)
-        index = self.scene.allocator.admit(flow, now=now)
-        self.assertEqual(index > 0, let_in, index)
+        self.assertEqual(self.scene.allocator.admit(flow, now=now), ONE.host.index)
         return flow
 
     def said(self, now: float) -> tuple[int, bool, bool]:
@@ -61,8 +60,27 @@ class TrialTests(SynchronousTestCase):
         self.assertIsNone(reservation.trial)  # the address may be lent, and another one tried there
         reservation.trial = another = Habits()
         self.assertEqual(self.said(ENDS - 0.1 + ANSWERED), (0, True, False))
-        self.assertEqual(self.caution._came, ())
+        self.assertEqual(self.caution._came, {})
         self.assertIs(reservation.trial, another)
+
+    def test_also_if_it_is_known_meanwhile_that_strangers_come(self) -> None:
+        """Whoever counted before that is forgotten once, whenever it is found out that he was not answered."""
+        for seen in (ENDS + ANSWERED, ASKED + 3 * CAUTIOUS):
+            self.setUp()
+            self.come(1, ASKED + 0.1)
+            self.scene.allocator.ledger.candidates.alarmed_until = 99.0
+            self.come(2, ASKED + 0.2)
+            self.assertEqual(self.caution._strays, 0)
+            self.assertEqual(self.said(seen), (0, True, False))
+
+    def test_nor_does_he_count_when_the_trial_was_given_up(self) -> None:
+        """Since somebody else came who is refused: who is not answered is forgotten in the end, and once."""
+        self.scene.allocator.ledger.candidates.alarmed_until = 99.0
+        flow = self.come(1, ASKED + 0.1)
+        place = self.scene.allocator.ledger.last[ONE.target].reservations[0]
+        self.scene.allocator.arrivals._late.tell(place, flow, -1.0, ASKED + 0.2, let_in=False)
+        self.assertEqual(self.said(ASKED + 0.2), (0, False, False))
+        self.assertEqual(self.said(self.caution._until), (0, False, False))
 
     def test_who_is_answered_has_been_told(self) -> None:
         """As soon as that is known it is tried elsewhere; whoever else came."""
@@ -101,7 +119,7 @@ class TrialTests(SynchronousTestCase):
         """Each is looked for in conntrack, also where it is known that strangers come."""
         self.scene.allocator.ledger.candidates.alarmed_until = 99.0
         for number in range(MOST_STRAYS + 1):
-            self.come(number, ASKED + 0.1 + number * SHORTEST / 10)
+            self.come(number, ASKED + 0.1 + 0.005 * number)
         self.assertFalse(self.said(ASKED + 0.2)[2])
 
     def test_who_knocks_everywhere_is_nobody(self) -> None:
