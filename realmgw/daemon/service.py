@@ -46,13 +46,6 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-def the_reactor() -> Any:
-    """The reactor that twistd has installed; importing it any sooner would install the default one."""
-    from twisted.internet import reactor  # noqa: PLC0415 - see above
-
-    return reactor
-
-
 def take_pid_file(options: Options) -> None:
     """No file with a process id, unless the command line names one; and that counts only if it names somebody else.
 

@@ -20,7 +20,7 @@ from realmgw.config.metrics import THIS_MACHINE, Metrics
 from realmgw.config.metrics import place as metrics_place
 from realmgw.config.tokens import read_token
 from realmgw.daemon.ordered import OrderedService
-from realmgw.daemon.service import EarlySignals, ProcessService, refusing, take_pid_file, the_reactor
+from realmgw.daemon.service import EarlySignals, ProcessService, refusing, take_pid_file
 from realmgw.errors import PlatformError
 from realmgw.log.port import Log
 from realmgw.log.service import LogService
@@ -34,6 +34,7 @@ from realmgw.repository.tokens import Tokens
 from realmgw.system.disk import is_public
 from realmgw.system.endpoints import Endpoint
 from realmgw.system.port import HeldSocket, Sockets
+from realmgw.system.reactor import the_reactor
 from realmgw.system.tls import tls_options
 
 DATABASE = "/var/lib/realmgw-repository/repository.sqlite"

@@ -14,7 +14,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.python.usage import Options as UsageOptions
 
 from realmgw.daemon.ordered import OrderedService
-from realmgw.daemon.service import EarlySignals, ProcessService, refusing, take_pid_file, the_reactor
+from realmgw.daemon.service import EarlySignals, ProcessService, refusing, take_pid_file
 from realmgw.datapath.watch.port import KernelListener
 from realmgw.errors import RealmGatewayError
 from realmgw.log.port import Log
@@ -30,6 +30,7 @@ from realmgw.synnode.server import ControlServer
 from realmgw.synnode.service import PortsService, TableService
 from realmgw.synnode.settings import DEFAULT_CONFIG, NodeSettings
 from realmgw.system.port import Sockets
+from realmgw.system.reactor import the_reactor
 from realmgw.system.tls import tls_options
 from realmgw.system.worker import WorkerThread
 

@@ -39,13 +39,14 @@ from realmgw.control.service import ReloadService, beside, repeated, trouble_beg
 from realmgw.control.tracing import Tracing
 from realmgw.daemon import collecting
 from realmgw.daemon.ordered import OrderedService
-from realmgw.daemon.service import ProcessService, the_reactor
+from realmgw.daemon.service import ProcessService
 from realmgw.datapath import selecting
 from realmgw.datapath.hearing import FlowEvents
 from realmgw.dns.service import DnsService
 from realmgw.log.port import Log
 from realmgw.log.service import LogService
 from realmgw.subscribers.leases.service import LeaseService
+from realmgw.system.reactor import the_reactor
 from realmgw.system.worker import WorkerThread
 from realmgw.tap import kept
 from realmgw.tap.companions import Companions

@@ -37,6 +37,7 @@ from realmgw.config.values import Resolver
 from realmgw.daemon import collecting
 from realmgw.dns.service import DnsService
 from realmgw.subscribers.model import Directory
+from realmgw.system.reactor import the_reactor
 
 HOST = "127.0.0.1"
 PATIENCE = 60.0  # seconds
@@ -83,8 +84,7 @@ UNBOUND_CONF = """server:
 
 def gateway(*resolvers: int) -> None:
     """A gateway's DNS server alone, for ever, with resolvers at these ports."""
-    from twisted.internet import reactor  # noqa: PLC0415 - in the process that runs it
-
+    reactor = the_reactor()
     zone = settings.Zone("example.org.", (settings.NameServer("ns.example.net."),), "hostmaster.example.org.")
     at = settings.Endpoint(IPv4Address(HOST), OURS)
     upstreams = tuple(Resolver(settings.Endpoint(IPv4Address(HOST), each)) for each in resolvers)

@@ -41,6 +41,7 @@ from realmgw.dns.zones import compile_table
 from realmgw.errors import RealmGatewayError, Reason
 from realmgw.subscribers.model import Directory
 from realmgw.subscribers.remote.port import trust
+from realmgw.system.reactor import the_reactor
 
 REPORT = 1.0  # seconds
 """How often the gateway is told how it is."""
@@ -236,8 +237,7 @@ class Gateway(Protocol):
 
 def main() -> None:
     """The process: how many sockets there are is the first that the gateway tells, the rules are next."""
-    from twisted.internet import reactor  # noqa: PLC0415 - in the process that runs it
-
+    reactor = the_reactor()
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)  # the gateway, which gets them as well, says when it is over
     with suppress(OSError):
@@ -249,6 +249,6 @@ def main() -> None:
     gateway = Gateway(Apart(reactor, time.monotonic, back, sockets), reactor)
     globalLogPublisher.addObserver(gateway)
     StandardIO(gateway, reactor=reactor)  # type: ignore[no-untyped-call]  # Twisted does not say
-    reactor.run(installSignalHandlers=False)  # type: ignore[call-arg]  # Twisted's interface does not say
+    reactor.run(installSignalHandlers=False)
     if gateway.why:
         raise SystemExit(gateway.why)

@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from realmgw.config import pointers
 from realmgw.config.settings import Repository as Settings
 from realmgw.subscribers.remote.port import UnreachableError, Web
+from realmgw.system.reactor import the_reactor
 
 BATCH = 2000
 """How many documents are sent at once."""
@@ -63,9 +64,7 @@ def send_all(settings: Settings, lines: Iterable[bytes], progress: Callable[[int
         PlatformError: A file that the settings name can not be used; nothing was sent.
         UnreachableError: The repository can not be reached, or refuses a batch; earlier batches stay.
     """
-    from twisted.internet import reactor  # noqa: PLC0415 - importing it any sooner would install the default one
-
-    loop: Any = reactor
+    loop = the_reactor()
     web = Web(settings, loop)
     ends: list[Any] = []
 
