@@ -257,7 +257,7 @@ class Kernel:
         Raises:
             RealmGatewayError: It was refused, most likely because the set is full; none of these was added.
         """
-        client.add_senders(self._own.filling, bans.elements(left, ipv6=self._ruleset(self._settings).ipv6))
+        client.add_senders(self._own.filling, bans.elements(left, ipv6=self._ruleset(self._settings).bans6))
 
     def ask_twice(self, *, asked: bool) -> None:
         """See `Own.ask_twice`."""

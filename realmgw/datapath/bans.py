@@ -1,7 +1,8 @@
 """The sets of those who are banned, and the rules by which nothing of theirs that comes from the WAN reaches a host.
 
-What they send to the gateway itself is none of this: who is banned by mistake still resolves names, and an operator
-gets in to lift it. The kernel forgets each when his time is over.
+What they send to the gateway itself is none of this, but for what its web proxy would pass on (`proxied`): who is
+banned by mistake still resolves names, and an operator gets in to lift it. The kernel forgets each when his time is
+over.
 
 Family: each has a set of its own; of IPv6 it is the /64.
 """
@@ -9,7 +10,7 @@ Family: each has a set of its own; of IPv6 it is the /64.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from realmgw.config.nflog import Nflog
 from realmgw.datapath.batches import Elements
@@ -34,32 +35,29 @@ def declared(*, ipv6: bool) -> Iterator[str]:
         yield f"set {name} {{ type {kind}; size {KEPT}; flags timeout; }}"
 
 
-def drops(nflog: Nflog | None, *, ipv6: bool, where: str = "") -> list[str]:
-    """The rules.
+def drops(nflog: Nflog | None, *, ipv6: bool) -> list[str]:
+    """The rules, for packets from the WAN.
 
     Args:
         nflog: What is told of; None: the kernel can not tell any.
         ipv6: Whether there is a set for IPv6.
-        where: What selects packets from the WAN, where not all are.
     """
-    begin = f"{where} " if where else ""
     by_family = ("ip saddr @banned", "ip6 saddr & ffff:ffff:ffff:ffff:: @banned6")[: 1 + ipv6]
     end = f'counter name "{_COUNTER}" drop comment "{_ORIGIN}"'
-    return list(noted.lines((f"{begin}{each} {end}" for each in by_family), nflog))
+    return list(noted.lines((f"{each} {end}" for each in by_family), nflog))
 
 
-def put_first(first_packet: list[str], forwarding: list[str], wan: str, nflog: Nflog | None, *, ipv6: bool) -> None:
+def put_first(first_packet: list[str], forwarding: list[str], wan: str, banned: Sequence[str]) -> None:
     """Put the rules before all others of two chains.
 
     Args:
         first_packet: That of first packets from the WAN.
         forwarding: That of all that is forwarded, hook first.
         wan: Name of the interface towards the public Internet, quoted.
-        nflog: As for `drops`.
-        ipv6: Whether there is a set for IPv6.
+        banned: The rules (`drops`); none where nobody can be banned.
     """
-    first_packet[:0] = drops(nflog, ipv6=ipv6)
-    forwarding[1:1] = drops(nflog, ipv6=ipv6, where=f"iifname {wan}")
+    first_packet[:0] = banned
+    forwarding[1:1] = [f"iifname {wan} {each}" for each in banned]
 
 
 def elements(left: Mapping[bytes, float], *, ipv6: bool) -> tuple[Elements, ...]:

@@ -2,12 +2,14 @@
 
 Its connections begin at the gateway itself, by a user that nobody else has. They get to subscribers only, and only if
 their rules let them in, as if they came from outside. When a host goes, conntrack forgets its flows; what the proxy
-sends then belongs to none, and is reset. QUIC is refused at the proxy's addresses, so that browsers come by TCP.
+sends then belongs to none, and is reset. QUIC is refused at the proxy's addresses, so that browsers come by TCP. Who is
+banned does not get to the proxy, since what he says to it would reach a host.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from ipaddress import ip_address
 
 import attrs
 
@@ -22,6 +24,7 @@ COUNTERS: Mapping[str, str] = {
 }
 """Named counters, with what each counts."""
 _SENT, _CAME, _TO_HOST, _QUIC = "proxy_sends", "proxy_receives", "proxy_to_host", "quic"
+_BANNED = "proxy_banned"
 _FAMILIES = ("ip", "ip6")
 _RESET = 'counter name "proxy_refused" reject with tcp reset'
 
@@ -47,15 +50,28 @@ class Proxied:
             return None
         return cls(how.runs_as[0], settings.pools.service, how.http_port, how.https_port)
 
-    def chains(self, lan: str) -> dict[str, list[str]]:
+    @property
+    def has_ipv6(self) -> bool:
+        """Whether clients come to it by IPv6."""
+        return any(each.version == 6 for each in self.addresses)
+
+    def serves(self, packed: bytes, port: int) -> bool:
+        """Whether clients come to it at a packed address, by a port of TCP."""
+        return port in (self.http, self.https) and ip_address(packed) in self.addresses
+
+    def chains(self, wan: str, lan: str, banned: Sequence[str] = ()) -> dict[str, list[str]]:
         """Those that it has, by name.
 
         Args:
+            wan: The interface towards the Internet, quoted.
             lan: The interfaces towards the private hosts, as a set.
+            banned: The rules that drop what comes of who is banned.
         """
         quic = (f"{at} udp dport {self.https} goto {_QUIC}" for at in at_addresses(self.addresses))
+        asked = (f"{each} jump {_BANNED}" for each in self._clients(wan) if banned)
         return {
-            _CAME: ["type filter hook input priority filter - 20; policy accept;", *quic],
+            _CAME: ["type filter hook input priority filter - 20; policy accept;", *asked, *quic],
+            **({_BANNED: [*banned]} if banned else {}),
             _QUIC: [
                 'counter name "quic_refused"',
                 'limit name "refusals_told" goto tell',
@@ -95,8 +111,12 @@ class Proxied:
         Args:
             wan: The interface towards the Internet, quoted.
         """
+        yield from (f"{each} accept" for each in self._clients(wan))
+
+    def _clients(self, wan: str) -> Iterator[str]:
+        """What matches what clients send to it, by family."""
         for at in at_addresses(self.addresses):
-            yield f"iifname {wan} {at} tcp dport {{ {self.http}, {self.https} }} accept"
+            yield f"iifname {wan} {at} tcp dport {{ {self.http}, {self.https} }}"
 
 
 def at_addresses(addresses: Iterable[Address]) -> Iterator[str]:

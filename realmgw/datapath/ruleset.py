@@ -188,6 +188,11 @@ class Ruleset:
         return attrs.evolve(self, guests=Guests(), stages=Stages(), groups=(), carrying=None)
 
     @property
+    def bans6(self) -> bool:
+        """Whether there is a set of those who are banned by IPv6."""
+        return self.bans and (self.ipv6 or (self.proxied is not None and self.proxied.has_ipv6))
+
+    @property
     def hosts6(self) -> Ipv6 | None:
         """How hosts are reached by IPv6; None: not at all."""
         return self.modes if self.ipv6 else None
@@ -355,7 +360,7 @@ def _objects(ruleset: Ruleset) -> Iterator[str]:
     strays = elements.stray_sets(ruleset.stray_rate, ruleset.stray_timeout, ipv6=ruleset.ipv6)
     noted_syns = twice.declared(ipv6=ruleset.ipv6, asked=ruleset.asks_twice)
     yield from (f"\t{each}" for each in (*strays, *noted_syns))
-    yield from (f"\t{each}" for each in (bans.declared(ipv6=ruleset.ipv6) if ruleset.bans else ()))
+    yield from (f"\t{each}" for each in (bans.declared(ipv6=ruleset.bans6) if ruleset.bans else ()))
     yield f"\tmap hosts {{ type mark : {'ipv4_addr' if ruleset.dnat is Dnat.MAP else 'mark'}; }}"
     yield from (f"\t{each}" for each in classes.OBJECTS)
     if ruleset.ipv6:
@@ -367,6 +372,7 @@ def _chains(ruleset: Ruleset) -> incoming.Chains:
     (wan, lan, ours), ipv6, leaving6 = ruleset.interfaces, ruleset.ipv6, ruleset.leaving6
     refused, invalid = incoming.drop("forward_refused"), incoming.drop("forward_invalid")
     leaves, guests = ruleset.outbound is not None, ruleset.guests
+    banned = bans.drops(ruleset.nflog, ipv6=ruleset.bans6) if ruleset.bans else []
     way = forwarding.Families(ipv4_leaves=leaves, ipv6_enters=ipv6, leaving6=leaving6, guests=guests)
     chains = {
         **incoming.before_routing(wan, lan, ruleset.told, ruleset.to_pools, ipv6=ipv6, lent=ruleset.lent),
@@ -380,12 +386,11 @@ def _chains(ruleset: Ruleset) -> incoming.Chains:
     }
     chains["own_sockets"] += guests.received(lan)
     if ruleset.proxied is not None:
-        chains.update(ruleset.proxied.chains(lan))
+        chains.update(ruleset.proxied.chains(wan, lan, banned))
     if leaving6 is not None:
         chains["outbound"] += leaving6.translated()
         chains[outbound6.WALL] = leaving6.wall()
-    if ruleset.bans:
-        bans.put_first(chains["first_packet"], chains[forwarding.CHAIN], wan, ruleset.nflog, ipv6=ipv6)
+    bans.put_first(chains["first_packet"], chains[forwarding.CHAIN], wan, banned)
     if ruleset.carrying is not None:
         ruleset.carrying.put_first(chains[forwarding.CHAIN], incoming.PASSES, ours)
     if ruleset.queue is not None:

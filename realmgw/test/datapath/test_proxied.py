@@ -8,9 +8,12 @@ from typing import Any
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.config.alerts import Alerts
+from realmgw.config.nflog import Nflog
 from realmgw.config.settings import Settings, Webproxy
-from realmgw.datapath import ruleset
+from realmgw.datapath import bans, ruleset
 from realmgw.datapath.pipeline import stages
+from realmgw.datapath.policy.classes import Classes
 from realmgw.datapath.proxied import Proxied
 from realmgw.datapath.ruleset import Ruleset
 from realmgw.test.datapath.pipeline.test_stages import staged
@@ -41,7 +44,7 @@ class RulesTests(SynchronousTestCase):
 
     def test_the_proxy_gets_to_subscribers_whose_rules_let_it_in(self) -> None:
         """By its user's number; who is a subscriber stands in a set."""
-        chains = Proxied(108, ADDRESSES, 80, 443).chains("{ lan0 }")
+        chains = Proxied(108, ADDRESSES, 80, 443).chains('"wan0"', "{ lan0 }")
         self.assertEqual(chains["proxy_sends"], [
             "type filter hook output priority filter; policy accept;",
             "meta skuid 108 oifname { lan0 } meta mark set meta mark or 0x80000000 goto proxy_to_host",
@@ -60,11 +63,33 @@ class RulesTests(SynchronousTestCase):
 
     def test_quic_is_refused_at_its_addresses_only(self) -> None:
         """At the port that TLS has."""
-        self.assertEqual(Proxied(108, ADDRESSES, 80, 8443).chains("{ lan0 }")["proxy_receives"], [
+        self.assertEqual(Proxied(108, ADDRESSES, 80, 8443).chains('"wan0"', "{ lan0 }")["proxy_receives"], [
             "type filter hook input priority filter - 20; policy accept;",
             "ip daddr { 192.0.2.130 } udp dport 8443 goto quic",
             "ip6 daddr { 2001:db8::130 } udp dport 8443 goto quic",
         ])  # fmt: skip
+
+    def test_who_is_banned_does_not_get_to_it(self) -> None:
+        """By TCP at its ports, of both families, whichever hosts have; only where somebody can be banned."""
+        self.assertNotIn("banned", table(settings()))
+        for refused in (0, 9):
+            log = attrs.evolve(SETTINGS.datapath, log=Nflog(refused=refused))
+            made = Ruleset.of(attrs.evolve(settings(), alerts=Alerts(), datapath=log), native_queue=False)
+            self.assertFalse(made.ipv6)
+            text, chains = ruleset.replacement(made, []), ruleset.texts(made, Classes())
+            self.assertIn("\tset banned6 { type ipv6_addr;", text)
+            self.assertEqual(list(chains["proxy_receives"][:2]), [
+                'iifname "wan0" ip daddr { 192.0.2.130 } tcp dport { 80, 443 } jump proxy_banned',
+                'iifname "wan0" ip6 daddr { 2001:db8::130 } tcp dport { 80, 443 } jump proxy_banned',
+            ])  # fmt: skip
+            self.assertEqual(list(chains["proxy_banned"]), bans.drops(made.nflog, ipv6=True))
+
+    def test_it_serves_at_its_addresses_and_ports(self) -> None:
+        """Of TCP."""
+        made = Proxied(108, ADDRESSES, 80, 443)
+        for address in (*ADDRESSES, ip_address("192.0.2.131")):
+            for port in (80, 443, 53):
+                self.assertEqual(made.serves(address.packed, port), address in ADDRESSES and port != 53)
 
     def test_other_addresses_replace_the_table(self) -> None:
         """All of it stands or falls together."""
