@@ -73,23 +73,29 @@ class Bans:
             del self._bans[packed]
         return lifted
 
+    def __contains__(self, source: bytes) -> bool:
+        """Whether somebody (his packed address) is banned."""
+        return who(source).network_address.packed in self._bans
+
+    def spares(self, source: bytes) -> str | None:
+        """Why somebody (his packed address) is never banned; None: he could be."""
+        meant = who(source)
+        first = meant.network_address.packed
+        if ip_address(source).is_loopback:
+            return f"{shown(meant)} is this machine"
+        if is_of(self._never, first):
+            return f"{shown(meant)} is never to be banned (alerts.never_ban)"
+        return f"{shown(meant)} is ours, or a host's" if self._is_ours(first) else None
+
     def refuses(self, source: bytes, now: float) -> str | None:
-        """Why somebody is not banned now; None: he may be.
+        """Why somebody who could be banned is not now; None: he may be.
 
         Args:
             source: His packed address.
             now: The present, in monotonic seconds.
         """
-        meant = who(source)
-        first = meant.network_address.packed
-        if first in self._bans:
-            return f"{shown(meant)} is banned already"
-        if ip_address(source).is_loopback:
-            return f"{shown(meant)} is this machine"
-        if is_of(self._never, first):
-            return f"{shown(meant)} is never to be banned (alerts.never_ban)"
-        if self._is_ours(first):
-            return f"{shown(meant)} is ours, or a host's"
+        if source in self:
+            return f"{shown(who(source))} is banned already"
         while self._lately and self._lately[0] <= now - MINUTE:
             self._lately.popleft()
         if len(self._lately) >= self._settings.bans_per_minute:

@@ -11,8 +11,12 @@ from ipaddress import IPv6Network, ip_network
 
 import attrs
 
+from realmgw.alerts.recent import Way
 from realmgw.config.addresses import Inside
+from realmgw.config.protocols import TCP
 from realmgw.config.settings import Network, Settings
+from realmgw.datapath.netlink.tracked import Direction, Tracked
+from realmgw.datapath.proxied import Proxied
 from realmgw.subscribers.model import Host
 from realmgw.subscribers.reach import NOWHERE, Around
 
@@ -32,6 +36,7 @@ class Ours:
     """The machine's addresses and networks."""
     _known: tuple[Settings | None, Around] = None, NOWHERE
     _own: frozenset[bytes] = frozenset()
+    _proxied: Proxied | None = None
     _inside: Inside = attrs.Factory(Inside)
     _guarded: Inside = attrs.Factory(Inside)
 
@@ -41,6 +46,21 @@ class Ours:
             return True
         self._look()
         return packed not in self._own and is_of(self._inside, packed)
+
+    def way(self, flow: Tracked) -> Way:
+        """From where to where a flow was begun."""
+        first, answer = flow.original.source, flow.reply.source
+        if self.is_inside(answer):
+            return Way.IN
+        self._look()
+        is_from_outside = first not in self._own and not self.is_inside(first)
+        return Way.GATEWAY if answer in self._own and is_from_outside else Way.OUT
+
+    def is_proxied(self, answer: Direction) -> bool:
+        """Whether it is the web proxy of the gateway that answers so."""
+        self._look()
+        is_tcp = answer.protocol == TCP
+        return is_tcp and self._proxied is not None and self._proxied.serves(answer.source, answer.sport)
 
     def is_guarded(self, packed: bytes) -> bool:
         """Whether an address is of nobody who could ever be banned, or of IPv6 its /64 has one that is."""
@@ -58,6 +78,7 @@ class Ours:
         if around is before and settings is self.settings:
             return
         self._known = self.settings, around
+        self._proxied = Proxied.of(self.settings)
         self._own = frozenset(each.packed for each in around.own)
         self._inside, self._guarded = inside((*around.links, *around.reached)), guarding(self._networks())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections import OrderedDict
 from collections.abc import Iterator
 
@@ -16,6 +17,17 @@ SOON = 1.0  # seconds
 """What is alike and comes within so long was looked at: it is only counted."""
 
 
+class Way(enum.Enum):
+    """From where to where a flow was begun, as it is shown."""
+
+    IN = "in"
+    """From outside, to a host."""
+    OUT = "out"
+    """By a host, or by the gateway itself."""
+    GATEWAY = "gateway"
+    """From outside, to the gateway itself."""
+
+
 @attrs.frozen
 class Whose:
     """Of which flow an alert is."""
@@ -24,8 +36,8 @@ class Whose:
     """It."""
     host: str | None
     """The name of its host, if a subscriber has it."""
-    is_inward: bool
-    """It was begun outside."""
+    way: Way
+    """Who has begun it with whom."""
     is_proven: bool
     """A handshake came to its end."""
 

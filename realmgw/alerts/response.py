@@ -11,6 +11,7 @@ which more comes than a row.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import islice
 from typing import Any, Protocol
@@ -19,16 +20,19 @@ import attrs
 
 from realmgw.alerts.bans import Bans, Cause, shown, who
 from realmgw.alerts.eve import NO_FLOW, WITH_PORTS, Alert, Flow
-from realmgw.alerts.recent import Recent, Told, Whose
+from realmgw.alerts.recent import Recent, Told, Way, Whose
 from realmgw.alerts.rules import Rules
 from realmgw.config import protocols
 from realmgw.config.alerts import Action, Alerts
-from realmgw.datapath.netlink.tracked import Tracked
+from realmgw.datapath.netlink.tracked import Direction, Tracked
 from realmgw.subscribers.entry import shown as written
 
 _NOT_FOUND = ("conntrack has no such flow",)
 _NO_ADDRESSES = ("the packet had no addresses",)
 _NO_PORTS = ("flows of a protocol without ports are not looked for",)
+_NOT_KEPT_FROM = "it came to the gateway itself, from which bans keep nobody but at the web proxy"
+_NOT_ASKED_FOR = "it came to the gateway itself, for whose addresses nobody is asked"
+_GOES_ON = "flow not ended: it came to the gateway itself, where it would go on without conntrack"
 
 
 class Seen(Protocol):
@@ -56,8 +60,10 @@ class Means:
     """The flows that packets are of, each in whichever of its four views; None: conntrack has none."""
     end: Callable[[Sequence[Any]], Sequence[bool]]
     """Ends flows that were found; returns of each whether it was there still."""
-    is_inside: Callable[[bytes], object]
-    """Whether a packed address is that of a host, or of somebody else on a LAN."""
+    way: Callable[[Tracked], Way]
+    """From where to where a flow was begun."""
+    is_proxied: Callable[[Direction], object]
+    """Whether it is the web proxy of the gateway that answers so."""
     name_of: Callable[[bytes], str | None]
     """The name of the host with a packed address, if a subscriber has it."""
     opener: Callable[[bytes, bytes], Opener | None]
@@ -68,6 +74,16 @@ class Means:
 
 _Case = tuple[Told, Collection[Action]]
 """An alert, and what its rule says is to be done."""
+
+
+class _Held(enum.Enum):
+    """What is held against a client."""
+
+    NOTHING = "nothing"
+    ENOUGH = "enough"
+    """He could be banned, and is not, as too many are."""
+    BANNED = "banned"
+    """He is banned, or would be."""
 
 
 @attrs.define
@@ -85,11 +101,11 @@ class Counts:
     ended: int = 0
     """Flows that were ended."""
     not_ended: int = 0
-    """Flows that conntrack would not end, or had ended."""
+    """Flows that conntrack would not end, or had ended, or that came to the gateway itself."""
     banned: int = 0
     """Clients that were banned."""
     not_banned: int = 0
-    """Clients that were proven, and were not: ours, never to be, too many, or already."""
+    """Clients that were proven, and were not: ours, never to be, too many, already, or no client of hosts."""
     blamed: int = 0
     """Counted against whoever had asked."""
     nobody_blamed: int = 0
@@ -164,49 +180,63 @@ class Response:
 
     def _respond(self, told: Told, seen: Seen, actions: Collection[Action], now: float) -> bool:
         """Do what a rule says; returns whether the flow is to end."""
-        first, answer = seen.tracked.original, seen.tracked.reply
-        is_inward = bool(self._means.is_inside(answer.source))
-        name = self._means.name_of(answer.source if is_inward else first.source)
-        told.whose = Whose(seen.tracked, name, is_inward, seen.is_proven)
-        is_banned = Action.BAN in actions and self._ban(told, seen, now, is_inward=is_inward)
+        first, answer, way = seen.tracked.original, seen.tracked.reply, self._means.way(seen.tracked)
+        name = self._means.name_of(first.source if way is Way.OUT else answer.source)
+        told.whose = Whose(seen.tracked, name, way, seen.is_proven)
+        held = self._ban(told, seen, way, now) if Action.BAN in actions else _Held.NOTHING
         if Action.BLAME in actions:
-            self._blame(told, seen, now, is_inward=is_inward)
-        return Action.END in actions or is_banned
+            self._blame(told, seen, way, now)
+        is_to_end = Action.END in actions or held is not _Held.NOTHING
+        if is_to_end and way is Way.GATEWAY and held is not _Held.BANNED:
+            told.not_done += (_GOES_ON,)
+            self.counts.not_ended += 1
+            return False
+        return is_to_end
 
-    def _ban(self, told: Told, seen: Seen, now: float, *, is_inward: bool) -> bool:
+    def _ban(self, told: Told, seen: Seen, way: Way, now: float) -> _Held:
         source = seen.tracked.original.source
-        why = self._unproven(seen, is_inward=is_inward)
+        why, held = self._unproven(seen, way), _Held.NOTHING
         if why is None:
-            why = self._bans.refuses(source, now)
+            why = self._spared(seen, way)
+            if why is None:
+                why = self._bans.refuses(source, now)
+                held = _Held.BANNED if why is None or source in self._bans else _Held.ENOUGH
             self.counts.not_banned += why is not None
         if why is not None:
             told.not_done += (f"not banned: {why}",)
-            return False
+            return held
         told.done += (f"{shown(who(source))} banned for {self._settings.ban_time:g} s",)
         if not self._settings.audit:
             assert told.rule is not None
             cause = Cause(told.alert.signature, told.alert.text, self._settings.rules[told.rule - 1])
             self._means.ban(self._bans.add(source, now, cause).network_address.packed, self._settings.ban_time)
             self.counts.banned += 1
-        return True
+        return held
 
-    def _blame(self, told: Told, seen: Seen, now: float, *, is_inward: bool) -> None:
-        why, opener = self._unproven(seen, is_inward=is_inward), None
+    def _spared(self, seen: Seen, way: Way) -> str | None:
+        """Why the client is never banned for this flow, although it is proven; None: he could be."""
+        if way is Way.GATEWAY and not self._means.is_proxied(seen.tracked.reply):
+            return _NOT_KEPT_FROM
+        return self._bans.spares(seen.tracked.original.source)
+
+    def _blame(self, told: Told, seen: Seen, way: Way, now: float) -> None:
+        why, opener = self._unproven(seen, way), None
         if why is None:
             first = seen.tracked.original
-            opener = self._means.opener(first.source, first.destination)
+            opener = None if way is Way.GATEWAY else self._means.opener(first.source, first.destination)
             self.counts.nobody_blamed += opener is None
         if opener is None:
-            told.not_done += (f"nobody blamed: {why or 'it is not known any more who asked'}",)
+            unknown = _NOT_ASKED_FOR if way is Way.GATEWAY else "it is not known any more who asked"
+            told.not_done += (f"nobody blamed: {why or unknown}",)
             return
         told.done += (f"{opener.name} blamed",)
         if not self._settings.audit:
             opener.blame(now)
             self.counts.blamed += 1
 
-    def _unproven(self, seen: Seen, *, is_inward: bool) -> str | None:
+    def _unproven(self, seen: Seen, way: Way) -> str | None:
         """Why nothing can be held against the client."""
-        if not is_inward:
+        if way is Way.OUT:
             return "the flow was begun inside"
         if seen.is_proven:
             return None
@@ -262,14 +292,14 @@ def _ends(flow: Flow) -> dict[str, Any]:
 def _shown(whose: Whose) -> dict[str, Any]:
     """Whose flow it is, as plain values."""
     first, answer = whose.tracked.original, whose.tracked.reply
-    is_inward = whose.is_inward
+    is_out = whose.way is Way.OUT
     return {
-        "direction": "in" if is_inward else "out",
+        "direction": whose.way.value,
         "protocol": protocols.NAMES.get(first.protocol, str(first.protocol)),
         "host": whose.host,
-        "address": written(answer.source if is_inward else first.source),
-        "port": answer.sport if is_inward else first.sport,
-        "client": written(first.source if is_inward else first.destination),
-        "client_port": first.sport if is_inward else first.dport,
+        "address": written(first.source if is_out else answer.source),
+        "port": first.sport if is_out else answer.sport,
+        "client": written(first.destination if is_out else first.source),
+        "client_port": first.dport if is_out else first.sport,
         "proven": whose.is_proven,
     }

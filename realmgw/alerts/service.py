@@ -114,7 +114,8 @@ class AlertsService(Service):
         self._alerts = alerts = settings.alerts or Alerts()
         self._ours = Ours(settings, known.host_at, known.around)
         self._bans, self._backlog = Bans(alerts, self._ours.is_guarded), Backlog()
-        means = Means(known.find, known.end, self._ours.is_inside, self._ours.name_of, known.opener, self._ban)
+        ours = self._ours
+        means = Means(known.find, known.end, ours.way, ours.is_proxied, ours.name_of, known.opener, self._ban)
         self._response = Response(alerts, self._bans, means)
         room = self._backlog
         self._sources = Sources(alerts, self._take, lambda: room.has_room, clocks.reactor, elsewhere, group_of)

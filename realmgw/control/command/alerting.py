@@ -39,4 +39,5 @@ def _flow(flow: Answer | None) -> str:
     if flow is None:
         return ""
     host, client = end_of(flow["address"], flow["port"]), end_of(flow["client"], flow["client_port"])
-    return f": {flow['direction']}, {flow['host'] or '-'} {host}, client {client}"
+    way = "to the gateway itself," if flow["direction"] == "gateway" else f"{flow['direction']}, {flow['host'] or '-'}"
+    return f": {way} {host}, client {client}"

@@ -1,16 +1,14 @@
-"""Tests for `realmgw.alerts.response`, `rules`, `bans`, `recent` and `ours`."""
+"""Tests for `realmgw.alerts.response`, `rules`, `bans` and `recent`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from ipaddress import ip_address, ip_network
 from typing import Any
-from unittest.mock import patch
 
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.alerts import ours as whose
 from realmgw.alerts import recent
 from realmgw.alerts.bans import MINUTE, Bans, Cause
 from realmgw.alerts.eve import NO_FLOW, Alert, Flow
@@ -26,7 +24,9 @@ from realmgw.test.synproxy.test_table import settings
 
 CLIENT, POOL, HOST = (ip_address(each).packed for each in ("203.0.113.5", "198.51.100.1", "192.168.0.1"))
 CLIENT6, HOST6 = (ip_address(each).packed for each in ("2001:db8::5", "2001:db8:1::1"))
+GATEWAY = ip_address("198.51.100.254")
 OURS = ip_network("198.51.100.0/24"), ip_network("192.168.0.0/24"), ip_network("2001:db8:1::/48")
+AROUND = Around(own=frozenset((GATEWAY,)), links=OURS[1:])
 ALL = tuple(Action)
 
 
@@ -55,6 +55,12 @@ def out_of() -> MemoryFlow:
     """A flow out of a host."""
     one, other = Direction(HOST, CLIENT, 6, 5000, 443), Direction(CLIENT, POOL, 6, 443, 40000)
     return MemoryFlow(Tracked(one, other, "established", True, True, 30, None, None))
+
+
+def to_gateway(port: int = 80, **how: Any) -> MemoryFlow:
+    """A flow to the gateway itself."""
+    one, other = Direction(CLIENT, GATEWAY.packed, 6, 4000, port), Direction(GATEWAY.packed, CLIENT, 6, port, 4000)
+    return MemoryFlow(Tracked(one, other, "established", True, True, 30, None, None), **how)
 
 
 CAUSE = Cause(2034636, "ET EXPLOIT something", AlertRule((Action.BAN,)))
@@ -88,17 +94,18 @@ class ResponseTestCase(SynchronousTestCase):
 
     def respond(self, *alerts: Alert, actions: tuple[Action, ...] = ALL, now: float = 0.0, **how: Any) -> Response:
         """What is done by one rule."""
-        settings = Alerts(rules=(AlertRule(actions),), **how)
-        self.bans = Bans(settings, lambda packed: is_of(guarding(self.ours), packed))
+        rules = Alerts(rules=(AlertRule(actions),), **how)
+        self.bans = Bans(rules, lambda packed: is_of(guarding(self.ours), packed))
         means = Means(
             self._find,
             self._end,
-            lambda packed: packed in (HOST, HOST6),
+            Ours(settings(), lambda packed: None, lambda: AROUND).way,
+            lambda answer: answer.sport == 80,
             {HOST: "one.example.org."}.get,
             lambda *_: self.opener,
             lambda *banned: self.banned.append(banned),
         )
-        response = Response(settings, self.bans, means)
+        response = Response(rules, self.bans, means)
         response.take(alerts, now, 1_700_000_000.0 + now)
         return response
 
@@ -191,6 +198,40 @@ class ResponseTests(ResponseTestCase):
         self.assertEqual((row["flow"]["direction"], row["flow"]["host"]), ("out", "one.example.org."))
         self.assertIn("not banned: the flow was begun inside", row["not_done"])
 
+    def test_what_comes_to_the_web_proxy_bans_its_client(self) -> None:
+        """Nobody has asked for him. Without a ban the flow can not be ended, and that is told."""
+        self.flow = to_gateway()
+        response = self.respond(alert())
+        self.assertEqual((self.banned, self.flow.ended), ([(CLIENT, 600.0)], 1))
+        row = self.row(response)
+        flow = {key: row["flow"][key] for key in ("direction", "host", "address", "port", "client")}
+        self.assertEqual(flow, {"direction": "gateway", "host": None, "address": str(GATEWAY), "port": 80,
+                                "client": "203.0.113.5"})  # fmt: skip
+        self.assertEqual(row["done"], ["203.0.113.5 banned for 600 s", "flow ended"])
+        self.assertEqual(len(row["not_done"]), 1)
+        self.assertIn("nobody blamed: it came to the gateway itself", row["not_done"][0])
+        self.assertIn(
+            f": to the gateway itself, {GATEWAY}:80, client 203.0.113.5:4000",
+            "\n".join(alerts({"on": True, **response.show(1, 1_700_000_001.0)})),
+        )
+        for actions, bans, is_proven in (((Action.END,), 1, True), (ALL, 0, True), (ALL, 1, False)):
+            self.setUp()
+            self.flow = to_gateway(is_proven=is_proven)
+            response = self.respond(alert(), actions=actions, bans_per_minute=bans)
+            self.assertEqual((self.banned, self.flow.ended, response.counts.not_ended), ([], 0, 1))
+            self.assertIn("flow not ended: it came to the gateway itself", self.row(response)["not_done"][-1])
+
+    def test_what_else_comes_to_the_gateway_itself_bans_nobody(self) -> None:
+        """DNS by TCP, SSH: a ban would not keep him from them. It is told, and whose flow it was."""
+        self.flow = to_gateway(53)
+        response = self.respond(alert())
+        self.assertEqual((self.banned, self.flow.ended), ([], 0))
+        row = self.row(response)
+        self.assertEqual((row["done"], row["flow"]["client"]), ([], "203.0.113.5"))
+        self.assertIn("not banned: it came to the gateway itself", row["not_done"][0])
+        counts = response.counts
+        self.assertEqual((counts.not_banned, counts.nobody_blamed, counts.not_ended), (1, 1, 1))
+
     def test_what_is_ours_or_named_is_never_banned(self) -> None:
         """Nor a /64 that has such an address; the reason is told."""
         for client, ours, never, why in (
@@ -209,18 +250,20 @@ class ResponseTests(ResponseTestCase):
             self.assertIn(why, self.row(response)["not_done"][0])
 
     def test_so_many_a_minute_are_banned(self) -> None:
-        """Then others again; nobody twice."""
+        """Then others again; nobody twice. Whoever else could be banned has his flow ended all the same."""
         for number in range(4):
-            self.flow = into(bytes((203, 0, 113, number)))
+            self.flow = flow = into(bytes((203, 0, 113, number)))
             if not number:
-                response = self.respond(alert(), bans_per_minute=2)
+                response = self.respond(alert(), actions=(Action.BAN,), bans_per_minute=2)
             else:
                 response.take([alert(signature=number + 1)], 0.0, 0.0)
+            self.assertEqual(flow.ended, 1)
         self.assertEqual((len(self.banned), response.counts.not_banned), (2, 2))
         response.take([alert(signature=9)], MINUTE, 0.0)
         self.assertEqual(len(self.banned), 3)
         response.take([alert(signature=10)], MINUTE, 0.0)
         self.assertIn("banned already", self.row(response)["not_done"][0])
+        self.assertEqual(flow.ended, 3)
 
     def test_whoever_has_asked_may_be_forgotten(self) -> None:
         """It is said."""
@@ -325,26 +368,3 @@ class BansTests(SynchronousTestCase):
         self.assertEqual(bans.cause(CLIENT6), (CAUSE, None))
         bans.expire(1e9)
         self.assertIsNone(bans.cause(CLIENT6))
-
-
-class OursTests(SynchronousTestCase):
-    """Whose an address is."""
-
-    def test_what_is_around_is_gone_through_when_it_changes(self) -> None:
-        """And for no alert."""
-        link, far = ip_network("192.168.0.0/24"), ip_network("10.0.0.0/8")
-        around = Around(frozenset((ip_address("192.168.0.7"),)), frozenset(), (link,), ())
-        ours = Ours(settings(), lambda packed: None, lambda: around)
-        self.assertEqual(
-            [ours.is_inside(ip_address(each).packed) for each in ("192.168.0.1", "192.168.0.7", "10.1.1.1")],
-            [True, False, False],
-        )
-        self.assertTrue(ours.is_guarded(ip_address("192.168.0.7").packed))
-        self.assertFalse(ours.is_guarded(CLIENT))
-        with patch.object(whose, "inside", lambda _: self.fail("gone through again")):
-            self.assertTrue(ours.is_inside(HOST))
-            self.assertFalse(ours.is_guarded(CLIENT))
-        around = attrs.evolve(around, reached=(far,))
-        self.assertTrue(ours.is_inside(ip_address("10.1.1.1").packed))
-        ours.settings = settings(service="203.0.113.5")
-        self.assertTrue(ours.is_guarded(CLIENT))

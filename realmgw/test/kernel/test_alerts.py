@@ -13,16 +13,22 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.alerts.service import LOOK
 from realmgw.control.command.client import ask, follow
+from realmgw.test import programs
 from realmgw.test.kernel import requirements
 from realmgw.test.kernel.datapath_case import until
 from realmgw.test.kernel.realm_case import FIRST, SECOND, RealmTestCase
+from realmgw.test.kernel.web_case import Origin, WebTestCase, answer, request
 
 with contextlib.suppress(ImportError):  # installed without the testbed: then these tests skip, and say so
     from testbed.programs import alerted
-    from testbed.realm.topology import CLIENT
+    from testbed.realm import ipv6
+    from testbed.realm.gateway import ON_LINK_POOL, ROUTED_POOL, Subscriber
+    from testbed.realm.topology import CLIENT, GATEWAY
 
 END, BAN = 1000001, 1000002
 """Signatures: flows of the first one end, clients of the second one are banned."""
+WEB = "www.one.gwa.demo"
+"""A name that the web proxy serves."""
 RULES = [{"signatures": [END], "actions": ["end"]}, {"signatures": [BAN], "actions": ["ban"]}]
 
 
@@ -44,7 +50,7 @@ def syn(source: str, sport: int, destination: str, dport: int) -> bytes:
     return head[:16] + struct.pack("!H", ~(total + (total >> 16)) & 0xFFFF) + head[18:]
 
 
-class AlertTests(RealmTestCase):
+class AlertedTestCase(RealmTestCase):
     """A gateway that listens at a unix socket."""
 
     settings: ClassVar = {
@@ -62,6 +68,26 @@ class AlertTests(RealmTestCase):
         """The intrusion detection system does."""
         self.writer.send(line(signature, source, destination))
 
+    def counts(self) -> Any:
+        """What was counted of alerts."""
+        return ask(self.gateway.control, "status")["counts"]["alerts"]
+
+    def latest(self) -> Any:
+        """The last alert."""
+        return ask(self.gateway.control, "alerts", {"limit": "1"})["alerts"][0]
+
+    def banned(self) -> str:
+        """The kernel's set."""
+        return self.testbed.run("gwa", ["nft", "list", "set", "inet", "realmgw", "banned"]).stdout
+
+    def dropped(self) -> int:
+        """How many packets of theirs the kernel has dropped."""
+        return int(ask(self.gateway.control, "status")["counts"]["kernel"]["banned"]["packets"])
+
+
+class AlertTests(AlertedTestCase):
+    """Flows of hosts."""
+
     def client(self, name: str, source: str = CLIENT) -> socket.socket:
         """A connection from the Internet, over which something was said."""
         with self.testbed.inside("public"):
@@ -76,14 +102,6 @@ class AlertTests(RealmTestCase):
     def flows(self, host: str) -> Any:
         """Those of TCP that conntrack has."""
         return ask(self.gateway.control, "flows/list", {"host": host, "protocol": "tcp"})["flows"]
-
-    def counts(self) -> Any:
-        """What was counted of alerts."""
-        return ask(self.gateway.control, "status")["counts"]["alerts"]
-
-    def latest(self) -> Any:
-        """The last alert."""
-        return ask(self.gateway.control, "alerts", {"limit": "1"})["alerts"][0]
 
     def test_a_flow_ends_in_whichever_view_it_was_seen(self) -> None:
         """Outside and inside, there and back; the host's name is told, and other flows go on."""
@@ -100,14 +118,6 @@ class AlertTests(RealmTestCase):
             self.assertEqual((told["rule"], told["done"]), (1, ["flow ended"]))
         other.send(b"Host: x\r\n\r\n")
         self.assertIn(SECOND.encode(), other.recv(9999))
-
-    def banned(self) -> str:
-        """The kernel's set."""
-        return self.testbed.run("gwa", ["nft", "list", "set", "inet", "realmgw", "banned"]).stdout
-
-    def dropped(self) -> int:
-        """How many packets of theirs the kernel has dropped."""
-        return int(ask(self.gateway.control, "status")["counts"]["kernel"]["banned"]["packets"])
 
     def told(self, client: str) -> Any:
         """What `realmgw log` has of packets of a client that were dropped."""
@@ -179,6 +189,88 @@ class AlertTests(RealmTestCase):
         self.assertIn("may be forged", why)
         self.assertNotIn(victim, self.banned())
         self.assertNotIn(unfinished, self.banned())
+
+
+def web_settings() -> dict[str, Any]:
+    """Of a gateway with the web proxy that is told of alerts."""
+    pools = {"circular": [dict(ON_LINK_POOL), dict(ROUTED_POOL)], "service": [GATEWAY, ipv6.GATEWAY]}
+    return {**AlertedTestCase.settings, "webproxy": {"enabled": True}, "pools": pools}
+
+
+class ProxyTests(AlertedTestCase, WebTestCase):
+    """The same at the web proxy, and at other sockets of the gateway itself."""
+
+    skip = requirements.missing_for_gateway() or requirements.missing_ipv6() or programs.missing("haproxy")
+    settings: ClassVar[dict[str, Any]] = {} if skip else web_settings()
+    origins: ClassVar[list[Origin]] = []
+
+    @classmethod
+    def subscribers(cls) -> list[Subscriber]:
+        """Who lives behind the gateway."""
+        web = {"fqdn": f"{WEB}.", "proxy_required": True, "http_port": 8080}
+        return [Subscriber("one.gwa.demo.", FIRST, more={"SFQDN": [web]})]
+
+    def setUp(self) -> None:
+        """The web server runs, and the proxy knows it."""
+        super().setUp()
+        if not self.origins:
+            self.origins.append(self.testbed.call("test_gwa", Origin, FIRST, 8080))
+        self.until(lambda: self.shown()["state"] == "in step")
+
+    def come(self, source: str, to: str = "", port: int = 80) -> socket.socket:
+        """A client's connection to the gateway itself."""
+        with self.testbed.inside("public"):
+            made = socket.create_connection((to or GATEWAY, port), 1.0, (source, 0))
+        self.addCleanup(made.close)
+        return made
+
+    def page(self, connection: socket.socket) -> int:
+        """The status of the host's page."""
+        connection.sendall(request(WEB))
+        return answer(connection)[0]
+
+    def test_who_is_banned_gets_no_page(self) -> None:
+        """Neither by a connection that stands nor by another, nor by HTTPS; DNS he reaches, and others get theirs."""
+        bad, good = self.testbed.clients[1:3]
+        caught, another, others = self.come(bad), self.come(bad), self.come(good)
+        self.assertEqual([self.page(each) for each in (caught, another, others)], [200, 200, 200])
+        self.tell(END, caught.getsockname(), caught.getpeername())
+        self.assertTrue(until(lambda: self.latest()["signature_id"] == END))
+        [why] = self.latest()["not_done"]
+        self.assertIn("flow not ended: it came to the gateway itself", why)
+        self.assertEqual(self.page(caught), 200)
+        self.tell(BAN, caught.getpeername(), caught.getsockname())
+        self.assertTrue(until(lambda: bad in self.banned()))
+        told = self.latest()
+        self.assertEqual(told["done"], [f"{bad} banned for 60 s", "flow ended"])
+        self.assertEqual((told["flow"]["direction"], told["flow"]["client"]), ("gateway", bad))
+        before = self.dropped()
+        for each in (caught, another):
+            self.assertRaises(TimeoutError, self.page, each)
+        for port in (80, 443):
+            self.assertRaises(TimeoutError, self.come, bad, port=port)
+        self.assertGreater(self.dropped(), before)
+        self.assertEqual([self.page(each) for each in (others, self.come(good))], [200, 200])
+        self.come(bad, port=53)
+
+    def test_the_same_by_ipv6_where_no_host_is_reached_by_it(self) -> None:
+        """The proxy is: of all of the client's /64."""
+        bad = self.testbed.clients6[0]
+        caught = self.come(bad, ipv6.GATEWAY)
+        self.assertEqual(self.page(caught), 200)
+        self.tell(BAN, caught.getsockname()[:2], caught.getpeername()[:2])
+        self.assertTrue(until(lambda: self.latest()["src_ip"] == bad))
+        self.assertEqual(self.latest()["done"][-1:], ["flow ended"])
+        self.assertRaises(TimeoutError, self.page, caught)
+
+    def test_what_comes_to_the_gateways_own_services_bans_nobody(self) -> None:
+        """DNS by TCP; it is told."""
+        client = self.testbed.clients[3]
+        made = self.come(client, port=53)
+        self.tell(BAN, made.getsockname(), made.getpeername())
+        self.assertTrue(until(lambda: self.latest()["src_ip"] == client))
+        self.assertIn("not banned: it came to the gateway itself", self.latest()["not_done"][0])
+        self.assertNotIn(client, self.banned())
 
 
 class LoadTests(SynchronousTestCase):
