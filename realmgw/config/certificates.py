@@ -20,7 +20,7 @@ import attrs
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from realmgw.errors import MalformedError
 from realmgw.system.disk import exposed, read
@@ -30,7 +30,10 @@ MOST = 1000
 MOST_READ = 2**16  # octets
 """So long a file may be."""
 MOST_TOLD = 15_000  # octets
-"""So long a bundle may be without what stands between its parts: HAProxy takes it as one message of 16 kB."""
+"""So long a bundle may be without what stands between its parts, and so long its names as HAProxy is told them: it
+takes either as one message of 16 kB."""
+MOST_NAMES = 1000
+"""For so many names a certificate may be: HAProxy takes 2047 words in a line, and each of them is two."""
 LEAST_RSA = 2048  # bits
 """The shortest key of RSA; OpenSSL refuses shorter ones as it comes."""
 SOON = 14 * 86_400.0  # seconds
@@ -41,6 +44,8 @@ _FILE = re.compile(r"[A-Za-z0-9_@-][A-Za-z0-9._@-]{0,199}\.pem")
 _NAME = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\r?\n[^-]+?-----END \1-----")
 _OLD = ("md5", "sha1")
+_KEYS = rsa.RSAPublicKey, ec.EllipticCurvePublicKey, ed25519.Ed25519PublicKey
+_CURVES = ec.SECP256R1, ec.SECP384R1, ec.SECP521R1
 
 
 @attrs.frozen
@@ -63,6 +68,11 @@ class Bundle:
         """Another one for another content."""
         return f"{hashlib.blake2b(self.pem, digest_size=8).hexdigest()}.{self.file}"
 
+    @property
+    def asked(self) -> str:
+        """The names as clients ask for them, with a last dot or without, a space between each two."""
+        return " ".join(f"{each} {each}." for each in self.names)
+
     def is_valid(self, now: float) -> bool:
         """Whether clients take it at this time (seconds since 1970)."""
         return self.begins <= now < self.ends
@@ -80,8 +90,8 @@ class Folder:
     """What is wrong besides."""
     trouble: str = ""
     """Why nothing can be said of it as a whole."""
-    stamp: object = None
-    """Another one whenever something in it may be different."""
+    stamps: Mapping[str, object] = attrs.field(factory=dict)
+    """Of each file, another one whenever it may be different; None: it could not be read, and may be the next time."""
 
 
 def look(path: PurePath, known: Folder | None = None) -> Folder:
@@ -97,27 +107,26 @@ def look(path: PurePath, known: Folder | None = None) -> Folder:
         return Folder(trouble=f"{path} can not be read: {error.strerror}")
     if not files or len(files) > MOST:
         return Folder(trouble=f"{path} has {len(files)} files *.pem: from 1 to {MOST} can be used")
-    stamp = tuple((name, _stamp(Path(path) / name)) for name in files)
-    if known is not None and known.stamp == stamp:
+    stamps = {name: _stamp(Path(path) / name) for name in files}
+    if known is not None and known.stamps == stamps:
         return known
-    bundles, faults = dict[str, Bundle](), dict[str, str]()
+    before, bundles, faults = known or Folder(), dict[str, Bundle](), dict[str, str]()
     for name in files:
-        found = _read(Path(path), name)
-        if isinstance(found, Bundle):
-            bundles[name] = found
+        is_same = before.stamps.get(name) is not None and before.stamps[name] == stamps[name]
+        try:
+            found = (before.bundles.get(name) if is_same else None) or _read(Path(path), name)
+        except MalformedError as error:
+            faults[name] = str(error)
+        except OSError as error:
+            faults[name], stamps[name] = f"it can not be read: {error.strerror}", None
         else:
-            faults[name] = found
-    return Folder(bundles, faults, tuple(_doubts(path, files)), stamp=stamp)
+            bundles[name] = found
+    return Folder(bundles, faults, tuple(_doubts(path, files)), stamps=stamps)
 
 
-def _read(folder: Path, name: str) -> Bundle | str:
-    """What is in a file; or why it can not be used."""
-    try:
-        return bundle(name, read(folder / name, MOST_READ))
-    except OSError as error:
-        return f"it can not be read: {error.strerror}"
-    except MalformedError as error:
-        return str(error)
+def _read(folder: Path, name: str) -> Bundle:
+    """What is in a file; raises `OSError` if it can not be read, and `MalformedError` if it can not be used."""
+    return bundle(name, read(folder / name, MOST_READ))
 
 
 def _stamp(path: Path) -> object:
@@ -174,7 +183,12 @@ def bundle(file: str, content: bytes) -> Bundle:
     if len(pem) > MOST_TOLD:
         raise MalformedError(f"it has {len(pem)} octets, of which HAProxy takes {MOST_TOLD}: leave out issuers")
     first = certificates[0]
-    return Bundle(file, pem, _names(first), _seconds(first, "not_valid_before"), _seconds(first, "not_valid_after"))
+    begins, ends = (_seconds(first, which) for which in ("not_valid_before", "not_valid_after"))
+    found = Bundle(file, pem, _names(first), begins, ends)
+    if len(found.names) > MOST_NAMES or len(found.asked) > MOST_TOLD:
+        said = f"it is for {len(found.names)} names, which HAProxy is told by {len(found.asked)} octets"
+        raise MalformedError(f"{said}, and takes {MOST_NAMES} and {MOST_TOLD}: have more certificates made, for fewer")
+    return found
 
 
 def _loaded(load: Callable[[bytes], Any], text: bytes) -> Any:
@@ -193,10 +207,10 @@ def _refuse_weak(certificate: x509.Certificate) -> None:
         raise MalformedError("its key or signature is of a kind that is not known") from None
     if isinstance(key, rsa.RSAPublicKey) and key.key_size < LEAST_RSA:
         raise MalformedError(f"it has an RSA key of {key.key_size} bits: the least is {LEAST_RSA}")
-    if isinstance(key, ec.EllipticCurvePublicKey) and not isinstance(
-        key.curve, ec.SECP256R1 | ec.SECP384R1 | ec.SECP521R1
-    ):
+    if isinstance(key, ec.EllipticCurvePublicKey) and not isinstance(key.curve, _CURVES):
         raise MalformedError(f"it has a key of curve {key.curve.name}: browsers take P-256, P-384 and P-521")
+    if not isinstance(key, _KEYS):
+        raise MalformedError("it has a key of another kind than RSA, P-256, P-384, P-521 and Ed25519")
     if digest is not None and digest.name in _OLD and certificate.issuer != certificate.subject:
         raise MalformedError(f"it is signed with {digest.name}, which nobody takes any more")
 

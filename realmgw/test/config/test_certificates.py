@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import attrs
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.config.certificates import MOST_READ, SOON, Bundle, Folder, bundle, kept, look, problems, sentences
+from realmgw.config import certificates
+from realmgw.config.certificates import (
+    MOST_NAMES,
+    MOST_READ,
+    MOST_TOLD,
+    SOON,
+    Bundle,
+    Folder,
+    bundle,
+    kept,
+    look,
+    problems,
+    sentences,
+)
 from realmgw.errors import MalformedError
+from realmgw.system.disk import read
 from realmgw.test.subscribers.authority import Authority
 
 NOW = 1_000_000_000.0
@@ -87,9 +102,29 @@ class BundleTests(FolderTestCase):
         for weak, said in (
             (rsa.generate_private_key(65537, 1024), "RSA key of 1024 bits"),
             (ec.generate_private_key(ec.SECP256K1()), "curve secp256k1"),
+            (dsa.generate_private_key(1024), "another kind"),
+            (ed448.Ed448PrivateKey.generate(), "another kind"),
         ):
             certificate, key = self.authority.issue("a.example.org", key=weak)
             self.assertIn(said, self.refusal(certificate.read_bytes() + key.read_bytes()))
+        for good in (ed25519.Ed25519PrivateKey.generate(), ec.generate_private_key(ec.SECP521R1())):
+            certificate, key = self.authority.issue("a.example.org", key=good)
+            bundle("a.pem", certificate.read_bytes() + key.read_bytes())
+
+    def test_what_haproxy_could_not_be_told_is_refused(self) -> None:
+        """Many names, or long ones, of which each is told twice."""
+        for names, is_well in (
+            ([f"{number:x}" for number in range(MOST_NAMES)], True),
+            ([f"{number:x}" for number in range(MOST_NAMES + 1)], False),
+            ([f"{number:030d}" for number in range(MOST_TOLD // 63)], True),
+            ([f"{number:030d}" for number in range(MOST_TOLD // 63 + 1)], False),
+        ):
+            content = b"".join(path.read_bytes() for path in self.authority.issue(*names))
+            self.assertLess(len(content), MOST_TOLD)
+            if is_well:
+                self.assertEqual(len(bundle("a.pem", content).names), len(names))
+            else:
+                self.assertIn(f"it is for {len(names)} names, which HAProxy", self.refusal(content))
 
     def test_names_that_nobody_can_ask_for_are_refused(self) -> None:
         """Nor may a file's name mean anything to HAProxy."""
@@ -137,6 +172,28 @@ class LookTests(FolderTestCase):
         self.write("b.pem", self.content("b.example.org")).rename(path)
         second = look(self.folder, first)
         self.assertEqual(second.bundles["a.pem"].names, ("b.example.org",))
+
+    def test_what_could_not_be_read_is_read_again(self) -> None:
+        """Although nothing says that it is different; what was read is not."""
+        self.write("a.pem", self.content())
+        self.write("b.pem", self.content("b.example.org"))
+        asked, is_broken = list[str](), True
+
+        def failing(path: PurePath, limit: int) -> bytes:
+            asked.append(path.name)
+            if is_broken and path.name == "b.pem":
+                raise OSError(errno.EMFILE, "Too many open files")
+            return read(path, limit)
+
+        self.patch(certificates, "read", failing)
+        first = look(self.folder)
+        self.assertEqual(first.faults, {"b.pem": "it can not be read: Too many open files"})
+        again, is_broken = look(self.folder, first), False
+        self.assertEqual(again, first)
+        found = look(self.folder, again)
+        self.assertEqual((set(found.bundles), dict(found.faults)), ({"a.pem", "b.pem"}, {}))
+        self.assertEqual(asked, ["a.pem", "b.pem", "b.pem", "b.pem"])
+        self.assertIs(look(self.folder, found), found)
 
     def test_who_else_may_read_keys_or_write_is_told(self) -> None:
         """With what to do."""
