@@ -139,8 +139,12 @@ def map_text(routes: Mapping[str, str]) -> str:
 
 def certificate_line(bundle: Bundle, place: Place) -> str:
     """A line of the list of certificates: its file, and for which names it is asked for, with a last dot or without."""
-    names = " ".join(f"{each} {each}." for each in bundle.names)
-    return f"{place.certificates}/{bundle.key} {names}"
+    return f"{certificate_file(bundle, place)} {bundle.asked}"
+
+
+def certificate_file(bundle: Bundle, place: Place) -> str:
+    """The file of a certificate, as HAProxy knows it."""
+    return f"{place.certificates}/{bundle.key}"
 
 
 def _global(how: Webproxy, place: Place) -> Iterator[str]:

@@ -39,6 +39,23 @@ MOST_SAID = 2000  # octets
 _CREDENTIALS = struct.Struct("3i")
 
 
+class RefusedError(PlatformError):
+    """HAProxy refuses its configuration.
+
+    Args:
+        path: The file.
+        said: All that it says.
+
+    Attributes:
+        said: The same, as text.
+        why: What is wrong, in a line.
+    """
+
+    def __init__(self, path: Path, said: bytes) -> None:
+        self.said, self.why = said.decode(errors="replace"), last_alert(said)
+        super().__init__(f"HAProxy refuses {path}: {self.why}")
+
+
 def prepare(
     how: Webproxy, addresses: Iterable[Address], folder: Path, place: Place, entries: Callable[[], str]
 ) -> None:
@@ -52,7 +69,8 @@ def prepare(
         entries: Makes the file of the map.
 
     Raises:
-        PlatformError: HAProxy can not be run, something can not be written, or it is refused; one line says why.
+        RefusedError: HAProxy refuses what it would be begun with.
+        PlatformError: HAProxy can not be run, or something can not be written; one line says why.
     """
     trouble = haproxy.problem(how)
     if trouble is None and not place.uid:
@@ -72,7 +90,7 @@ def prepare(
     except (OSError, subprocess.TimeoutExpired) as error:
         raise PlatformError(f"{how.program} can not be run ({error}): apt install haproxy") from None
     if done.returncode:
-        raise PlatformError(f"HAProxy refuses {folder / place.configuration}: {last_alert(done.stderr)}")
+        raise RefusedError(folder / place.configuration, done.stderr)
     end_former(folder / place.socket)
 
 

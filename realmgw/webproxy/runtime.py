@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, TypeVar
 
-from realmgw.errors import MalformedError
+from realmgw.errors import MalformedError, PlatformError
 from realmgw.webproxy import configuration
 
 MOST_LINE = 8000  # octets
@@ -193,14 +193,23 @@ def removing(list_name: str, file: str) -> Iterator[bytes]:
     yield f"del ssl cert {file}".encode()
 
 
+def discarding(list_name: str, file: str) -> Iterator[bytes]:
+    """Removes whatever is left of a certificate that was not taken; the answers say nothing."""
+    yield f"abort ssl cert {file}".encode()
+    yield from removing(list_name, file)
+
+
 def taken(answer: bytes) -> None:
-    """Looks at the answer to the last of these.
+    """Looks at the answer to the last line that brings or removes a certificate.
 
     Raises:
         MalformedError: It was refused.
+        PlatformError: Nothing was said of it.
     """
+    if not answer.strip():
+        raise PlatformError("HAProxy says nothing")
     if b"Success!" not in answer and b"deleted" not in answer:
-        raise MalformedError(f"HAProxy does not take a certificate: {words(answer)}")
+        raise MalformedError(f"HAProxy refuses it: {words(answer)}")
 
 
 _COUNTS: Mapping[str, Sequence[tuple[str, str, str]]] = {

@@ -187,7 +187,7 @@ class WebproxyService(Service):
         self._attempts += 1
         self._again, attempt = None, self._attempts
         try:
-            addresses = self._addresses
+            addresses, used = self._addresses, self._certificates.used
             if not addresses:
                 raise PlatformError(NOWHERE)
             entries = partial(map_text, dict(self._names.routes))
@@ -195,10 +195,16 @@ class WebproxyService(Service):
             yield self._elsewhere(Blocking(str(self._folder), preparing))
             if not self._may_run() or attempt != self._attempts:
                 return
+            self._certificates.taken(used)
             child = port.Child(self._reactor, self._ended)
             child.begin(self._how.program, self._folder, self._place)
         except (RealmGatewayError, OSError) as error:
-            if attempt == self._attempts:
+            if isinstance(error, port.RefusedError) and self._certificates.refused(used, error.said, error.why):
+                yield self._certificates.look()
+                self._certify()
+                if attempt == self._attempts and self._may_run():
+                    self._retry()
+            elif attempt == self._attempts:
                 self._failed(str(error))
             return
         self._child, self._began = child, self._now()
@@ -290,14 +296,20 @@ class WebproxyService(Service):
     @inlineCallbacks
     def _look_around(self) -> Generator[Deferred[Any], Any, None]:
         """Take up other certificates, then read HAProxy's figures."""
-        is_other = yield self._certificates.look()
-        if is_other and self.running:
-            self._names.certified = self._certificates.names
-            self._put_all().addErrback(self._fault)
-        if self._telling is not None and self._state is not State.STARTING:
-            yield self._certificates.tell(self._telling)
-            self._telling.change()
+        yield self._certificates.look()
+        telling = self._telling
+        if telling is not None and self._state is not State.STARTING:
+            yield self._certificates.tell(telling)
+            telling.change()
+        self._certify()
         yield self._look()
+
+    def _certify(self) -> None:
+        """TLS ends here for the names that there are certificates for."""
+        names = self._certificates.names
+        if names != self._names.certified and self.running:
+            self._names.certified = names
+            self._put_all().addErrback(self._fault)
 
     @inlineCallbacks
     def _look(self) -> Generator[Deferred[Any], Any, None]:

@@ -29,8 +29,12 @@ class Shelf:
     """Those in use, by their files."""
     folder: Folder = attrs.field(factory=Folder)
     """What was found in the operator's folder last."""
+    faults: Mapping[str, str] = attrs.field(factory=dict)
+    """Why others can not be used, by their files; what HAProxy refuses is among them."""
     sentences: tuple[str, ...] = ()
     """What an operator should know."""
+    former: Mapping[str, Bundle] = attrs.field(factory=dict)
+    """Those that an earlier run has left, where this is the first look."""
     is_old: bool = True
     """Whether nothing was looked at yet since the gateway began."""
 
@@ -40,11 +44,22 @@ class Shelf:
         return frozenset(name for each in self.bundles.values() for name in each.names)
 
 
-def renewed(shelf: Shelf, source: PurePath, folder: Path, place: Place, now: float) -> Shelf:
+@attrs.frozen
+class Known:
+    """What HAProxy has said of certificates."""
+
+    taken: Mapping[str, Bundle] = attrs.field(factory=dict)
+    """Those that it has taken last, by their files."""
+    refused: Mapping[str, str] = attrs.field(factory=dict)
+    """Why it does not take others, by their keys."""
+
+
+def renewed(shelf: Shelf, known: Known, source: PurePath, folder: Path, place: Place, now: float) -> Shelf:
     """Look again, and keep copies of what is used from now on. It may block.
 
     Args:
         shelf: What is used.
+        known: What can not be used although it looks well, and what is used in its place.
         source: The operator's folder.
         folder: Where the proxy's files are.
         place: Their names.
@@ -53,13 +68,29 @@ def renewed(shelf: Shelf, source: PurePath, folder: Path, place: Place, now: flo
     Raises:
         PlatformError: The copies can not be written; what was used is used.
     """
-    former = _copies(folder / place.certificates) if shelf.is_old else shelf.bundles
-    found = certificates.look(source, shelf.folder)
+    former = _copies(folder / place.certificates) if shelf.is_old else _usable(shelf.bundles, known)
+    looked = certificates.look(source, shelf.folder)
+    found = _without(looked, known.refused)
     bundles = certificates.kept(former, found, now)
     if shelf.is_old or bundles != shelf.bundles:
         _store(bundles.values(), folder, place)
     said = tuple(certificates.sentences(found, bundles, now))
-    return Shelf(bundles, found, said, is_old=False)
+    return Shelf(bundles, looked, found.faults, said, former if shelf.is_old else {}, is_old=False)
+
+
+def _usable(bundles: Mapping[str, Bundle], known: Known) -> dict[str, Bundle]:
+    """What was used; where HAProxy refuses that, what it has taken last, if it has any."""
+    pairs = ((file, known.taken.get(file) if each.key in known.refused else each) for file, each in bundles.items())
+    return {file: each for file, each in pairs if each is not None}
+
+
+def _without(found: Folder, refused: Mapping[str, str]) -> Folder:
+    """What was found; what HAProxy refuses can not be used."""
+    faults = {file: refused[each.key] for file, each in found.bundles.items() if each.key in refused}
+    if not faults:
+        return found
+    bundles = {file: each for file, each in found.bundles.items() if file not in faults}
+    return attrs.evolve(found, bundles=bundles, faults={**found.faults, **faults})
 
 
 def _copies(path: Path) -> dict[str, Bundle]:

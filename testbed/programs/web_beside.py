@@ -31,7 +31,7 @@ from realmgw.subscribers.model import Host, Service, Terms
 from realmgw.webproxy import port, runtime
 from realmgw.webproxy.configuration import Place, map_text
 from realmgw.webproxy.names import route
-from realmgw.webproxy.shelf import Shelf, renewed
+from realmgw.webproxy.shelf import Known, Shelf, renewed
 
 NAMES = {"a.example.org": "127.0.0.2", "b.example.org": "127.0.0.3"}
 WAYS = {"HAProxy": (8090, 8443), "nginx": (8091, 8444)}
@@ -97,7 +97,7 @@ def proxy(folder: Path, how: Webproxy, names: Mapping[str, str], most: int | Non
     """
     place = place_of(how)
     if how.certificates is not None:
-        renewed(Shelf(), how.certificates, folder, place, time.time())
+        renewed(Shelf(), Known(), how.certificates, folder, place, time.time())
     port.prepare(how, (ip_address("127.0.0.1"),), folder, place, lambda: map_text(routed(names)))
     if most is not None:
         written = folder / place.configuration

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
+import signal
 from typing import Any, ClassVar
 
 from realmgw.config import load
+from realmgw.config.certificates import MOST_NAMES, MOST_TOLD
 from realmgw.control.examination import examine
 from realmgw.test import programs
 from realmgw.test.kernel import requirements
@@ -71,9 +74,9 @@ class TerminationTests(WebTestCase):
         assert self.authority is not None
         return self.authority
 
-    def put(self, file: str, name: str, *, expired: bool = False) -> None:
+    def put(self, file: str, name: str, *more: str, expired: bool = False) -> None:
         """A new certificate in a file, in one go."""
-        content = b"".join(path.read_bytes() for path in self.issuer.issue(name, expired=expired))
+        content = b"".join(path.read_bytes() for path in self.issuer.issue(name, *more, expired=expired))
         self.write(file, content)
 
     def write(self, file: str, content: bytes) -> None:
@@ -148,7 +151,7 @@ class TerminationTests(WebTestCase):
 
     def test_certificates_change_without_a_start_and_what_is_broken_changes_nothing(self) -> None:
         """Connections go on. Half a file, another's key, one that has ended, no folder: the former one is used."""
-        stays, former = self.secure(NAME), self.number(NAME)
+        stays, former, starts = self.secure(NAME), self.number(NAME), self.shown()["counts"]["starts"]
         self.put("one.pem", NAME)
         self.until(lambda: not self.wrong() and self.number(NAME) != former)
         used, content = self.number(NAME), (self.folder / "one.pem").read_bytes()
@@ -166,7 +169,26 @@ class TerminationTests(WebTestCase):
         self.assertIn("those from before are used", self.wrong()[0])
         stays.sendall(request(NAME))
         self.assertEqual(answer(stays)[0], 200)
-        self.assertEqual(self.shown()["counts"]["starts"], 1)
+        self.assertEqual(self.shown()["counts"]["starts"], starts)
+
+    def test_as_many_names_as_are_taken_can_be_told(self) -> None:
+        """Of as long a file's name as there may be; HAProxy also begins with them."""
+        many = [f"{number:x}" for number in range(MOST_NAMES - 1)]
+        long = [f"{number:030d}" for number in range(MOST_TOLD // 63 - 1)]
+        for file, names in (("m" * 200 + ".pem", many), ("l" * 200 + ".pem", long)):
+            self.put(file, BARE, *names)
+            self.until(lambda: not self.wrong() and self.alert(BARE) != UNRECOGNIZED)
+            self.begin_anew()
+            self.assertEqual(self.alert(BARE)[:3], b"\x16\x03\x03")
+            (self.folder / file).unlink()
+            self.until(lambda: not self.wrong() and self.alert(BARE) == UNRECOGNIZED)
+
+    def begin_anew(self) -> None:
+        """HAProxy, after its end."""
+        pid = self.shown()["pid"]
+        os.kill(pid, signal.SIGKILL)
+        self.until(lambda: self.shown()["pid"] not in (pid, None))
+        self.until(lambda: self.shown()["state"] == "in step")
 
     def test_after_a_start_it_has_what_it_had(self) -> None:
         """Also where the folder is gone; `check` says so."""

@@ -44,6 +44,8 @@ class MemoryHaproxy:
         entries: Its map.
         lines: What it was told, in order.
         refusal: What it says to each change; empty: it makes it.
+        refused: What the file ends with whose certificate it does not take.
+        broken: What the file ends with whose certificate has it reset the connection.
         pems: Its certificates, by their files.
         listed: Those of them that clients get.
         is_silent: It takes connections, and says nothing.
@@ -60,6 +62,7 @@ class MemoryHaproxy:
         self.refusal = ""
         self.is_silent = False
         self._next: dict[str, str] = {}
+        self.refused = self.broken = "nothing"
         self.pems: dict[str, str] = {}
         self.listed: set[str] = set()
         self.servers: dict[str, str] = {}
@@ -119,15 +122,25 @@ class MemoryHaproxy:
             return f"# {name}\n" + "".join(f"{file} a.example.org\n" for file in self.listed)
         if self.refusal:
             return self.refusal
+        if verb == "abort":
+            return "No ongoing transaction!\n"
         if what == "crt-list":
             file = more[0] if verb == "del" else more[1]
+            if verb == "del":
+                if file not in self.listed:
+                    return "Can't delete the entry\n"
+                self.listed.discard(file)
+                return f"Entry '{file}' deleted\n"
             assert file in self.pems, "it is not there"
-            (self.listed.discard if verb == "del" else self.listed.add)(file)
+            if file.endswith(self.broken):
+                raise ConnectionResetError
+            if file.endswith(self.refused):
+                return f"unable to load SSL certificate into SSL Context '{file}'.\nFailed!\n"
+            self.listed.add(file)
             return "Success!\n"
         if verb == "del":
             assert name not in self.listed, "it is in use"
-            del self.pems[name]
-            return f"Certificate '{name}' deleted!\n"
+            return f"Certificate '{name}' deleted!\n" if self.pems.pop(name, None) else "it does not exist\n"
         self.pems[name] = rest.partition("<<\n")[2] if verb == "set" else self.pems.get(name, "")
         return "Success!\n" if verb == "commit" else ""
 
@@ -166,7 +179,12 @@ class Wire(StringTransport):
         """It answers, in two pieces, and closes."""
         line = self.value().decode()
         if line.endswith("\n") and not self.haproxy.is_silent and not self.is_over:
-            octets = self.haproxy.receive(line[:-1]).encode()
+            try:
+                octets = self.haproxy.receive(line[:-1]).encode()
+            except ConnectionResetError:
+                self.is_over = True
+                self.protocol.connectionLost(Failure(error.ConnectionLost()))
+                return
             self.protocol.dataReceived(octets[: len(octets) // 2])
             self.protocol.dataReceived(octets[len(octets) // 2 :])
             self.abortConnection()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -13,7 +14,7 @@ from realmgw.config.webproxy import Health
 from realmgw.errors import PlatformError
 from realmgw.test.config.test_certificates import FolderTestCase
 from realmgw.test.webproxy.peer import PATH, MemoryHaproxy, MemoryMachine
-from realmgw.webproxy.certifying import Certificates
+from realmgw.webproxy.certifying import AGAIN, Certificates
 from realmgw.webproxy.configuration import Place
 from realmgw.webproxy.names import Names
 from realmgw.webproxy.telling import Counts, Telling
@@ -27,7 +28,7 @@ class CertificatesTests(FolderTestCase):
     def setUp(self) -> None:
         """HAProxy runs, and has none."""
         super().setUp()
-        self.state, self.trouble = self.folder.parent, ""
+        self.state, self.trouble, self.at = self.folder.parent, "", time.time()
         self.write("a.pem", self.content())
         self.machine = MemoryMachine()
         self.machine.haproxy = self.haproxy = MemoryHaproxy()
@@ -37,7 +38,8 @@ class CertificatesTests(FolderTestCase):
 
     def make(self) -> Certificates:
         """As a gateway that begins has them."""
-        return Certificates(Webproxy(enabled=True, certificates=self.folder), self.state, PLACE, self.elsewhere)
+        how = Webproxy(enabled=True, certificates=self.folder)
+        return Certificates(how, self.state, PLACE, self.elsewhere, lambda: self.at)
 
     def elsewhere(self, blocking: Blocking) -> Deferred[Any]:
         """A disk that answers at once, or not at all."""
@@ -113,19 +115,103 @@ class CertificatesTests(FolderTestCase):
         self.look()
         self.assertEqual(self.in_use(), {"a.pem"})
 
-    def test_a_refusal_is_told_and_tried_again(self) -> None:
-        """Also a disk that does not answer."""
-        self.haproxy.refusal = "unable to load"
+    def test_a_disk_that_does_not_answer_is_told(self) -> None:
+        """What is used stays."""
         self.look()
-        self.assertEqual(len(self.certificates.wrong), 1)
-        self.assertIn("HAProxy does not take a certificate: unable to load", self.certificates.wrong[0])
-        self.haproxy.refusal, self.trouble = "", "it does not answer"
+        self.trouble = "it does not answer"
         self.look()
         self.assertEqual(self.certificates.wrong, ("certificates: they can not be looked at: it does not answer",))
         self.assertEqual(self.in_use(), {"a.pem"})
         self.trouble = ""
         self.look()
         self.assertEqual(self.certificates.wrong, ())
+
+    def test_what_haproxy_refuses_is_a_fault_of_its_file(self) -> None:
+        """Others come and go; the one before is used, also by the next start. It is asked again after a while."""
+        self.write("b.pem", self.content("b.example.org"))
+        self.look()
+        former = self.haproxy.pems[next(each for each in self.haproxy.pems if each.endswith("a.pem"))]
+        (self.folder / "b.pem").unlink()
+        for file in ("a.pem", "c.pem", "d.pem"):
+            self.write(file, self.content(f"{file[0]}.example.org"))
+        self.haproxy.refused = ".a.pem"
+        for _ in range(2):
+            self.look()
+            self.assertEqual(self.in_use(), {"a.pem", "c.pem", "d.pem"})
+            self.assertIn(former, self.haproxy.pems.values())
+            [said] = self.certificates.wrong
+            self.assertRegex(
+                said, "^certificates: a.pem: HAProxy refuses it: unable to load.*: the one before is used$"
+            )
+            self.assertEqual(self.certificates.counts(), {"certificates": 3, "certificate_faults": 1})
+        self.assertEqual(sum("new ssl cert" in each and each.endswith(".a.pem") for each in self.haproxy.lines), 2)
+        self.at, self.haproxy.refused = self.at + AGAIN, "nothing"
+        self.look()
+        self.assertEqual((self.in_use(), self.certificates.wrong), ({"a.pem", "c.pem", "d.pem"}, ()))
+        self.assertNotIn(former, self.haproxy.pems.values())
+
+    def test_a_new_one_that_is_refused_is_used_nowhere(self) -> None:
+        """Until there is another content."""
+        self.haproxy.refused = ".a.pem"
+        self.look()
+        self.assertEqual((self.in_use(), self.certificates.names), (set(), frozenset()))
+        self.assertIn("a.pem: HAProxy refuses it", self.certificates.wrong[0])
+        self.haproxy.refused = "nothing"
+        self.write("a.pem", self.content())
+        self.look()
+        self.assertEqual((self.in_use(), self.certificates.wrong), ({"a.pem"}, ()))
+
+    def test_what_breaks_the_conversation_keeps_no_other_from_being_told(self) -> None:
+        """Its file is named; the one before stays, and it is tried again."""
+        self.write("b.pem", self.content("b.example.org"))
+        self.look()
+        before = set(self.haproxy.listed)
+        (self.folder / "b.pem").unlink()
+        self.write("a.pem", self.content())
+        self.write("c.pem", self.content("c.example.org"))
+        self.haproxy.broken = ".a.pem"
+        self.look()
+        self.assertEqual(sorted(each.partition(".")[2][-5:] for each in self.haproxy.listed), ["a.pem", "c.pem"])
+        self.assertEqual(len(before & self.haproxy.listed), 1)
+        [said] = self.certificates.wrong
+        self.assertIn("certificates: a.pem: ", said)
+        self.assertEqual(self.certificates.counts()["certificate_faults"], 1)
+        self.haproxy.broken = "nothing"
+        self.look()
+        self.assertEqual((self.in_use(), self.certificates.wrong), ({"a.pem", "c.pem"}, ()))
+
+    def test_whoever_answers_nothing_is_not_asked_for_each(self) -> None:
+        """It is told once, and no file is at fault."""
+        for letter in "bcdefgh":
+            self.write(f"{letter}.pem", self.content(f"{letter}.example.org"))
+        self.successResultOf(self.certificates.look())
+        del self.haproxy.lines[:]
+        told = self.certificates.tell(self.telling)
+        self.machine.after(0.01)
+        self.machine.haproxy = None
+        self.machine.after(0.5)
+        self.successResultOf(told)
+        self.assertEqual((len(self.certificates.wrong), self.haproxy.lines), (1, ["show ssl crt-list web.list"]))
+        self.assertEqual(self.certificates.counts()["certificate_faults"], 0)
+
+    def test_what_haproxy_would_not_begin_with_is_left_out(self) -> None:
+        """What it has taken last, also in an earlier run, is used in its place, unless it refuses that, too."""
+        self.look()
+        former = dict(self.certificates.used)
+        self.write("a.pem", self.content())
+        self.write("b.pem", self.content("b.example.org"))
+        self.certificates = self.make()
+        for wanted in ({**former}, {}):
+            self.successResultOf(self.certificates.look())
+            used = self.certificates.used
+            said = f"[ALERT] : unable to load '{PLACE.certificates}/{used['a.pem'].key}'."
+            self.assertTrue(self.certificates.refused(used, said, "unable"))
+            self.assertFalse(self.certificates.refused(used, said, "unable"), "it is known")
+            self.successResultOf(self.certificates.look())
+            self.assertEqual(self.certificates.used.get("a.pem"), wanted.get("a.pem"))
+            self.assertIn("b.pem", self.certificates.used)
+            self.assertIn("a.pem: HAProxy refuses it: unable", self.certificates.wrong[0])
+        self.assertFalse(self.certificates.refused(self.certificates.used, "[ALERT] bad line", "bad line"))
 
     def test_without_a_folder_there_are_none(self) -> None:
         """And nothing is asked."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -10,14 +11,19 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import attrs
-from twisted.trial.unittest import SynchronousTestCase
+from cryptography.hazmat.primitives.asymmetric import dsa
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from realmgw.config import haproxy
+from realmgw.config.certificates import Bundle
 from realmgw.config.settings import Webproxy
 from realmgw.errors import PlatformError
+from realmgw.test.subscribers.authority import Authority
 from realmgw.test.webproxy.peer import MemoryMachine
 from realmgw.webproxy import port
-from realmgw.webproxy.configuration import Place, text
+from realmgw.webproxy.certifying import Certificates
+from realmgw.webproxy.configuration import Place, certificate_line, text
 
 ADDRESSES = (ip_address("192.0.2.130"),)
 
@@ -74,6 +80,26 @@ class PrepareTests(SynchronousTestCase):
         self.assertEqual(self.refusal(), f"HAProxy refuses {self.folder / 'web.cfg'}: config : bad line")
         self.program("exit 1")
         self.assertIn("it does not say why", self.refusal())
+
+    def test_certificates_that_it_refuses_are_known_by_what_it_says(self) -> None:
+        """Of the real one, of a kind that is not read from folders: so it can be left out."""
+        program = shutil.which("haproxy")
+        if program is None:
+            raise SkipTest("there is no HAProxy")
+        authority = Authority(self.folder)
+        made = dict[str, Bundle]()
+        (self.folder / self.place.certificates).mkdir()
+        for name, key in (("good", None), ("weak", dsa.generate_private_key(1024))):
+            pem = b"".join(path.read_bytes() for path in authority.issue(name, key=key))
+            made[name] = each = Bundle(f"{name}.pem", pem, (name,), 0.0, 1e10)
+            (self.folder / self.place.certificates / each.key).write_bytes(pem)
+        lines = "".join(f"{certificate_line(each, self.place)}\n" for each in made.values())
+        (self.folder / self.place.list).write_text(lines)
+        self.how = attrs.evolve(self.how, program=Path(program), certificates=self.folder, connections=100)
+        error = self.assertRaises(port.RefusedError, self.prepare)
+        elsewhere = Certificates(self.how, self.folder, self.place, lambda _: Deferred())
+        good = {"good": made["good"]}
+        self.assertEqual([elsewhere.refused(each, error.said, error.why) for each in (good, made)], [False, True])
 
     def test_what_is_missing_is_told_with_what_to_do(self) -> None:
         """A program, a user; and nothing is written."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
+from realmgw.config.certificates import bundle
 from realmgw.config.haproxy import as_root
 from realmgw.config.settings import Settings, Webproxy
 from realmgw.config.steps import Blocking, finish
@@ -19,9 +21,12 @@ from realmgw.subscribers.model import Directory, Host, Profile
 from realmgw.subscribers.registry import Changes
 from realmgw.test.datapath.pipeline.test_stages import staged
 from realmgw.test.datapath.test_ruleset import SETTINGS
+from realmgw.test.subscribers.authority import Authority
 from realmgw.test.webproxy.peer import ADDRESS as SERVICE_ADDRESS
 from realmgw.test.webproxy.peer import DOWN, PATH, MemoryHaproxy, MemoryMachine, service
+from realmgw.webproxy import port
 from realmgw.webproxy.service import FIRST_WAIT, LONGEST_WAIT, LOOK, STEADY, WebproxyService
+from realmgw.webproxy.shelf import renewed
 
 ADDRESS, OTHER = ip_address("192.0.2.130"), ip_address("192.0.2.131")
 TERMINATED = 15
@@ -43,17 +48,22 @@ class ServiceTests(SynchronousTestCase):
         self.services = {"www.example.org.": service("www.example.org.")}
         self.troubles: tuple[str, ...] = ()
         self.refusal = ""
+        self.weak: str | None = None
         self.prepared: list[Any] = []
         self.proxy = self.make(settings())
 
-    def make(self, how: Settings) -> WebproxyService:
+    def make(self, how: Settings, path: Path = PATH) -> WebproxyService:
         """A service."""
         directory = Directory(self.services, {})
-        return WebproxyService(how, directory, PATH, self.machine, self.elsewhere, self.tell)
+        return WebproxyService(how, directory, path, self.machine, self.elsewhere, self.tell)
 
     def elsewhere(self, blocking: Blocking) -> Deferred[Any]:
         """HAProxy's files are written, which takes no time here; what would be written is kept."""
         call: Any = blocking.call
+        if call.func is renewed:
+            return succeed(call())
+        if self.weak is not None and self.weak in (call.args[2] / "web.list").read_text():
+            return fail(port.RefusedError(PATH, b"[ALERT] (1) : unable to load '%s'" % self.weak.encode()))
         self.prepared.append(call.args)
         if not self.refusal:
             self.machine.haproxy = MemoryHaproxy(dict(line.split() for line in call.args[4]().splitlines()))
@@ -74,10 +84,10 @@ class ServiceTests(SynchronousTestCase):
         self.machine.haproxy = None
         self.machine.started[-1].end(status, said)
 
-    def shown(self) -> Any:
+    def shown(self, within: float = 0.02) -> Any:
         """How it is."""
         done = self.proxy.show()
-        self.machine.after(0.02)
+        self.machine.after(within)
         return self.successResultOf(done)
 
     def note(self, *came: str, gone: tuple[str, ...] = ()) -> None:
@@ -95,6 +105,25 @@ class ServiceTests(SynchronousTestCase):
         self.assertEqual((self.shown()["state"], self.proxy.counts()), ("off", {}))
         self.assertEqual((self.prepared, self.machine.commands), ([], []))
         self.successResultOf(self.proxy.stopService())
+
+    def test_it_begins_without_a_certificate_that_it_refuses(self) -> None:
+        """At once; the name that it was for has none, and others have theirs."""
+        root = Path(self.mktemp()).absolute()
+        (root / "certificates").mkdir(parents=True)
+        authority = Authority(root)
+        names = "www.example.org", "more.example.org"
+        for name in names:
+            self.services[f"{name}."] = service(f"{name}.", tls_termination=True)
+            content = b"".join(path.read_bytes() for path in authority.issue(name))
+            (root / "certificates" / f"{name}.pem").write_bytes(content)
+            self.weak = f"web.certificates/{bundle(f'{name}.pem', content).key}"
+        self.proxy = self.make(settings(certificates=root / "certificates"), root / "web")
+        self.proxy.startService()
+        self.machine.after(0.2)
+        shown = self.shown(0.5)
+        self.assertEqual((shown["state"], shown["uncertified"]), ("in step", ["more.example.org"]))
+        self.assertEqual((len(self.prepared), shown["counts"]["failures"]), (1, 0))
+        self.assertIn("more.example.org.pem: HAProxy refuses it: unable to load", " ".join(shown["wrong"]))
 
     def test_it_begins_with_all_names_and_is_told_of_changes(self) -> None:
         """Without being started anew."""
