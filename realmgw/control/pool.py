@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from ipaddress import IPv4Address, IPv6Address
-from itertools import chain, islice
 
 from realmgw.allocation.allocator import Allocator
 from realmgw.allocation.claims import senders
@@ -15,6 +14,7 @@ from realmgw.config.settings import Network
 from realmgw.config.steps import Steps, portions
 from realmgw.control.commands import CommandError, ExitStatus, Value
 from realmgw.control.running import Running
+from realmgw.control.sorting import ROWS
 from realmgw.subscribers.entry import shown
 
 _WAITING, _LINGERING = int(State.WAITING), int(State.LINGERING)
@@ -91,7 +91,11 @@ class PoolView:
             used += len(standing)
             rows += [row for each in standing[: max(0, most - len(rows))] for row in _rows(each, ledger.lingers, now)]
             yield None
-        rows += [_row(claim, now) for claim in islice(chain(stock.pending.values(), stock.kept.values()), most)]
+        for some in portions([*stock.pending.values(), *stock.kept.values()], ROWS):
+            if len(rows) >= most:
+                break
+            rows += [_row(claim, now) for claim in some if stock.find(claim.packed) is claim]
+            yield None
         return {"addresses": used + len(stock), "reservations": rows[:most]}
 
 
