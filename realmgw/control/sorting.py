@@ -7,7 +7,7 @@ from heapq import heappop, heappush
 from typing import Protocol, TypeVar
 
 from realmgw.config.steps import PORTION, Steps, portions
-from realmgw.control.commands import CommandError, ExitStatus, Value
+from realmgw.control.commands import Value
 
 ROWS = 100
 """So many are shown between two steps: each costs more than one that is only looked at."""
@@ -28,7 +28,7 @@ N = TypeVar("N", bound=Named)
 def by_name(
     values: Iterable[N], is_meant: Callable[[N], bool], most: int, shown: Callable[[N], Value]
 ) -> Steps[tuple[int, list[Value]]]:
-    """Goes through all, and shows the first ones.
+    """Goes through all that are there when it begins, and shows the first ones.
 
     Args:
         values: All.
@@ -38,19 +38,13 @@ def by_name(
 
     Returns:
         How many count, and what is shown.
-
-    Raises:
-        CommandError: One came or went meanwhile.
     """
     found = list[tuple[str, N]]()
-    try:
-        for portion in portions(values):
-            for each in portion:
-                if is_meant(each):
-                    heappush(found, (each.name, each))
-            yield None
-    except RuntimeError:
-        raise CommandError(ExitStatus.FAILED, "the list is changed at this moment: ask again") from None
+    for portion in portions(list(values)):
+        for each in portion:
+            if is_meant(each):
+                heappush(found, (each.name, each))
+        yield None
     total, rows = len(found), list[Value]()
     for some in portions(range(min(most, total)), ROWS):
         rows += [shown(heappop(found)[1]) for _ in some]
