@@ -259,12 +259,15 @@ def checked(command: Command, given: Mapping[str, str]) -> dict[str, str]:
         given: What was told.
 
     Raises:
-        CommandError: One is missing, or not known.
+        CommandError: One is missing, not known, or told and empty, which only flags may be: nobody who
+            writes a name means anything at all.
     """
     known = {parameter.name: parameter.default for parameter in command.parameters}
     missing = [name for name, default in known.items() if default is None and name not in given]
     unknown = [name for name in given if name not in known]
-    for what, names in (("missing", missing), ("not known", unknown)):
+    words = {parameter.name for parameter in command.parameters if parameter.option != ""}
+    empty = [name for name, value in given.items() if name in words and not value]
+    for what, names in (("missing", missing), ("not known", unknown), ("empty", empty)):
         if names:
             raise CommandError(ExitStatus.USAGE, f"{command.path.replace('/', ' ')}: {', '.join(names)}: {what}")
     return {name: given.get(name, default or "") for name, default in known.items()}

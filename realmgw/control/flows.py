@@ -50,6 +50,13 @@ class Wanted:
     """IP protocol number; None: any."""
     via: bytes | None = None
     """The packed address by which the Internet sees the host, its own where nothing is translated; None: any."""
+    of_all: bool = False
+    """Whether every host is meant."""
+
+    @property
+    def is_every(self) -> bool:
+        """Whether all flows of all hosts are."""
+        return self.of_all and self.client is None and self.protocol is None and self.via is None
 
     def __call__(self, flow: Glance) -> bool:
         """Whether a flow is one of them."""
@@ -111,9 +118,10 @@ class Flows:
 
     def kill(self, **which: str) -> Deferred:
         """Ends them, in both directions; a Deferred."""
-        if not any(which.values()):
+        wanted = self._wanted(**which)
+        if wanted.is_every:
             raise CommandError(ExitStatus.USAGE, "flows/kill: write which: --host, --client, --via or --protocol")
-        return self._do(self._kill(self._wanted(**which)))
+        return self._do(self._kill(wanted))
 
     def watch(self, **which: str) -> Stream:
         """Those that begin and end from now on; of those for which there is no room, how many clients' have begun.
@@ -126,7 +134,7 @@ class Flows:
             raise CommandError(ExitStatus.FAILED, f"{AT_ONCE} watch already: ask again when one has gone")
         wanted, stream = self._wanted(**which), Stream()
 
-        begun, before, every = 0, self._come(), not any(which.values())
+        begun, before, every = 0, self._come(), wanted.is_every
 
         def tell(begins: bool, flow: Tracked) -> None:
             nonlocal begun
@@ -191,8 +199,9 @@ class Flows:
         return Wanted(
             self._mine() if addresses is None else addresses.__contains__,
             parameters.network(client, "client") if client else None,
-            (parameters.protocol(protocol) or None) if protocol else None,
+            parameters.only_protocol(protocol),
             parameters.address(via, "via").packed if via else None,
+            of_all=addresses is None,
         )
 
     def _mine(self) -> Callable[[bytes], object]:

@@ -52,8 +52,8 @@ class PastFlows:
             given["client"] = str(parameters.network(client, "client"))
         if trace := said["trace"]:
             given["trace_id"] = trace.lower()
-        if said["protocol"]:
-            wanted = parameters.protocol(said["protocol"])
+        wanted = parameters.only_protocol(said["protocol"])
+        if wanted is not None:
             given["protocol"] = protocols.NAMES.get(wanted, str(wanted))
         return self._recorded.flows(given, parameters.number(limit, "limit", MOST))
 

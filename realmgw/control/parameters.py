@@ -62,6 +62,11 @@ def protocol(text: str) -> int:
     return number(text, "protocol", 255) if kind is None else kind
 
 
+def only_protocol(text: str) -> int | None:
+    """The protocol that flows are to be of; None: any, whether nothing is written, or that."""
+    return (protocol(text) or None) if text else None
+
+
 def host(registry: Registry, text: str, among: str = "subscriber, no service and no address of one") -> Host:
     """A subscriber, by its name, that of one of its services or its address; `among`: what else it could have been."""
     try:

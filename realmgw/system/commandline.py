@@ -27,7 +27,10 @@ def anywhere(kept: type[object], *names: str, text: str, **more: Any) -> click.O
 
 
 class Command(click.Command):
-    """A command with the options that may stand anywhere: before it, behind it, and between its words."""
+    """A command with the options that may stand anywhere: before it, behind it, and between its words.
+
+    Nothing that is said to it is empty.
+    """
 
     everywhere: ClassVar[Sequence[click.Option]] = ()
     """They, as `anywhere` makes them."""
@@ -35,3 +38,13 @@ class Command(click.Command):
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
         self.params += self.everywhere
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does; what is said and empty, as `"$NAME"` is where nobody has set it, is refused as wrong usage."""
+        if not ctx.resilient_parsing:
+            said, _, _ = self.make_parser(ctx).parse_args(list(args))
+            for each in self.get_params(ctx):
+                value = said.get(str(each.name))
+                if "" in (value if isinstance(value, list | tuple) else (value,)):
+                    raise click.BadParameter("it is empty", ctx, each)
+        return super().parse_args(ctx, args)

@@ -140,7 +140,7 @@ def asks(
 
     @click.pass_obj
     def run(usual: Usual, /, watch: float | None = None, **said: str | bool | None) -> ExitStatus:
-        parameters = {key: str(value) for key, value in said.items() if value}
+        parameters = spoken(said)
         if watch is not None:
             repeat(lambda: ask(usual, path, **parameters), lines, watch, as_json=usual.json)
         answer = ask(usual, path, **parameters)
@@ -190,8 +190,13 @@ def tell(
 
 def followed(usual: Usual, path: str, said: Mapping[str, object]) -> Iterator[Answer]:
     """What the gateway tells over a while, which has begun; raises `CommandError` as `client.follow` does."""
-    parameters = {key: str(value) for key, value in said.items() if value}
+    parameters = spoken(said)
     return at_gateway(usual, lambda socket, main: client.follow(socket, path, parameters, main=main))
+
+
+def spoken(said: Mapping[str, object]) -> dict[str, str]:
+    """What a gateway is told of what a command line says: nothing of options that are not said."""
+    return {key: str(value) for key, value in said.items() if value is not None and value is not False}
 
 
 def _add(path: str, run: Callable[..., ExitStatus], more: Iterable[click.Parameter] = ()) -> None:

@@ -30,6 +30,7 @@ from realmgw.control.command.asking import (
     print_lines,
     refuse_unreadable,
     show,
+    spoken,
     tell,
     watched,
 )  # fmt: skip
@@ -42,6 +43,7 @@ from realmgw.control.command.proxies import proxies, web_proxy
 from realmgw.control.command.top import top
 from realmgw.control.commands import COMMANDS, CommandError, ExitStatus
 from realmgw.errors import RealmGatewayError
+from realmgw.system import commandline
 from realmgw.system.output import complain, guarded
 
 __all__ = ("command_line", "main")
@@ -126,7 +128,7 @@ def _doctor(usual: Usual) -> ExitStatus:
     return ExitStatus.PROBLEMS if any(each.state in findings.BAD for each in found) else ExitStatus.OK
 
 
-@command_line.command("migrate", cls=click.Command)
+@command_line.command("migrate", cls=commandline.Command)
 @click.argument("folder", type=FILE, help="The folder of that deployment.")
 @click.option("--to", type=FILE, default=".", metavar="FOLDER", show_default=True, help="The main file's folder.")
 def _migrate(folder: Path, to: Path) -> None:
@@ -347,7 +349,7 @@ def _watch(usual: Usual, /, is_eve: bool, **said: str | None) -> None:
 @click.pass_obj
 def _kill(usual: Usual, /, yes: bool, **said: str | None) -> None:
     refuse_unseen("flows kill", confirmed=yes)
-    wanted = {key: value for key, value in said.items() if value}
+    wanted = spoken(said)
     if not yes and wanted:
         total = ask(usual, "flows/list", limit="0", **wanted)["total"]
         which = ", ".join(f"{key} {value}" for key, value in wanted.items())
@@ -376,7 +378,7 @@ asks("explain/packet", shown.explanation)
 asks("explain/flow", decided.flow)
 
 
-@command_line.command("completion", cls=click.Command)
+@command_line.command("completion", cls=commandline.Command)
 @click.argument("shell", type=click.Choice(("bash", "fish", "zsh")), help="The shell.")
 def _completion(shell: str) -> None:
     """Print a completion script for a shell."""

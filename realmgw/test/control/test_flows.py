@@ -231,8 +231,9 @@ class KillTests(FlowsTestCase):
 
     def test_never_all_of_them_for_want_of_a_word(self) -> None:
         """Nothing was done."""
-        error = self.assertRaises(CommandError, self.kill)
-        self.assertIs(error.status, ExitStatus.USAGE)
+        for word in ({}, {"protocol": "any"}, {"protocol": "0"}, {"host": "", "protocol": "tcp"}):
+            error = self.assertRaises(CommandError, self.kill, **word)
+            self.assertIs(error.status, ExitStatus.USAGE, word)
         self.assertEqual(self.there, list(EVERY))
 
 
@@ -286,7 +287,7 @@ class WatchTests(FlowsTestCase):
     def test_it_is_told_how_many_there_were_no_room_for(self) -> None:
         """Of clients' flows that began in the period, whoever's they are; else nobody knows, nor of ends."""
         told, some = list[Any](), list[Any]()
-        self.flows.watch(**listing("flows/watch")).follow(told.append, print)
+        self.flows.watch(**listing("flows/watch", protocol="any")).follow(told.append, print)
         self.flows.watch(**listing("flows/watch", host="a.example.org")).follow(some.append, print)
         counters, every = self.made.allocator.counters, self.heard[0]
         counters.by_claim += 1

@@ -327,6 +327,8 @@ class RefusalTests(GatewayTestCase):
         cases: tuple[tuple[str, dict[str, str]], ...] = (
             ("explain/name", {"name": "a.example.org."}),
             ("status", {"colour": "red"}),
+            ("flows/list", {"host": "", "protocol": "tcp"}),
+            ("log", {"name": ""}),
             ("reservations", {"limit": "-1"}),
             ("explain/name", {"name": "a.example.org.", "resolver": "me"}),
             ("explain/name", {"name": "a..example.org.", "resolver": "192.0.2.1"}),

@@ -71,6 +71,8 @@ class PastFlowsTests(SynchronousTestCase):
         self.assertEqual(self.ask("flows/history", host="WWW.example.org")[0]["host"], "c.example.org.")
         self.assertEqual(self.ask("flows/accounts", of="www.example.org")["name"], "c.example.org.")
         self.assertEqual(self.ask("flows/history", protocol="47")[0]["protocol"], "47")
+        for every in ("any", "0"):
+            self.assertNotIn("protocol", self.ask("flows/history", protocol=every)[0])
         self.assertEqual(self.ask("flows/accounts", of="Web.example.org")["name"], "web.example.org.")
         self.assertEqual(self.ask("flows/accounts", of="Gold", groups="1"), {
             "groups": True, "since": NOW - 86_400, "name": "Gold", "most": 1000})  # fmt: skip

@@ -61,11 +61,11 @@ class TracingTests(SynchronousTestCase):
     def test_addresses_prefixes_and_names(self) -> None:
         """A name is all addresses of its host; who has asked may go."""
         for src, dst, sources, destinations in (
-            ("192.0.2.1", "", ["192.0.2.1/32"], []),
+            ("192.0.2.1", None, ["192.0.2.1/32"], []),
             ("2001:db8::/32", "2001:db8::1", ["2001:db8::/32"], ["2001:db8::1/128"]),
             ("A.example.org", "198.51.100.0/24", ["192.168.0.1/32"], ["198.51.100.0/24"]),
         ):
-            stream = self.trace(src=src, dst=dst, **{"for": "2m"})
+            stream = self.trace(src=src, **({"dst": dst} if dst else {}), **{"for": "2m"})
             match, seconds, most, *_ = self.asked.pop()
             self.assertEqual((match.sources, match.destinations), (self.nets(sources), self.nets(destinations)))
             self.assertEqual((seconds, most), (120, 100))

@@ -213,6 +213,27 @@ class CommandLineTests(CliTestCase):
             status, lines = self.run_command("--socket", str(self.folder / "none.sock"), *words)
             self.assertEqual((status, lines[-1]), (2, f"Error: {missing}"))
 
+    def test_what_is_said_is_not_empty(self) -> None:
+        """As a variable that nobody has set: no gateway is asked for more than was meant, no folder is this one."""
+        for words, which in (
+            (("flows", "kill", "--yes", "--host", "", "--protocol", "tcp"), "'--host'"),
+            (("flows", "history", "--host="), "'--host'"),
+            (("flows", "watch", "--client", ""), "'--client'"),
+            (("log", "--limit", ""), "'--limit'"),
+            (("reputation", "forget", ""), "'WHO'"),
+            (("top", "--match", ""), "'--match'"),
+            (("capture", "--flow", "192.0.2.1", ""), "'--flow'"),
+            (("status", "--config", ""), "'--config'"),
+            (("--socket", "", "status"), "'--socket'"),
+            (("subscribers", "add", "a", "--address", "192.0.2.1", "--service", "a", "--service", ""), "'--service'"),
+            (("subscribers", "generate", "FILE", "--count", "1", "--repository", ""), "'--repository'"),
+            (("migrate", ""), "'FOLDER'"),
+        ):
+            status, lines = self.run_command(*words)
+            self.assertEqual(status, 2, words)
+            self.assertTrue(lines[-1].startswith(f"Error: Invalid value for {which}"), lines)
+            self.assertTrue(lines[-1].endswith(": it is empty"), lines)
+
 
 class QuickTests(CliTestCase):
     """What is loaded for a command."""
