@@ -13,6 +13,7 @@ import attrs
 
 from realmgw import config
 from realmgw.config import names
+from realmgw.config.addresses import PORT_DIGITS
 from realmgw.config.addresses import url as canonical
 from realmgw.config.external import Repository
 from realmgw.config.places import told_at
@@ -51,17 +52,31 @@ def _text(
         "address": one_or_each(addresses),
         "max_claims": max_claims,
         "ipv6": ipv6,
-        "services": dict(map(_service, services)),
+        "services": _services(services),
     }
     lines = (f"  {key}: {json.dumps(each)}\n" for key, each in said.items() if each not in (None, {}))
     return f"{json.dumps(name)}:\n{''.join(lines)}"
+
+
+def _services(texts: Sequence[str]) -> dict[str, dict[str, object]]:
+    """Services by their names, as a file has them: each once.
+
+    Raises:
+        CommandError: One is none, or is there already.
+    """
+    found: dict[str, dict[str, object]] = {}
+    for name, terms in map(_service, texts):
+        if names.normal(name) in map(names.normal, found):
+            raise CommandError(ExitStatus.USAGE, f"{name}: a service has one protocol and one port: write it once")
+        found[name] = terms
+    return found
 
 
 def _service(text: str) -> tuple[str, dict[str, object]]:
     name, *rest = text.split(":")
     if len(rest) > 2 or not all(part.isalnum() for part in rest):
         raise CommandError(ExitStatus.USAGE, f"{text!r} is no service: write name, name:tcp or name:tcp:80")
-    values = [int(part) if part.isdigit() else part for part in rest]
+    values = [int(part) if part.isascii() and part.isdigit() and len(part) <= PORT_DIGITS else part for part in rest]
     return name, dict(zip(("protocol", "port"), values, strict=False))
 
 

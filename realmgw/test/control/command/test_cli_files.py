@@ -46,6 +46,22 @@ class FileTests(CliTestCase):
         self.assertEqual((host.address, host.address6), (bytes([192, 168, 0, 1]), bytes.fromhex(f"fd{1:030x}")))
         self.assertIs(host.profile.ipv6, Ipv6Mode.POOL)
 
+    def test_a_service_is_said_once(self) -> None:
+        """However its name is written; a file has one protocol and one port of it. What is none is refused."""
+        arguments = ("subscribers", "add", "a.example.org", "--address", "192.168.0.1", "--config", str(self.path))
+        for services, expected in (
+            (("w.example.org:tcp:80", "w.example.org:tcp:443"), 2),
+            (("w.example.org:tcp:80", "V.example.org", "W.Example.org.:tcp:80"), 2),
+            (("w.example.org:tcp:\N{SUPERSCRIPT TWO}",), 1),
+            (("w.example.org:tcp:\N{ARABIC-INDIC DIGIT TWO}",), 1),
+            (("w.example.org:tcp:" + 5000 * "9",), 1),
+            (("w.example.org:tcp:80:", "v.example.org"), 2),
+        ):
+            more = [word for each in services for word in ("--service", each)]
+            status, lines = self.run_command(*arguments, *more)
+            self.assertEqual((status, len(lines)), (expected, 1), lines)
+            self.assertEqual(list((self.folder / "subscribers.d").iterdir()), [])
+
     def test_answers_that_can_be_chosen_are_those_of_the_settings(self) -> None:
         """In their order; the command does not import them for it."""
         self.assertEqual(list(IPV6_MODES), [each.value for each in Ipv6Mode])
