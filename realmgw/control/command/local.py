@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -165,8 +165,8 @@ def remove(main_file: Path, name: str) -> Path:
         The file.
 
     Raises:
-        CommandError: There is no such file; a subscriber among others in a file is removed with an editor.
-        PlatformError: The file can not be removed.
+        CommandError: There is no such file; or it has others as well, or not him: that is for an editor.
+        PlatformError: The file can not be read, or not be removed.
     """
     path = _file(config.load(main_file), name)
     if not path.exists():
@@ -175,10 +175,22 @@ def remove(main_file: Path, name: str) -> Path:
             f"there is no file {path}: `realmgw subscribers show {name}` tells where it comes from",
         )
     try:
+        found = finish(incremental.read(str(path), read(path, MAX_FILE)))
+        if found.problems or set(found.tokens) != {names.absolute(name)}:
+            there = "it has problems" if found.problems else f"it has {_some(found.tokens)}"
+            text = f"{path} is not of {name} alone, {there}: change it with an editor"
+            raise CommandError(ExitStatus.PROBLEMS, text)
         path.unlink()
     except OSError as error:
         raise PlatformError(f"{path}: {error.strerror}") from error
     return path
+
+
+def _some(hosts: Iterable[str]) -> str:
+    """Names of hosts, the first ones of many."""
+    every = sorted(hosts)
+    more = f" and {len(every) - 3} more" if len(every) > 3 else ""
+    return (", ".join(every[:3]) or "no host") + more
 
 
 def generate(

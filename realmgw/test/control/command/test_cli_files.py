@@ -46,6 +46,32 @@ class FileTests(CliTestCase):
         self.assertEqual((host.address, host.address6), (bytes([192, 168, 0, 1]), bytes.fromhex(f"fd{1:030x}")))
         self.assertIs(host.profile.ipv6, Ipv6Mode.POOL)
 
+    def test_removes_nobody_else(self) -> None:
+        """Who is in the file is what counts, not how it is called; what can not be read stays as well."""
+        path = self.folder / "subscribers.d" / "a.example.org.yaml"
+        one, other = (f"{label}.example.org: {{address: 192.168.0.{ord(label)}}}\n" for label in "ab")
+        words = ("subscribers", "remove", "A.example.org.", "--config", str(self.path), "--no-reload")
+        many = "".join(f"c{number}.example.org: {{address: 192.168.1.{number}}}\n" for number in range(9))
+        for text, why in (
+            (one + other, "it has a.example.org., b.example.org."),
+            (other, "it has b.example.org."),
+            (one + many, "it has a.example.org., c0.example.org., c1.example.org. and 7 more"),
+            ("", "it has no host"),
+            (one + "b.example.org: {}\n", "it has problems"),
+            (one + one, "it has problems"),
+        ):
+            path.write_text(text)
+            status, lines = self.run_command(*words)
+            self.assertEqual((status, len(lines)), (1, 1), lines)
+            self.assertIn(f"{path} is not of A.example.org. alone, {why}: ", lines[0])
+            self.assertEqual(path.read_text(), text)
+        path.unlink()
+        path.symlink_to("/dev/null")
+        self.assertEqual((self.run_command(*words)[0], path.is_symlink()), (5, True))
+        path.unlink()
+        path.write_text(one)
+        self.assertEqual(self.run_command(*words), (0, [f"removed: {path}"]))
+
     def test_a_service_is_said_once(self) -> None:
         """However its name is written; a file has one protocol and one port of it. What is none is refused."""
         arguments = ("subscribers", "add", "a.example.org", "--address", "192.168.0.1", "--config", str(self.path))
