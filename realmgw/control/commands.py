@@ -65,6 +65,13 @@ class CommandError(RealmGatewayError):
         self.status = status
 
 
+class NobodyThereError(CommandError):
+    """Nobody listens at the control socket: no gateway runs, or none that would be found there."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(ExitStatus.NO_GATEWAY, text)
+
+
 class ForbiddenError(CommandError):
     """Whoever asks may speak to the gateway, but not have that done."""
 

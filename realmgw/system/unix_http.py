@@ -68,7 +68,13 @@ class UnixConnection(http.client.HTTPConnection):
 
 @contextmanager
 def asking(
-    path: Path, timeout: float, refused: Callable[[str], Exception], *, who: str = "gateway", program: str = "realmgw"
+    path: Path,
+    timeout: float,
+    refused: Callable[[str], Exception],
+    *,
+    absent: Callable[[str], Exception] | None = None,
+    who: str = "gateway",
+    program: str = "realmgw",
 ) -> Iterator[UnixConnection]:
     """A connection to a running process; it is closed at the end.
 
@@ -76,14 +82,16 @@ def asking(
         path: Its socket.
         timeout: How long it may be silent, in seconds.
         refused: Makes the error that is raised when nobody answers there, or not as he should; its text says why.
+        absent: Makes that where nobody listens there; None: `refused` does.
         who: What the process is.
         program: What starts it, by twistd.
     """
     connection = UnixConnection(path, timeout)
     try:
         yield connection
-    except (FileNotFoundError, ConnectionRefusedError):
-        raise refused(f"no {who} runs: nobody answers at {path} (start it: twistd {program})") from None
+    except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
+        text = f"no {who} runs: nobody answers at {path} (start it: twistd {program})"
+        raise (absent or refused)(text) from None
     except PermissionError:
         raise refused(f"{path}: we may not speak to the {who}: be root") from None
     except TimeoutError:

@@ -41,7 +41,7 @@ from realmgw.control.command.live import repeat
 from realmgw.control.command.progress import progress_bar
 from realmgw.control.command.proxies import proxies, web_proxy
 from realmgw.control.command.top import top
-from realmgw.control.commands import COMMANDS, CommandError, ExitStatus
+from realmgw.control.commands import COMMANDS, CommandError, ExitStatus, NobodyThereError
 from realmgw.errors import RealmGatewayError
 from realmgw.system import commandline
 from realmgw.system.output import complain, guarded
@@ -310,16 +310,16 @@ def _send(usual: Usual, template: Path, numbers: range, said: Answer) -> ExitSta
 
 
 def _written(usual: Usual, files: Sequence[Path], what: str, no_reload: bool) -> ExitStatus:
-    """Says which files were changed, and has the gateway reload them if it runs."""
+    """Has the gateway reload if it runs, and says which files were changed, also where it does not answer."""
     answer: dict[str, Answer] = {what: list(map(str, files)), "reload": None}
-    if not no_reload:
-        try:
+    try:
+        if not no_reload:
             answer["reload"] = ask(usual, "reload")
-        except CommandError as error:
-            if error.status is not ExitStatus.NO_GATEWAY:
-                raise
-    show(usual, answer, lambda answer: shown.files(answer, what))
-    return ExitStatus.PROBLEMS if answer["reload"] and answer["reload"]["problems"] else ExitStatus.OK
+    except NobodyThereError:
+        pass  # it reads them when it starts
+    finally:
+        show(usual, answer, lambda answer: shown.files(answer, what))
+    return ExitStatus.OK if answer["reload"] is None else _reloaded(answer["reload"])
 
 
 asks("reputation/list", shown.reputations)

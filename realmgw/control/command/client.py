@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from realmgw.control.commands import COMMANDS, CONFIG_FIELD, CommandError, ExitStatus
+from realmgw.control.commands import COMMANDS, CONFIG_FIELD, CommandError, ExitStatus, NobodyThereError
 from realmgw.system.unix_http import PREFIX, TIMEOUT, UnixConnection, asking
 
 LONGEST = 1800.0  # seconds
@@ -90,7 +90,7 @@ def _values(
 
 def _asking(path: Path, timeout: float) -> AbstractContextManager[UnixConnection]:
     """A connection; what goes wrong with it is said as a `CommandError`."""
-    return asking(path, timeout, partial(CommandError, ExitStatus.NO_GATEWAY))
+    return asking(path, timeout, partial(CommandError, ExitStatus.NO_GATEWAY), absent=NobodyThereError)
 
 
 def _answer(

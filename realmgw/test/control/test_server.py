@@ -21,7 +21,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 
 from realmgw.config.settings import Control
 from realmgw.control.command.client import ask
-from realmgw.control.commands import CommandError, ExitStatus
+from realmgw.control.commands import CommandError, ExitStatus, NobodyThereError
 from realmgw.control.gateway import Gateway
 from realmgw.control.server import MAX_BODY, ControlService
 from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
@@ -282,11 +282,16 @@ class ConversationTests(TestCase):
         self.assertEqual(self.path.stat().st_mode & 0o777, 0o660)
 
     async def test_nobody_there_is_told_in_one_line(self) -> None:
-        """With how to start a gateway."""
+        """With how to start a gateway; whoever is there and does not answer as he should is somebody."""
         await self.service.stopService()
-        found = await self.assertFailure(self.ask("status"), CommandError)
+        found = await self.assertFailure(self.ask("status"), NobodyThereError)
         self.assertIs(found.status, ExitStatus.NO_GATEWAY)
         self.assertIn("twistd realmgw", str(found))
+        with socket.socket(socket.AF_UNIX) as silent:
+            silent.bind(str(self.path))
+            silent.listen()
+            found = await self.assertFailure(deferToThread(ask, self.path, "status", timeout=0.1), CommandError)
+        self.assertEqual((type(found), found.status), (CommandError, ExitStatus.NO_GATEWAY))
 
     def test_second_gateway_at_the_same_socket_is_refused(self) -> None:
         """With one line that says what to do."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 from realmgw import config
 from realmgw.config.ipv6 import Ipv6Mode
-from realmgw.control.command import local
+from realmgw.control.command import cli, local
 from realmgw.control.command.cli import IPV6_MODES
+from realmgw.control.commands import CommandError, ExitStatus, NobodyThereError
 from realmgw.test.control.command.test_cli import CliTestCase
 
 
@@ -45,6 +48,29 @@ class FileTests(CliTestCase):
         [host] = local.subscribers(config.load(self.path)).directory.hosts.values()
         self.assertEqual((host.address, host.address6), (bytes([192, 168, 0, 1]), bytes.fromhex(f"fd{1:030x}")))
         self.assertIs(host.profile.ipv6, Ipv6Mode.POOL)
+
+    def test_who_is_not_reached_does_not_reload(self) -> None:
+        """What was written is said all the same, and why; where nobody is, whoever starts reads it."""
+        where = ("--config", str(self.path))
+        words = ("subscribers", "add", "a.example.org", "--address", "192.168.0.1", *where)
+        path = self.folder / "subscribers.d" / "a.example.org.yaml"
+        reloaded = {"status": "applied", "problems": [], "restored": [], "flows_ended": 0, "waited": 0.0,
+                    "seconds": 0.1, "summary": "1 host more"}  # fmt: skip
+        applied = "applied in 0.100 s: 1 host more"
+        for said, expected in (
+            (NobodyThereError("no gateway runs"), (0, [])),
+            (CommandError(ExitStatus.NO_GATEWAY, "be root"), (3, ["realmgw: be root"])),
+            (CommandError(ExitStatus.FAILED, "no memory"), (5, ["realmgw: no memory"])),
+            (reloaded, (0, [applied])),
+            ({**reloaded, "problems": ["p"]}, (1, ["problem: p", applied])),
+            ({**reloaded, "status": "failed"}, (5, [applied.replace("applied", "failed")])),
+        ):
+            asked = Mock(side_effect=[said])
+            self.patch(cli, "ask", asked)
+            status, lines = self.run_command(*words)
+            self.assertEqual((status, lines), (expected[0], [f"written: {path}", *expected[1]]), said)
+            self.assertEqual(asked.call_args.args[1], "reload")
+            path.unlink()
 
     def test_removes_nobody_else(self) -> None:
         """Who is in the file is what counts, not how it is called; what can not be read stays as well."""
