@@ -47,7 +47,8 @@ def write(path: Path, content: bytes) -> None:
 def create(path: Path, content: Iterable[bytes]) -> None:
     """Writes a new file, as a whole or not at all; whoever looks into the folder sees it when it is complete.
 
-    The folder is made if it is missing. Who may read the file is for the process's umask to say.
+    The folder is made if it is missing, see `make_folder`. The file is of its group, and whoever may read the folder
+    may read the file, whatever the process's umask is: who writes it is not who reads it. Nothing secret is written so.
 
     Args:
         path: The file.
@@ -60,7 +61,7 @@ def create(path: Path, content: Iterable[bytes]) -> None:
     if path.exists():  # before it is written in vain
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
     is_taken = False
-    with _beside(path, content, 0o666) as new:
+    with _beside(path, content, 0o666, as_folder=True) as new:
         try:
             path.hardlink_to(new)
         except FileExistsError:
@@ -72,13 +73,18 @@ def create(path: Path, content: Iterable[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def _beside(path: Path, content: Iterable[bytes], mode: int) -> Iterator[Path]:
+def _beside(path: Path, content: Iterable[bytes], mode: int, *, as_folder: bool = False) -> Iterator[Path]:
     """A file with this content beside another one, to be put in its place; nothing of it is left afterwards."""
     new = path.with_name(f".{path.name[:200]}.{os.urandom(4).hex()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if as_folder:
+            make_folder(path.parent)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as file:
+                if as_folder:
+                    _share(new)
                 file.writelines(content)
                 file.flush()
                 os.fsync(file.fileno())
@@ -90,6 +96,30 @@ def _beside(path: Path, content: Iterable[bytes], mode: int) -> Iterator[Path]:
         raise PlatformError(
             f"{path} can not be written: {error.strerror}: let {path.parent} be ours to write, and have room"
         ) from None
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder for files that others read, and those above it that are missing.
+
+    Each is of the group of the one around it, and whoever may read that may read it, whatever the process's umask is.
+
+    Raises:
+        OSError: The operating system refuses it.
+    """
+    for each in reversed([each for each in (folder, *folder.parents) if not each.exists()]):
+        each.mkdir(exist_ok=True)
+        _share(each)
+
+
+def _share(new: Path) -> None:
+    """Who may read something new is who may read the folder around it, if that group is ours to give."""
+    around, found = new.parent.stat(), new.stat()
+    readers = stat.S_IRGRP | stat.S_IROTH | (stat.S_IXGRP | stat.S_IXOTH if stat.S_ISDIR(found.st_mode) else 0)
+    own = found.st_mode & (stat.S_IRWXU | stat.S_ISGID)
+    with contextlib.suppress(OSError):
+        if found.st_gid != around.st_gid:
+            os.chown(new, -1, around.st_gid)
+        new.chmod(own | around.st_mode & (readers | found.st_mode & stat.S_IWGRP))
 
 
 def _sync(folder: Path) -> None:

@@ -56,7 +56,7 @@ def init(usual: Usual, /, yes: bool, **said: str | None) -> ExitStatus:
     text = main_file(answers, machine)
     _refuse_bad(text, path)
     try:
-        (path.parent / SUBSCRIBERS).mkdir(parents=True, exist_ok=True)
+        disk.make_folder(path.parent / SUBSCRIBERS)
         disk.create(path, [text.encode()])
     except FileExistsError:
         raise CommandError(ExitStatus.PROBLEMS, f"{path} is there already: nothing was written") from None

@@ -25,6 +25,7 @@ from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.control.examination import around, examine
 from realmgw.control.expecting import checking
 from realmgw.control.lines import pool_size
+from realmgw.control.readable import unreadable
 from realmgw.control.running import Running, unsupported_of
 from realmgw.datapath import forwarding, translation
 from realmgw.datapath.includes import FOLDER
@@ -376,7 +377,7 @@ def check(path: Path) -> Checked:
         tests, unseen = ran.failed, [*unseen, *ran.skipped]
     partly = f"The subscriber files were checked without {', '.join(found.left_out)} of the main file."
     notes = (*([partly] if found.left_out else []), *unsupported_of(settings, registry.directory), *unseen)
-    problems = (*found.problems, *tests, *of_machine, *included, *registry.problems)
+    problems = (*found.problems, *tests, *of_machine, *included, *registry.problems, *unreadable(path, settings, do))
     return Checked(path, problems, settings, registry.directory, notes)
 
 

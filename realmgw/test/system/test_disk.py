@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import tempfile
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,12 +51,50 @@ class CreateTests(SynchronousTestCase):
         self.path = Path(self.mktemp()) / "a" / "b.yaml"
 
     def test_makes_folder_and_file(self) -> None:
-        """With the rights that the umask leaves, and nothing beside it."""
+        """And nothing beside it."""
         disk.create(self.path, [b"one", b"two"])
         self.assertEqual((self.path.read_bytes(), list(self.path.parent.iterdir())), (b"onetwo", [self.path]))
-        umask = os.umask(0)
-        os.umask(umask)
-        self.assertEqual(self.path.stat().st_mode & 0o777, 0o666 & ~umask)
+
+    def test_who_may_read_a_folder_may_read_what_is_made_in_it(self) -> None:
+        """Whatever the umask is; who may write in it may write, if the umask has nothing against it."""
+        around = self.path.parents[1]
+        around.mkdir()
+        for umask, mode, folder, file in (
+            (0o077, 0o755, 0o755, 0o644),
+            (0o077, 0o2750, 0o2750, 0o640),
+            (0o022, 0o700, 0o700, 0o600),
+            (0o022, 0o770, 0o750, 0o640),
+            (0o002, 0o2770, 0o2770, 0o660),
+            (0o022, 0o1777, 0o755, 0o644),
+        ):
+            around.chmod(mode)
+            former = os.umask(umask)
+            try:
+                disk.create(self.path, [b"one"])
+            finally:
+                os.umask(former)
+            found = [each.stat().st_mode & 0o7777 for each in (self.path.parent, self.path)]
+            self.assertEqual(found, [folder, file], oct(mode))
+            shutil.rmtree(self.path.parent)
+
+    def test_what_is_made_in_a_folder_is_of_its_group(self) -> None:
+        """Where that is ours to give; else only the umask says who may read it, and it is made all the same."""
+        around = self.path.parents[1]
+        around.mkdir(mode=0o750)
+        around.chmod(0o750)
+        if os.geteuid() == 0:
+            os.chown(around, -1, 12345)
+        disk.create(self.path, [b"one"])
+        self.assertEqual({each.stat().st_gid for each in (self.path.parent, self.path)}, {around.stat().st_gid})
+        shutil.rmtree(self.path.parent)
+        self.patch(os, "chown", Mock(side_effect=PermissionError))
+        former = os.umask(0o077)
+        try:
+            disk.create(self.path, [b"one"])
+        finally:
+            os.umask(former)
+        expected = 0o600 if os.geteuid() == 0 else 0o640
+        self.assertEqual((self.path.read_bytes(), self.path.stat().st_mode & 0o777), (b"one", expected))
 
     def test_never_touches_a_file_that_is_there(self) -> None:
         """Nor one that comes while it is written."""

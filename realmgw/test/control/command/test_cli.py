@@ -9,10 +9,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw import __version__, config
+from realmgw.control import readable
 from realmgw.control.command.arguments import Usual
 from realmgw.control.command.asking import at_gateway
 from realmgw.control.command.cli import main
@@ -155,6 +157,15 @@ class CheckTests(CliTestCase):
         self.assertEqual((status, lines[-1]), (1, "1 problem."))
         self.assertTrue(lines[0].startswith(f"{self.folder}/subscribers.d/a.yaml:1:16: "))
         self.assertIn("0 hosts, 0 services", lines[3])
+
+    def test_says_what_the_gateways_own_user_can_not_read(self) -> None:
+        """Root reads everything; what is started as the user whose the state folder is does not."""
+        for name, value in (("is_root", True), ("stranger", 1)):
+            self.patch(readable, name, Mock(return_value=value))
+        self.path.chmod(0o600)
+        status, lines = self.run_command("check", "--config", str(self.path))
+        self.assertEqual((status, lines[-1]), (1, "1 problem."))
+        self.assertRegex(lines[0], " can not be (read|looked into) by user ")
 
 
 class CommandLineTests(CliTestCase):
