@@ -21,6 +21,7 @@ from realmgw.allocation.decisionlog import (
     DecisionLog,
     Ended,
     Forbidden,
+    Logs,
     Refused,
     Unanswered,
     Way,
@@ -146,21 +147,24 @@ class Decided:
         if follow and self._followers >= FOLLOWERS:
             raise CommandError(ExitStatus.FAILED, f"{FOLLOWERS} follow already: ask again when one has gone")
 
+        logs, taken = self._decisions.logs(), self._monotonic()
+
         def begin(rows: list[Value]) -> Stream:
             stream = Stream()
             for each in rows:
                 stream.tell(each)
             if follow:
-                return self._follow(stream, wanted)
+                return self._follow(stream, wanted, taken)
             stream.end()
             return stream
 
-        return self._found(wanted, most, least).addCallback(begin)
+        return self._found(wanted, most, least, logs).addCallback(begin)
 
     def flow(self, source: str, destination: str) -> Deferred:
         """What is known of a flow: its first packet, the answer that brought it, and its end if flows are recorded."""
         ends = end(source, "source"), end(destination, "destination")
-        found = self._found(Wanted(flow=Between(*ends, self._running.registry)), BEFORE, 0.0)
+        wanted = Wanted(flow=Between(*ends, self._running.registry))
+        found = self._found(wanted, BEFORE, 0.0, self._decisions.logs())
         return found.addCallback(lambda rows: {"decisions": rows, "note": None if rows else self._note(*ends)})
 
     def _note(self, *ends: End) -> str | None:
@@ -177,9 +181,9 @@ class Decided:
             return self._monotonic() - parameters.seconds(text, name, 0, LONGEST)
         return self._monotonic() - (self._time() - moment(text, name, self._time()))
 
-    def _found(self, wanted: Wanted, most: int, least: float) -> Deferred:
+    def _found(self, wanted: Wanted, most: int, least: float, logs: Logs) -> Deferred:
         """The rows of the latest that are meant, and of flows that have ended since the oldest that is kept."""
-        found = self._drive(self._rows(wanted, most, least))
+        found = self._drive(self._rows(wanted, most, least, logs))
         if wanted.refused or wanted.resolver:
             return found  # records do not say who asked
         since = self._time() - (self._monotonic() - max(least, self._decisions.oldest(self._monotonic())))
@@ -200,11 +204,10 @@ class Decided:
 
         return found.addCallback(beside)
 
-    def _rows(self, wanted: Wanted, most: int, least: float) -> Generator[Any, Any, list[Value]]:
+    def _rows(self, wanted: Wanted, most: int, least: float, logs: Logs) -> Generator[Any, Any, list[Value]]:
         """The rows of the latest that are meant, the oldest of them first."""
         most_kept = self._decisions.most
         known, rows, unplaced = Known(most_kept, most_kept), list[Value](), list[Unplaced]()
-        logs = self._decisions.logs()
         yield from known.learn(logs)
         for portion in portions(_latest_first(logs)):
             for each in portion:
@@ -220,9 +223,9 @@ class Decided:
         yield from listed.placing(self._running.settings, rows)
         return rows[::-1]
 
-    def _follow(self, stream: Stream, wanted: Wanted) -> Stream:
-        """Tell what is decided from now on: in each period the latest, as many as there is room for."""
-        known, last, every = Known(AT_ONCE, BACK), self._monotonic(), wanted == Wanted()
+    def _follow(self, stream: Stream, wanted: Wanted, last: float) -> Stream:
+        """Tell what is decided from then on: in each period the latest, as many as there is room for."""
+        known, every = Known(AT_ONCE, BACK), wanted == Wanted()
 
         def look() -> None:
             nonlocal last
