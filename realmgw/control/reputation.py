@@ -47,10 +47,10 @@ class Reputations:
         return self.drive(self._listed(known, match, parameters.number(limit, "limit", MOST)))
 
     def _listed(self, known: Iterable[Known], match: str, limit: int) -> Generator[None, None, Value]:
-        now, total = self.monotonic(), 0
+        now, total, wanted = self.monotonic(), 0, match.lower()
         worst: list[tuple[float, int, Known]] = []  # a heap, the best of them first
         for count, each in enumerate(known, 1):
-            if not match or any(match in name for name in names(each)):
+            if not wanted or any(wanted in name.lower() for name in names(each)):
                 total += 1
                 entry = (-each.reputation.value(now), -total, each)
                 if len(worst) < limit:

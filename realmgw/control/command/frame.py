@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from realmgw.control.command import shown
@@ -28,12 +28,12 @@ def frame(now: Answer, before: Answer | None, reputations: Sequence[Answer], *, 
         now: What `status` says.
         before: What it said the last time; None: there was none.
         reputations: Groups of resolvers, the worst first.
-        match: Only resolvers that contain this.
+        match: Only resolvers that contain this, in capitals or not.
 
     Returns:
         For JSON. Rates are by the second: since the time before, or over the last minute or two, as `status` has them.
     """
-    seconds = 0.0 if before is None else now["uptime"] - before["uptime"]
+    is_meant, seconds = _containing(match), 0.0 if before is None else now["uptime"] - before["uptime"]
     period = None  # nothing is known of before; so it is, too, when the gateway was started anew
     if before is not None and seconds > 0:
         period = Period(seconds, picked(now["counts"], _COMPARED), picked(before["counts"], _COMPARED))
@@ -45,7 +45,7 @@ def frame(now: Answer, before: Answer | None, reputations: Sequence[Answer], *, 
         "pool": now["pool"],
         "rates": now["rates"] if period is None else _rates(period),
         "refused": list(_refused(period, now["counts"])),
-        "resolvers": [row for row in reputations if match in row["name"]],
+        "resolvers": [row for row in reputations if is_meant(row["name"])],
     }  # fmt: skip
 
 
@@ -55,9 +55,14 @@ def standing(rows: Sequence[Answer], *, sort: str, match: str) -> dict[str, list
     Args:
         rows: What stands at the pool's addresses.
         sort: One of `SORTS`.
-        match: Only names and hosts that contain this.
+        match: Only names and hosts that contain this, in capitals or not.
     """
-    return {what: _by(key, rows, sort, match) for what, key in (("names", "service"), ("hosts", "host"))}
+    return {what: _by(key, rows, sort, _containing(match)) for what, key in (("names", "service"), ("hosts", "host"))}
+
+
+def _containing(match: str) -> Callable[[str], bool]:
+    wanted = match.lower()
+    return lambda name: wanted in name.lower()
 
 
 def _rates(period: Period) -> dict[str, float]:
@@ -78,11 +83,11 @@ def _refused(period: Period | None, counts: Answer) -> Iterator[dict[str, Any]]:
     yield from sorted(found, key=lambda row: (-(row["rate"] or 0.0), -row["total"]))
 
 
-def _by(key: str, rows: Iterable[Answer], sort: str, match: str) -> list[dict[str, Any]]:
+def _by(key: str, rows: Iterable[Answer], sort: str, is_meant: Callable[[str], bool]) -> list[dict[str, Any]]:
     """Names, or hosts, with what stands for each."""
     sums: dict[str, dict[str, Any]] = defaultdict(lambda: {"addresses": 0, "waiting": 0, "admitted": 0})
     for row in rows:
-        if match in row["service"] or match in row["host"]:
+        if is_meant(row["service"]) or is_meant(row["host"]):
             each = sums[row[key]]
             each["addresses"] += 1
             each["waiting"] += len(row["claims"])

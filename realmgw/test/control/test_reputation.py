@@ -47,8 +47,11 @@ class ListTests(ReputationTestCase):
         self.assertEqual(answer["reputations"][1]["passed"], ["tc", "cname"])
 
     def test_only_those_that_match_are_listed(self) -> None:
-        """By a part of an address; at most so many, and how many there are is told."""
+        """By a part of an address, in capitals or not; at most so many, and how many there are is told."""
         self.assertEqual(self.do("reputation/list", match="192.0.2")["total"], 2)
+        self.groups.of("2001:db8::1")
+        self.assertEqual(self.do("reputation/list", match="2001:DB8")["total"], 1)
+        self.groups.forget("2001:db8::1", now=0.0)
         answer = self.do("reputation/list", limit="1")
         self.assertEqual((answer["total"], len(answer["reputations"])), (3, 1))
         self.assertEqual(list(shown.reputations(answer))[-1], "2 more")

@@ -72,11 +72,13 @@ class FrameTests(SynchronousTestCase):
         self.assertEqual(hosts[1], {"name": "a.example.", "addresses": 3, "waiting": 2, "admitted": 4})
 
     def test_some_only(self) -> None:
-        """By a part of their names."""
-        seen = self.frame(match="www")
+        """By a part of their names, in capitals or not; a resolver's may have an interface in it."""
+        seen = self.frame(match="wWw")
         self.assertEqual([row["name"] for row in seen["names"]], ["www.a.example."])
         self.assertEqual(seen["resolvers"], [])
         self.assertEqual(len(self.frame(match="198.51")["resolvers"]), 1)
+        there = frame(status(70.0, 300, 150), None, [{**RESOLVERS[0], "name": "fe80::a%LAN0"}], match="FE80::A%lan")
+        self.assertEqual(len(there["resolvers"]), 1)
 
     def test_for_people(self) -> None:
         """What is left out is counted."""
