@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from realmgw.control.commands import CommandError, ExitStatus
@@ -53,13 +54,16 @@ def repeat(
 def _screen(*, as_json: bool) -> Iterator[Callable[[Iterable[str]], None]]:
     """What puts lines in the place of those before, where that can be done."""
     if as_json or not sys.stdout.isatty():
-        yield lambda lines: _print(lines, apart=not as_json)
+        yield partial(_print, apart=not as_json)
         return
     from rich.console import Console  # noqa: PLC0415 - for this only
     from rich.live import Live  # noqa: PLC0415 - likewise
     from rich.text import Text  # noqa: PLC0415 - likewise
 
     console = Console(highlight=False)
+    if console.is_dumb_terminal or not console.is_terminal:  # the environment may say so
+        yield partial(_print, apart=True)
+        return
     with Live(console=console, screen=True, auto_refresh=False) as shown:
 
         def put(lines: Iterable[str]) -> None:

@@ -59,11 +59,12 @@ class RepeatTests(SynchronousTestCase):
         other = CommandError(ExitStatus.NOT_FOUND, "there is no such host")
         self.assertIs(self.assertRaises(CommandError, self.shown, 1, other), other)
 
-    def test_on_a_terminal_it_stands_in_one_place(self) -> None:
-        """As much of it as has room; what was there before comes back."""
+    def on_a_terminal(self, **said: str) -> bytes:
+        """What a terminal is sent, where the environment says this."""
         reader, writer = pty.openpty()
         self.addCleanup(os.close, reader)
-        environment = {**os.environ, "TERM": "xterm", "LINES": "24", "COLUMNS": "80", "PYTHONPATH": str(CHECKOUT)}
+        kept = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "TTY_COMPATIBLE")}
+        environment = {**kept, "LINES": "24", "COLUMNS": "80", "PYTHONPATH": str(CHECKOUT), **said}
         argv = [sys.executable, "-c", ON_A_TERMINAL]
         child = subprocess.Popen(argv, stdout=writer, stderr=subprocess.PIPE, env=environment)
         os.close(writer)
@@ -72,9 +73,22 @@ class RepeatTests(SynchronousTestCase):
             while data := os.read(reader, 65536):
                 seen += data
         self.assertIn(b"StopIteration", child.communicate()[1])  # the answers have come to an end
+        return seen
+
+    def test_on_a_terminal_it_stands_in_one_place(self) -> None:
+        """As much of it as has room; what was there before comes back."""
+        seen = self.on_a_terminal(TERM="xterm")
         self.assertIn(b"\x1b[?1049h", seen)
         self.assertTrue(seen.rstrip().endswith(b"\x1b[?25h") or b"\x1b[?1049l" in seen)
         self.assertIn(b"last", seen)
         self.assertRegex(seen, rb"22 *\r\n23")
         self.assertNotRegex(seen, rb"23 *\r\n24")
         self.assertNotIn(b"first " * 20, seen)
+
+    def test_on_a_terminal_that_has_no_places_it_is_as_in_a_pipe(self) -> None:
+        """An editor's, for example."""
+        for kind in ("dumb", "unknown"):
+            seen = self.on_a_terminal(TERM=kind)
+            self.assertNotIn(b"\x1b", seen)
+            self.assertIn(b"first " * 40 + b"\r\n\r\n0\r\n1\r\n", seen)
+            self.assertTrue(seen.endswith(b"999\r\n\r\nlast\r\n\r\n"))
