@@ -222,8 +222,9 @@ COMMANDS: Mapping[str, Command] = {
             Parameter("name", "The host's name, within a zone."), Parameter("address", "Where it is."),
             _option("lifetime", "Remove it when it is not registered again for so long.", "SECONDS"),
         ), changes=True, takes_time=True),
-        Command("leases/remove", "Remove all that is registered at a name; its flows end.", (
+        Command("leases/remove", "Remove what is registered at a name; its flows end.", (
             Parameter("name", "The name."),
+            _option("address", "Only this address, if it is registered there.", "ADDRESS"),
         ), changes=True, takes_time=True),
         Command("synproxy/show", "Show the SYN proxies, and whether they are in step."),
         Command("webproxy/show", "Show the web proxy: whether it runs, what it knows, and what it has counted."),

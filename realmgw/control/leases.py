@@ -9,6 +9,7 @@ from typing import Any
 from realmgw.config.names import absolute, normal
 from realmgw.config.quoting import shortened
 from realmgw.config.steps import Steps
+from realmgw.config.values import Address
 from realmgw.control import parameters
 from realmgw.control.commands import CommandError, ExitStatus, Value
 from realmgw.control.sorting import by_name
@@ -57,13 +58,24 @@ class Leases:
         change = Transaction("", former, (Record(host, kind, TTL, packed),))
         return self._service.change(change, float(life)).addCallbacks(lambda _: self.of(host), _contradicts)
 
-    def remove(self, name: str) -> Any:
-        """Remove all that is registered at a name; its flows end at once."""
-        host = normal(name)
-        was = self.of(host)
-        if was is None:
-            raise CommandError(ExitStatus.NOT_FOUND, f"nothing is registered at {host}")
-        return self._service.remove(host).addCallback(lambda _: was)
+    def remove(self, name: str, address: str) -> Any:
+        """Remove what is registered at a name: one address, or all; with the last address all. Its flows end at once.
+
+        Returns:
+            A Deferred of what was registered, with the addresses that are left.
+
+        Raises:
+            CommandError: Nothing is registered there, or not this address.
+        """
+        host, his = normal(name), parameters.address(address, "address") if address else None
+        lease = self._service.book.leases.get(host)
+        if lease is None or not (his is None or his in lease.addresses):
+            at = "" if his is None else f" with {his}"
+            raise CommandError(ExitStatus.NOT_FOUND, f"nothing is registered at {host}{at}")
+        left = [str(each) for each in lease.addresses if his not in (None, each)]
+        gone = tuple(each for each in lease.records if not left or _is_of(each, his))
+        was = {**self._shown(lease), "left": left}
+        return self._service.remove(gone).addCallback(lambda _: was)
 
     def _shown(self, lease: Lease) -> Value:
         now, ends = self._wall(), self._service.ends_in(lease.name)
@@ -78,6 +90,10 @@ class Leases:
             "guest": bool(self._service.hosts.guests.addresses(lease.name)),
             "idle": self._service.hosts.idle.get(lease.name, ""),
         }
+
+
+def _is_of(record: Record, address: Address | None) -> bool:
+    return address is not None and record.type in (A, AAAA) and record.data == address.packed
 
 
 def _contradicts(failure: Any) -> None:

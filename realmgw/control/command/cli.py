@@ -367,10 +367,12 @@ asks("leases/add", shown.registered)
 @GROUPS["leases"].command("remove", params=told("leases/remove"), help=COMMANDS["leases/remove"].text)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
-def _remove_lease(usual: Usual, yes: bool, name: str) -> None:
+def _remove_lease(usual: Usual, yes: bool, name: str, address: str | None) -> None:
     refuse_unseen("leases remove", confirmed=yes)
-    confirm("leases remove", f"{name} is no host any more. Type yes to remove it", "yes", confirmed=yes)
-    show(usual, ask(usual, "leases/remove", name=name), shown.registered_before)
+    what = f"{name} is no host any more" if address is None else f"{name} is not at {address} any more"
+    confirm("leases remove", f"{what}. Type yes to remove it", "yes", confirmed=yes)
+    which = {} if address is None else {"address": address}
+    show(usual, ask(usual, "leases/remove", name=name, **which), shown.registered_before)
 
 
 asks("explain/name", shown.explanation)

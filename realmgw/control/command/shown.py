@@ -318,7 +318,8 @@ def registered(answer: Answer) -> Iterator[str]:
 
 def registered_before(answer: Answer) -> Iterator[str]:
     """What was removed."""
-    yield f"{answer['name']}: removed"
+    left = " ".join(answer["left"])
+    yield f"{answer['name']}: removed" + (f", {left} is left" if left else "")
 
 
 def explanation(answer: Answer) -> Iterator[str]:

@@ -198,12 +198,12 @@ class LeaseService(service.Service):
             return self._unread
         return f"{MOST_WAITING} changes wait already: try again"
 
-    def remove(self, name: str) -> Deferred[None]:
-        """Remove all that is registered at a name, for the operator; fires, or fails, as `change`."""
+    def remove(self, records: tuple[Record, ...]) -> Deferred[None]:
+        """Remove what is registered, at once, for the operator; fires, or fails, as `change`."""
         closed = self._why_closed()
         if closed:
             return fail(RealmGatewayError(closed))
-        change = Transaction("", self.book.records(name), ())
+        change = Transaction("", records, ())
         return self._take(Waiting(change, 0.0, "removed", self.book.following(change, now=self._wall())))
 
     def _take(self, waiting: Waiting) -> Deferred[None]:

@@ -96,7 +96,7 @@ class RegisteredTests(LeaseTestCase):
         self.patch(self.gateway.parts, "end_flows", RecordingParts.end_flows.__get__(self.gateway.parts))
         for removes, soon in ((True, False), (False, True)):
             self.change(adding(old))
-            self.leases.remove("h.example.org.") if removes else self.change(adding(removed=(old,)))
+            self.leases.remove((old,)) if removes else self.change(adding(removed=(old,)))
             self.gateway.pass_time(GRACE)
             self.assertEqual((self.host("h"), self.gateway.parts.soon), ((), soon), "by hand, it is waited for")
         self.assertEqual(self.leases.records("h.example.org."), ())

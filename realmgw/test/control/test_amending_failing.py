@@ -128,5 +128,5 @@ class EachStepTests(LeaseTestCase):
         """Not for a removal, either."""
         self.leases.stopService()
         self.gateway.pass_time()
-        for done in (self.leases.change(adding(NEW)), self.leases.remove("h.example.org.")):
+        for done in (self.leases.change(adding(NEW)), self.leases.remove(self.leases.records("h.example.org."))):
             self.assertIn("the gateway stops", str(self.failureResultOf(done).value))

@@ -8,6 +8,8 @@ from realmgw.config.steps import PORTION
 from realmgw.control.command import shown
 from realmgw.control.commands import CommandError, ExitStatus
 from realmgw.control.sorting import ROWS
+from realmgw.subscribers.leases.book import DHCID
+from realmgw.subscribers.leases.records import Record, Transaction
 from realmgw.subscribers.leases.service import GRACE
 from realmgw.test.control.test_gateway import GatewayTestCase
 
@@ -30,6 +32,27 @@ class LeaseCommandTests(GatewayTestCase):
         self.assertIsNone(self.do("subscribers/show", name="a.example.org")["registered"])
         self.assertEqual(self.do("leases/remove", name="h.example.org")["types"], ["A", "AAAA"])
         self.assertNotIn("h.example.org.", self.made.names)
+
+    def test_one_address_is_removed(self) -> None:
+        """Of a name in whichever case; all with the last one, and nothing of who has another by now."""
+        for address in ("192.168.0.9", "2001:db8::9"):
+            self.do("leases/add", name="DESKTOP-AB.example.org", address=address)
+        for name, address in (("desktop-ab.example.org", "192.168.0.10"), ("a.example.org", "192.168.0.1")):
+            self.assertEqual(self.refusal("leases/remove", name=name, address=address), ExitStatus.NOT_FOUND)
+        self.assertEqual(self.refusal("leases/remove", name="h.example.org", address="h"), ExitStatus.USAGE)
+        told = self.do("leases/remove", name="Desktop-AB.example.org", address="192.168.0.9")
+        self.assertEqual([*shown.registered_before(told)], ["desktop-ab.example.org.: removed, 2001:db8::9 is left"])
+        leases = self.gateway._insight.leases
+        kept = Transaction("", (), (Record("desktop-ab.example.org.", DHCID, 1, b"whose"),))
+        done = leases._service.change(kept)
+        self.made.pass_time()
+        self.successResultOf(done)
+        self.assertEqual(leases.of("desktop-ab.example.org.")["addresses"], ["2001:db8::9"])
+        self.assertEqual(self.do("subscribers/show", name="desktop-ab.example.org")["address"], None)
+        told = self.do("leases/remove", name="desktop-ab.example.org.", address="2001:DB8:0::9")
+        self.assertEqual([*shown.registered_before(told)], ["desktop-ab.example.org.: removed"])
+        self.assertIsNone(leases.of("desktop-ab.example.org."))
+        self.assertNotIn("desktop-ab.example.org.", self.made.names)
 
     def test_it_goes_after_its_time(self) -> None:
         """Without an update that removes it."""

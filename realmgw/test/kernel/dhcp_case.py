@@ -211,8 +211,8 @@ class StoryTestCase(ComingTestCase):
         self.until(lambda: not self.names_of(theirs))
 
     def test_is_released(self) -> None:
-        """Who gives his address back is gone at once, also if the server was started anew meanwhile."""
-        address = self.joins(self.phone, "udhcpc", "phone")
+        """Who gives his address back is gone at once, in capitals, and if the server was started anew meanwhile."""
+        address = self.joins(self.phone, "udhcpc", "PHONE")
         self.is_known("phone.gwa.demo.", address)
         self.assertEqual(self.reached("phone.gwa.demo."), address)
         self.quit()
