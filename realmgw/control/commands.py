@@ -40,7 +40,9 @@ class ExitStatus(enum.IntEnum):
         "degraded, or runs on the last good configuration, or on what a source of subscribers said before."
     )  # fmt: skip
     USAGE = 2, "The command line was wrong."
-    NO_GATEWAY = 3, "No gateway answers at the control socket, or we may not speak to it."
+    NO_GATEWAY = 3, (
+        "No gateway answers at the control socket, or we may not speak to it; or it has gone before it had told all."
+    )  # fmt: skip
     NOT_FOUND = 4, "There is no such thing, a subscriber for example."
     FAILED = MACHINE_REFUSED, "The machine refused: a file can not be written, or the kernel said no."
     DIFFERENT = 6, "With --exit-code: something is different."

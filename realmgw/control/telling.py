@@ -3,7 +3,8 @@
 Nothing waits for a slow reader: while he does not read the source has no room, what it tells all the same is left out,
 and he is told how much that was. Only what came before he did, which is bounded (`realmgw.control.streaming`), is kept
 until he takes it. Between the values there are empty lines, so that a
-reader can tell a gateway that has nothing to say from one that says nothing any more.
+reader can tell a gateway that has nothing to say from one that says nothing any more. An answer is complete (it has the
+last chunk of HTTP) when its source has ended; that of a gateway that goes before is cut.
 
 Edge: HTTP, the reactor's timers.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.interfaces import IPushProducer
@@ -61,10 +63,10 @@ class Telling:
         reader.begin(self._reactor)
 
     def stop(self) -> None:
-        """Tell nobody any more."""
+        """Tell nobody any more: who was not told all has an answer that is cut."""
         for each in tuple(self._readers):
             each.leave()
-            each.finish()
+            each.cut()
 
     def forget(self, reader: _Reader) -> None:
         """He has heard all, or has gone."""
@@ -131,10 +133,17 @@ class _Reader:
 
     def finish(self) -> None:
         """Nothing more comes: the answer is complete."""
+        self._end(self._request.finish)
+
+    def cut(self) -> None:
+        """More would have come: the answer is not complete."""
+        self._end(self._request.loseConnection)
+
+    def _end(self, end: Callable[[], object]) -> None:
         if not self._is_gone:
             self._is_gone = True
             self._request.unregisterProducer()
-            self._request.finish()
+            end()
 
     def _went(self) -> None:
         self._is_gone = True

@@ -69,7 +69,8 @@ def follow(
         Each value as it comes; the gateway has begun.
 
     Raises:
-        CommandError: Nobody answers there, or the gateway can not do it; or, later, it says nothing any more.
+        CommandError: Nobody answers there, or the gateway can not do it; or, later, it says nothing any more, or has
+            gone before all was told.
     """
     values = _values(path, command, parameters, main, timeout)
     next(values)
@@ -83,9 +84,24 @@ def _values(
     with _asking(path, timeout) as connection:
         response = _answer(connection, path, command, parameters, main, timeout, _nothing)
         yield None
-        while line := response.readline():
+        for line in _lines(response, path):
             if line.strip():  # else the gateway only shows that it is there
                 yield json.loads(line)
+
+
+def _lines(response: http.client.HTTPResponse, path: Path) -> Generator[bytes, None, None]:
+    """The lines of an answer, until it is complete: `readline` takes one that is cut for such.
+
+    Raises:
+        CommandError: It is cut.
+    """
+    rest = b""
+    try:
+        while octets := response.read1():
+            *lines, rest = (rest + octets).split(b"\n")
+            yield from lines
+    except (http.client.IncompleteRead, ConnectionError):
+        raise CommandError(ExitStatus.NO_GATEWAY, f"{path}: the gateway has gone: not all was told") from None
 
 
 def _asking(path: Path, timeout: float) -> AbstractContextManager[UnixConnection]:

@@ -143,7 +143,45 @@ class TellingTests(TestCase):
         self.assertIn(b'{"left_out": %d}\n' % left_out, received)
 
     async def test_a_gateway_that_stops_ends_it(self) -> None:
-        """Whoever follows is told that there is no more."""
+        """Whoever follows is told that there would have been more."""
+        told: list[object] = []
+
+        def take(value: object) -> None:
+            told.append(value)
+            self.service.stopService()
+
         self.stream.tell({"number": 0})
-        await self.follow(lambda _: self.service.stopService())
+        await self.is_cut(self.follow(take))
         await self.stopped
+        self.assertEqual(told, [{"number": 0}])
+
+    async def test_one_that_is_killed_is_gone(self) -> None:
+        """Wherever it was: what it had told is told, and not taken for all."""
+        told: list[object] = []
+        for more in (b"", b"3", b"3\r\n", b"3\r\n{}", b"3\r\n{}\n", b"3\r\n{}\n\r\n", b"3\r\n{}\n\r\n9\r\n"):
+            await self.is_cut(self.answered(more, told.append))
+        self.assertEqual(told, [{}] * 3)
+        await self.answered(b"3\r\n{}\n\r\n0\r\n\r\n", told.append)
+        self.assertEqual(told, [{}] * 4)
+
+    def answered(self, octets: bytes, take: Callable[[Any], object]) -> Deferred[Any]:
+        """Follows somebody who says this behind a head, and is gone."""
+        self.path = self.path.with_name(f"{self.path.name}.")
+        server = socket.socket(socket.AF_UNIX)
+        server.bind(str(self.path))
+        server.listen()
+
+        def answer() -> None:
+            with server, server.accept()[0] as other:
+                other.recv(9999)
+                other.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n\n\r\n" + octets)
+
+        answering = deferToThread(answer)
+        return self.follow(take).addBoth(lambda done: answering.addCallback(lambda _: done))
+
+    async def is_cut(self, followed: Deferred[Any]) -> None:
+        """It fails, since the gateway has gone."""
+        error = await self.assertFailure(followed, CommandError)
+        assert isinstance(error, CommandError)
+        self.assertEqual(error.status, ExitStatus.NO_GATEWAY)
+        self.assertIn("has gone", str(error))
