@@ -62,6 +62,7 @@ class NodeKernel:
 
     Attributes:
         nft: That, made at its first use.
+        was_installed: Whether a table of ours stood before the last `apply`; None: not known.
     """
 
     def __init__(self, settings: NodeSettings, open_nft: Callable[[], Nft] = client.open_nft) -> None:
@@ -77,6 +78,7 @@ class NodeKernel:
         self._contents: Contents = {}
         self._owed = False  # the kernel may not have what `_entries` says
         self._undone = 0  # the last generation before the table was placed
+        self.was_installed: bool | None = None
 
     def own_ports(self) -> frozenset[int]:
         """Netlink ports that our transactions come from, until this is closed; not all of them may be known."""
@@ -132,10 +134,12 @@ class NodeKernel:
             PlatformError: Something is missing or in the way; the text says what to do. Nothing was changed.
             RealmGatewayError: Something was refused; the former table is still there, or the new one.
         """
+        self.was_installed = None
         problems = "\n".join(self.problems())
         if problems:
             raise PlatformError(problems)
         found = self._standing()
+        self.was_installed = found is not None
         adopted = {} if found is None else self._adopted()
         self._take(rules.complete(self._guarding, adopted))
         loose = {} if (value := client.read_sysctl(sysctls.LOOSE)) is None else {sysctls.LOOSE: value}

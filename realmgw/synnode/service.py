@@ -27,6 +27,8 @@ _log = Logger()
 class KernelSide(Protocol):
     """What a `realmgw.synnode.kernel.NodeKernel` is to this service; see there."""
 
+    was_installed: bool | None
+
     def own_ports(self) -> frozenset[int]: ...
     def apply(self) -> Placed: ...
     def change(self, wanted: Mapping[Target, TcpOptions | None]) -> None: ...
@@ -74,7 +76,7 @@ class TableService(Service):
         self._worker = worker
         self._watch = Watch(lambda noticed: worker.call(kernel.look, noticed), self._note, clock, listener)
         self._call: IDelayedCall | None = None
-        self._pushing = self._begun = False
+        self._pushing = self._begun = self._settled = False
         self._purging = purging
         self.findings = Findings()
         self.transactions = self.refused = 0
@@ -85,9 +87,10 @@ class TableService(Service):
 
         Returns:
             A Deferred that fires when all of it stands. It fails as `NodeKernel.apply` does; then the service is not
-            running, and its thread is gone.
+            running, its thread is gone, and what it placed is, too, unless our table stood there before.
         """
         super().startService()  # type: ignore[no-untyped-call]  # Twisted has no annotation there
+        self._begun = self._settled = False
         self._worker.start()
         try:
             ports = yield self._worker.call(self._kernel.own_ports)
@@ -106,9 +109,15 @@ class TableService(Service):
         yield self._watch.start()
         self._begun = True
 
+    def settle(self) -> None:
+        """The node has come to serve: from now on, what was placed stays when it stops."""
+        self._settled = True
+
     @inlineCallbacks
     def stopService(self) -> Generator[Deferred[Any], Any, None]:
         """Let go of the kernel, and leave everything there: SYNs are answered as before; unless it is to be purged.
+
+        Where the node has not come to serve (see `settle`), and no table of ours stood before, it is removed as well.
 
         Returns:
             A Deferred that fires when the thread has ended.
@@ -120,7 +129,8 @@ class TableService(Service):
         if self._call is not None and self._call.active():
             self._call.cancel()
         self._call = None
-        if self._purging and self._begun:
+        is_undone = self._kernel.was_installed is False and not self._settled
+        if is_undone or (self._purging and self._begun):
             yield from self._purge()
         yield self._worker.call(self._kernel.close)
         self._worker.stop()

@@ -87,7 +87,12 @@ def compose(settings: NodeSettings, options: Options, tls: CertificateOptions | 
     server = ControlServer(entries, table.changed, settings.may_connect, settings.connections, reactor)
     insight = Insight(settings, entries, table, server, options.log.counts)
     ask = partial(_asked, kernel, reactor)
-    node = OrderedService(process.serves, process.fail)
+
+    def serves() -> None:
+        table.settle()
+        process.serves()
+
+    node = OrderedService(serves, process.fail)
     node.log = options.log
     parts: tuple[Service, ...] = (
         process,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from realmgw.synproxy.codec import Operation, Request, TcpOptions
 from realmgw.test import programs
 from realmgw.test.kernel import requirements
 from realmgw.test.kernel.synproxy_case import (
+    PORT,
     SERVER,
     SERVER6,
     SynproxyTestCase,
@@ -147,6 +149,26 @@ class KeptTests(SynproxyTestCase):
         said, _ = node.communicate(timeout=20)
         self.assertEqual((node.returncode, LOOSE.read_text()), (0, "1\n"), said)
         self.assertNotIn("realmgw_synproxy", _nft("list ruleset"))
+
+    def test_a_start_that_fails_late_leaves_what_it_has_found(self) -> None:
+        """Nothing, or the table of a node before it: it is the last services that can not be had."""
+        settings = json.loads(self.main.read_text())
+        taken = socket.create_server(("127.0.0.1", PORT + 1))
+        self.addCleanup(taken.close)
+        for late in ({"listen": [f"127.0.0.1:{PORT + 1}"]}, {"metrics": {"listen": [f"127.0.0.1:{PORT + 1}"]}}):
+            for is_there in (False, True):
+                if is_there:
+                    self.main.write_text(json.dumps(settings))
+                    node = self.node()
+                    node.kill()
+                    node.wait()
+                self.main.write_text(json.dumps({**settings, **late}))
+                process = self.begin()
+                said, _ = process.communicate(timeout=20)
+                self.assertEqual((process.returncode, "another program has it" in said), (1, True), said)
+                self.assertEqual("realmgw_synproxy" in _nft("list ruleset"), is_there, said)
+                self.assertEqual(LOOSE.read_text(), "0\n" if is_there else "1\n")
+            self.assertEqual(self.command("purge")[0], 0)
 
     def test_what_somebody_else_removes_is_put_back_and_told(self) -> None:
         """The whole ruleset, an element, the setting; a flow that exists goes on."""

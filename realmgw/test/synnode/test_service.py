@@ -36,6 +36,7 @@ class RecordingKernel:
         refusal: Raised by the next change.
         adopted: What an earlier run has left.
         findings: Of each look.
+        was_installed: Whether a table of ours stood before the last `apply`; None: not known.
     """
 
     def __init__(self) -> None:
@@ -43,6 +44,7 @@ class RecordingKernel:
         self.refusal: Exception | None = None
         self.adopted: dict[Target, TcpOptions] = {}
         self.findings = Findings()
+        self.was_installed: bool | None = None
 
     def own_ports(self) -> frozenset[int]:
         """See `NodeKernel.own_ports`."""
@@ -52,6 +54,7 @@ class RecordingKernel:
         """See `NodeKernel.apply`."""
         self.calls.append("apply")
         self._refuse()
+        self.was_installed = bool(self.adopted)
         return Placed(self.adopted, ("a setting",))
 
     def change(self, wanted: Mapping[Target, TcpOptions | None]) -> None:
@@ -104,6 +107,7 @@ class TableTestCase(SynchronousTestCase):
         started = self.service.startService()
         self.worker.work()
         self.successResultOf(started)
+        self.service.settle()
         self.kernel.calls.clear()
 
     def stop(self) -> None:
@@ -140,6 +144,31 @@ class StartTests(TableTestCase):
         self.worker.work()
         self.failureResultOf(started, PlatformError)
         self.assertEqual((self.worker.stopped, self.service.running, self.listener.heard), (True, 0, None))
+
+    def test_a_start_that_ends_before_the_node_serves_leaves_no_table_where_there_was_none(self) -> None:
+        """Whether it is another service that could not start, or the kernel that has refused the second half of it."""
+        for adopted, wanted in (
+            ({}, ["apply", "look", "purge", "close"]),
+            ({TARGET: FULL}, ["apply", "look", "close"]),
+        ):
+            self.kernel, self.entries = RecordingKernel(), Entries(1000)
+            self.kernel.adopted, self.service = adopted, self.made()
+            started = self.service.startService()
+            self.worker.work()
+            self.successResultOf(started)
+            self.stop()
+            self.assertEqual(self.kernel.calls, wanted)
+        self.kernel = RecordingKernel()
+        self.service = self.made()
+        self.patch(self.kernel, "apply", self._half_placed)
+        started = self.service.startService()
+        self.worker.work()
+        self.failureResultOf(started, RealmGatewayError)
+        self.assertEqual(self.kernel.calls, ["purge", "close"])
+
+    def _half_placed(self) -> Placed:
+        self.kernel.was_installed = False
+        raise RealmGatewayError("a setting was refused")
 
     def test_stopping_leaves_everything_there(self) -> None:
         """SYNs are answered as before; what was not told yet is told by the gateways again."""
