@@ -23,13 +23,13 @@ from realmgw.config import haproxy, limits
 from realmgw.config.settings import Address, Network, Settings
 from realmgw.config.steps import Blocking, Steps
 from realmgw.control.examined import Examined, answered, attempt
-from realmgw.control.instance import Place
 from realmgw.control.permissions import is_root, unwritable
 from realmgw.control.secrets import look_at_files
 from realmgw.datapath import client, links
 from realmgw.datapath.apply import Kernel
 from realmgw.datapath.dualstack import SWITCHED_OFF, served
 from realmgw.datapath.machine import capabilities, interfaces
+from realmgw.datapath.place import Place
 from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
 from realmgw.subscribers.reach import NOWHERE, Around
 from realmgw.system import port

@@ -111,6 +111,7 @@ EVENTS: Mapping[str, Mapping[str, str]] = {
         "gateways are served at {address} port {port}": "synproxy-started",
         "{removed}": "datapath-removed",
         "not everything was removed: {error}": "datapath-not-removed",
+        "place: {error}": "instance-file",
         "the kernel has refused a change, so the whole table is placed: {error}": "change-refused",
         "{broken}": "trouble",
         "{repaired}; it was put back": "put-back",

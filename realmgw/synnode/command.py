@@ -11,7 +11,8 @@ from __future__ import annotations
 import http.client
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,14 @@ import attrs
 import click
 
 from realmgw import __version__
+from realmgw.datapath.place import Place
 from realmgw.errors import ConfigurationError, PlatformError, RealmGatewayError
 from realmgw.synnode import control, shown
 from realmgw.synnode.files import load
 from realmgw.synnode.kernel import NodeKernel
-from realmgw.synnode.settings import DEFAULT_CONFIG, NodeSettings, Operators
+from realmgw.synnode.settings import DEFAULT_CONFIG, TENANT, NodeSettings, Operators
 from realmgw.system import commandline
+from realmgw.system.disk import HeldError
 from realmgw.system.output import guarded
 from realmgw.system.port import attempt, refusal
 from realmgw.system.tls import tls_options
@@ -43,6 +46,10 @@ class NoNodeError(click.ClickException):
     """No node answers."""
 
     exit_code = 3
+
+
+class NoNodeThereError(NoNodeError):
+    """Nobody listens where one would."""
 
 
 class FailedError(click.ClickException):
@@ -96,8 +103,9 @@ def command_line() -> None:
 def _check(told: Usual) -> None:
     """Check the main file, and whether this machine can do what it says."""
     settings = _load(told.config)
-    kernel = NodeKernel(settings)
-    doubts, problems = list(kernel.doubts()), [*_here(settings), *_machine(kernel)]
+    kernel, running = NodeKernel(settings), _running(settings)
+    here = _here(settings, is_free=running is None)
+    doubts, problems = list(kernel.doubts()), [*_alone(settings, running), *here, *_machine(kernel)]
     _show(told, {"problems": problems, "doubts": doubts}, shown.check)
     if problems:
         sys.exit(ProblemsError.exit_code)
@@ -132,12 +140,8 @@ def _entries(told: Usual) -> None:
 def _purge(told: Usual) -> None:
     """Without a node: remove everything of it from the kernel. SYNs reach the gateways again."""
     settings = _load(told.config)
-    try:
-        _ask(told.config, "status")
-    except NoNodeError:
+    with _in_place(settings):
         _show(told, {"done": _purged(NodeKernel(settings))}, lambda answer: answer["done"])
-    else:
-        raise ProblemsError("a node runs, and would put it back: stop it first")
 
 
 def _load(path: Path) -> NodeSettings:
@@ -147,8 +151,45 @@ def _load(path: Path) -> NodeSettings:
         raise ProblemsError(str(error)) from None
 
 
-def _here(settings: NodeSettings) -> Iterable[str]:
-    """What a start refuses, besides what the kernel does."""
+@contextmanager
+def _in_place(settings: NodeSettings) -> Iterator[None]:
+    """In the place of a node: none runs, and none begins to.
+
+    Raises:
+        ProblemsError: One does, or may.
+    """
+    place = Place(settings.table, TENANT)
+    try:
+        place.take()
+    except HeldError as error:
+        raise ProblemsError(f"a node runs, and would put it back: {error}") from None
+    except PlatformError:
+        pass  # the kernel does not tell who has it: then the socket says whether one runs
+    try:
+        _refuse_running(settings)
+        yield
+    finally:
+        place.release()
+
+
+def _refuse_running(settings: NodeSettings) -> None:
+    """Raises `ProblemsError` where somebody listens at the control socket, whether he answers or not."""
+    try:
+        _question(Path(settings.control.socket), "status")
+    except NoNodeThereError:
+        return
+    except click.ClickException as error:
+        raise ProblemsError(f"{error.message}: a node may run, and would put it back: stop it first") from None
+    raise ProblemsError("a node runs, and would put it back: stop it first")
+
+
+def _here(settings: NodeSettings, *, is_free: bool) -> Iterable[str]:
+    """What a start refuses, besides what the kernel does.
+
+    Args:
+        settings: The main file's.
+        is_free: Whether no node of it runs, which would have its ports.
+    """
     yield from control.problems(settings.control)
     for path in settings.metrics.sockets:
         yield from control.problems(Operators(path, settings.metrics.group), "metrics.listen")
@@ -157,7 +198,7 @@ def _here(settings: NodeSettings) -> Iterable[str]:
             tls_options(settings.tls.certificate_file, settings.tls.key_file)
     except PlatformError as error:
         yield str(error)
-    if _is_running(settings):
+    if not is_free:
         return
     for endpoint in settings.listen:
         if number := attempt("TCP", endpoint):
@@ -167,12 +208,28 @@ def _here(settings: NodeSettings) -> Iterable[str]:
             yield refusal("TCP", endpoint, number, "the metrics")
 
 
-def _is_running(settings: NodeSettings) -> bool:
+def _running(settings: NodeSettings) -> Mapping[str, Any] | None:
+    """The status of the node that runs by a main file; empty, where it does not tell, and None, where none runs."""
     try:
-        _question(Path(settings.control.socket), "status")
-    except NoNodeError:
-        return False
-    return True
+        answer: Mapping[str, Any] = _question(Path(settings.control.socket), "status")
+    except NoNodeThereError:
+        return None
+    except click.ClickException:
+        return {}
+    return answer
+
+
+def _alone(settings: NodeSettings, running: Mapping[str, Any] | None) -> Iterator[str]:
+    """What is said of another node that has the table; nothing where the kernel does not tell.
+
+    Args:
+        settings: The main file's.
+        running: See `_running`.
+    """
+    if running is None or running.get("table", settings.table) != settings.table:
+        with suppress(OSError):
+            refused = Place(settings.table, TENANT).refusal()
+            yield from () if refused is None else (refused,)
 
 
 def _machine(kernel: NodeKernel) -> list[str]:
@@ -202,7 +259,7 @@ def _ask(main: Path, what: str) -> Any:
 
 
 def _question(path: Path, what: str) -> Any:
-    with asking(path, TIMEOUT, NoNodeError, who="node", program=PROGRAM) as connection:
+    with asking(path, TIMEOUT, NoNodeError, absent=NoNodeThereError, who="node", program=PROGRAM) as connection:
         connection.request("GET", f"{PREFIX}{what}")
         response = connection.getresponse()
         value = json.loads(response.read())

@@ -42,6 +42,7 @@ class Insight:
         findings, entries = self._table.findings, self._entries
         return {
             "version": __version__,
+            "table": self._settings.table,
             "state": "degraded" if findings.broken else "healthy",
             "broken": list(findings.broken),
             "doubtful": [*findings.doubtful, *self._unguarded()],

@@ -25,6 +25,7 @@ from realmgw.config.validators import (
     sequence,
 )  # fmt: skip
 from realmgw.config.values import Address, Network
+from realmgw.datapath.place import Tenant
 from realmgw.synnode.rules import Guarding
 from realmgw.synproxy.codec import MAX_WINDOW_SCALE, TcpOptions
 from realmgw.system.endpoints import Endpoint
@@ -33,6 +34,7 @@ DEFAULT_CONFIG = "/etc/realmgw/synproxy.yaml"
 """The main file, when the command line does not say."""
 CONTROL = Endpoint(ip_address("127.0.0.1"), SYNPROXY_PORT)
 """Where gateways are served, when the main file does not say: by those of the same machine only."""
+TENANT = Tenant("realmgw-synproxy", "SYN proxy node", "`table`")
 MOST_PREFIXES = 4096
 MOST_INTERFACES = 64
 

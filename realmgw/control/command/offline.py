@@ -9,8 +9,8 @@ from pathlib import Path, PurePath
 from realmgw import config
 from realmgw.config import identifiers
 from realmgw.control.commands import CommandError, ExitStatus
-from realmgw.control.instance import Place
 from realmgw.datapath.client import open_nft, run_program
+from realmgw.datapath.place import Place
 from realmgw.datapath.watch.own import Own
 from realmgw.system.disk import HeldError
 

@@ -16,7 +16,7 @@ from realmgw.admission.client import KernelPacketQueue
 from realmgw.config.settings import Admission
 from realmgw.config.steps import Blocking, now
 from realmgw.control.examination import examine
-from realmgw.control.instance import Place
+from realmgw.datapath.place import Place
 from realmgw.system import privileges
 from realmgw.test.kernel.starting_case import LAN, SETTINGS, WAN, StartingTestCase
 

@@ -192,6 +192,36 @@ class KeptTests(SynproxyTestCase):
         self.until(lambda: self.command("status")[0] == 1)
 
 
+class OthersTests(SynproxyTestCase):
+    """Two nodes with one table."""
+
+    def test_second_node_is_refused_whatever_its_socket_is(self) -> None:
+        """Before it touches anything, and by a check; its purge takes nothing from the first one, which is stopped."""
+        settings = json.loads(self.main.read_text())
+        first = self.node()
+        self.say(mod(SERVER, 80, TcpOptions(1400, True, 7)))
+        stands = _nft("list ruleset")
+        self.main.write_text(
+            json.dumps({**settings, "control": {"socket": "other.sock"}, "listen": [f"127.0.0.1:{PORT + 1}"]})
+        )
+        told = f"another SYN proxy node has the table realmgw_synproxy here already (process {first.pid})"
+        second = self.begin()
+        said, _ = second.communicate(timeout=20)
+        self.assertEqual((second.returncode, told in said), (1, True), said)
+        status, said = self.command("check")
+        self.assertEqual((status, told in said), (1, True), said)
+        first.send_signal(signal.SIGSTOP)
+        for main in (settings, json.loads(self.main.read_text())):
+            self.main.write_text(json.dumps(main))
+            status, said = self.command("purge")
+            self.assertEqual((status, "a node runs, and would put it back" in said), (1, True), said)
+        self.assertEqual(_nft("list ruleset").count("synproxy"), stands.count("synproxy"))
+        first.send_signal(signal.SIGCONT)
+        self.main.write_text(json.dumps(settings))
+        status, said = self.command("check")
+        self.assertEqual((status, said), (0, "nothing speaks against a start\n"))
+
+
 class ManyTests(SynproxyTestCase):
     """Bursts."""
 

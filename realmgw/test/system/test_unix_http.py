@@ -13,6 +13,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.errors import PlatformError
+from realmgw.system.disk import HeldError
 from realmgw.system.unix_http import UnixConnection, asking, credentials
 
 
@@ -33,22 +34,44 @@ class AskingTests(SynchronousTestCase):
         listening.listen(1)
         return listening
 
-    def refused(self) -> str:
+    def refused(self, as_what: type[Exception] = PlatformError) -> str:
         """Why there is no answer."""
 
         def ask() -> None:
-            with asking(self.path, 5.0, PlatformError, who="node", program="node") as connection:
+            asked = asking(self.path, 0.1, PlatformError, absent=HeldError, who="node", program="node")
+            with asked as connection:
                 connection.request("GET", "/")
                 connection.getresponse()
 
-        return str(self.assertRaises(PlatformError, ask))
+        error = self.assertRaises(PlatformError, ask)
+        self.assertIs(type(error), as_what)
+        return str(error)
 
     def test_nobody_is_there(self) -> None:
         """Without a socket, and with one that was left behind: who it is, and what starts it."""
         expected = f"no node runs: nobody answers at {self.path} (start it: twistd node)"
-        self.assertEqual(self.refused(), expected)
+        self.assertEqual(self.refused(HeldError), expected)
         self.listen().close()
-        self.assertEqual(self.refused(), expected)
+        self.assertEqual(self.refused(HeldError), expected)
+        self.path = self.path / "socket"
+        self.assertIn("no node runs", self.refused(HeldError))
+        self.assertIn("no node runs", str(self.assertRaises(PlatformError, self.ask_plainly)))
+
+    def ask_plainly(self) -> None:
+        """Without anything that is raised for who is not there."""
+        with asking(self.path, 0.1, PlatformError, who="node") as connection:
+            connection.connect()
+
+    def test_somebody_there_is_silent(self) -> None:
+        """That is another thing: he may be stopped; also where his line is full."""
+        self.listen()
+        self.assertIn("does not answer within", self.refused())
+        for _ in range(3):
+            waiting = socket.socket(socket.AF_UNIX)
+            self.addCleanup(waiting.close)
+            waiting.setblocking(False)
+            waiting.connect_ex(str(self.path))
+        self.assertIn("does not answer within", self.refused())
 
     def test_somebody_there_speaks_no_http(self) -> None:
         """It is known who it is."""

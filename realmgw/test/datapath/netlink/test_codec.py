@@ -14,8 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import realmgw
 from realmgw.admission.conntrack import Conntrack
-from realmgw.control import instance
-from realmgw.datapath import ending
+from realmgw.datapath import ending, place
 from realmgw.datapath.netlink import codec, counters, events, flows, nftables, routes
 from realmgw.datapath.netlink.codec import ATTEMPTS, ENOENT, InterruptedDumpError, Message, RefusedError
 from realmgw.datapath.watch.reader import RulesetReader
@@ -174,7 +173,7 @@ def _reader(channel: AnsweringChannel) -> RulesetReader:
 
 
 def _sockets(channel: AnsweringChannel) -> object:
-    return codec.undisturbed(lambda: instance.named(codec.dump(channel, REQUEST, "sockets")))
+    return codec.undisturbed(lambda: place.named(codec.dump(channel, REQUEST, "sockets")))
 
 
 LISTINGS: dict[str, Callable[[AnsweringChannel], object]] = {
@@ -280,7 +279,7 @@ class UnpackTests(SynchronousTestCase):
                 lambda each=each: flows.entry(each),
                 lambda each=each: flows.is_answered(each, 6),
                 lambda each=each: nftables.take([each], (1, "t"), {}),
-                lambda each=each: instance.named([each]),
+                lambda each=each: place.named([each]),
                 lambda each=each: events.concerns_us(codec.message(each.kind, 0, 0, each.body)),
             ):
                 try:
