@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path, PurePath
@@ -172,9 +172,7 @@ def _look_at_folders(settings: Settings, do: Callable[[Blocking], Any], found: E
     sockets += [("dashboard", "listen", path, shown.group) for path in shown.sockets] if shown else []
     if alerts is not None and alerts.socket is not None:
         sockets.append(("alerts", "socket", alerts.socket, alerts.group))
-    for place, (section, key, path, _) in enumerate(sockets):
-        if any(path == other for _, _, other, _ in sockets[:place]):
-            found.refused.append(f"{section}.{key}: {path} is another one of the gateway's: write another path")
+    attempt(found.refused, partial(answered, do, control.socket.parent, partial(_look_at_clashes, sockets, found)))
     for section, key, path, group in sockets:
         look = partial(_look_at_socket, f"{section}.{key}", Path(path), group, found, starting=starting)
         attempt(found.refused, partial(answered, do, path.parent, look), f"{section}.{key}: ")
@@ -183,6 +181,12 @@ def _look_at_folders(settings: Settings, do: Callable[[Blocking], Any], found: E
     groups = {f"{section}.group": group for section, _, _, group in sockets if group is not None}
     look = partial(_look_at_user, settings, groups, found, starting=starting)
     attempt(found.refused, partial(answered, do, state, look), "state: ")
+
+
+def _look_at_clashes(sockets: Sequence[tuple[str, str, PurePath, str | None]], found: Examined) -> None:
+    for index in port.clashing(path for _, _, path, _ in sockets):
+        section, key, path, _ = sockets[index]
+        found.refused.append(f"{section}.{key}: {path} is another one of the gateway's: write another path")
 
 
 def _look_at_user(settings: Settings, groups: Mapping[str, str], found: Examined, *, starting: bool) -> None:

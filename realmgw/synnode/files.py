@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from realmgw.config import files
 from realmgw.config.addresses import has_comers
 from realmgw.config.consistency import unused
 from realmgw.config.consistency.found import items
-from realmgw.config.document import Mapping, Problems
+from realmgw.config.document import Mapping, Node, Problems
 from realmgw.config.labels import Label
 from realmgw.config.steps import finish
 from realmgw.config.validators import reading
 from realmgw.errors import ConfigurationError
 from realmgw.synnode.settings import NODE, NodeSettings
+from realmgw.system.endpoints import Endpoint
+from realmgw.system.port import clashing
 
 MAX_FILE = 2**20  # octets
 """The longest main file."""
@@ -35,14 +37,30 @@ def load(path: Path) -> NodeSettings:
     if root is None and not problems.found:
         problems.add(None, f"the file is empty: write {', '.join(REQUIRED)}")
     settings = None if root is None else finish(reading(NODE, root, problems))
-    for value, node in problems.remembered.get(Label.METRICS, ()):
-        if settings is not None and value in settings.listen:
-            problems.add(node, "gateways are served there: write another port")
     if settings is not None and isinstance(root, Mapping):
+        _note_taken(settings, root, path.parent, problems)
         _note_unused(settings, root, problems)
     if settings is None or problems.found:
         raise ConfigurationError(problems.lines())
     return files.located(settings, path.parent)
+
+
+def _note_taken(settings: NodeSettings, root: Mapping, folder: Path, problems: Problems) -> None:
+    """Notes what can not be listened at, since something of the node's listens there."""
+    written = items(root, "listen")
+    places = [*zip(settings.listen, written, strict=False), *problems.remembered.get(Label.METRICS, ())]
+    taken = set[Endpoint]() if written else set(settings.listen)
+    sockets: list[tuple[PurePath, Node]] = [(folder / settings.control.socket, root)]
+    for place, node in places:
+        if isinstance(place, PurePath):
+            sockets.append((place, node))
+        elif isinstance(place, Endpoint) and place in taken:
+            problems.add(node, f"the node listens at {place.address} port {place.port} already: write another port")
+        elif isinstance(place, Endpoint):
+            taken.add(place)
+    for index in clashing(path for path, _ in sockets):
+        path, node = sockets[index]
+        problems.add(node, f"{path} is another one of the node's: write another path")
 
 
 def _note_unused(settings: NodeSettings, root: Mapping, problems: Problems) -> None:

@@ -10,7 +10,7 @@ import grp
 import os
 import pwd
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path, PurePath
@@ -139,6 +139,26 @@ def unfit(path: Path) -> str:
     return f"{path} is no socket: remove it, or write another path" if path.exists() and not path.is_socket() else ""
 
 
+def clashing(paths: Iterable[PurePath]) -> list[int]:
+    """Which unix sockets could not be had beside one before them, by their indices.
+
+    That is where both are the same, by whatever names of folders, or one is the file that says who has the other.
+    """
+    taken, found = set[Path](), list[int]()
+    for index, path in enumerate(paths):
+        own = Path(os.path.realpath(path.parent), path.name)
+        needed = {own, _beside(own)}
+        if not taken.isdisjoint(needed):
+            found.append(index)
+        taken |= needed
+    return found
+
+
+def _beside(path: Path) -> Path:
+    """The file that says who has a unix socket."""
+    return path.with_name(f"{path.name}.held")
+
+
 class HeldSocket:
     """A unix socket at which one process listens at a time; a file beside it says which.
 
@@ -150,7 +170,7 @@ class HeldSocket:
     def __init__(self, path: Path, name: str) -> None:
         self._path = path
         self._called = f"{name} {path}"
-        self._hold = Hold(path.with_name(f"{path.name}.held"), self._called)
+        self._hold = Hold(_beside(path), self._called)
         self._port: IListeningPort | None = None
 
     def listen(self, reactor: Any, factory: Any, group: int = -1) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-from realmgw.config.consistency.found import Found, at, parts, values
+from realmgw.config.consistency.found import LISTENING, Found, at, parts, values
 from realmgw.config.document import Problems
 from realmgw.config.labels import Label
 from realmgw.config.settings import Webproxy
@@ -32,14 +32,13 @@ def _webproxy(problems: Problems) -> Found[None]:
         if how.http_port == how.https_port:
             word = "https_port" if "https_port" in node.pairs else "http_port"
             yield at(node, word), f"HTTP and TLS can not both have port {how.http_port}: write another"
+        ports = how.http_port, how.https_port
         service = {address for address, _ in problems.remembered.get(Label.SERVICE, ())}
-        for label, who in ((Label.LISTEN, "DNS server"), (Label.PORTAL, "portal")):
-            for listen, there in values(problems, label, Endpoint):
-                if listen.address in service and listen.port in (how.http_port, how.https_port):
-                    yield (
-                        there,
-                        f"the web proxy has port {listen.port} of {listen.address}: have the {who} listen elsewhere",
-                    )
+        for label, who in LISTENING:
+            for listen, there in problems.remembered.get(label, ()):
+                if isinstance(listen, Endpoint) and listen.address in service and listen.port in ports:
+                    where = f"port {listen.port} of {listen.address}"
+                    yield there, f"the web proxy has {where}: have {who} listen elsewhere"
                 yield None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from realmgw.config.addresses import Inside
-from realmgw.config.consistency.found import Found, pieces, twice, values
+from realmgw.config.consistency.found import DNS_SERVER, LISTENING, Found, pieces, twice, values
 from realmgw.config.document import Problems
 from realmgw.config.labels import Label
 from realmgw.config.names import is_reverse, within
@@ -57,18 +57,18 @@ def _listen(problems: Problems) -> Found[None]:
 
 
 def _places(problems: Problems) -> Found[None]:
-    """Nobody else has a place where metrics are told, or the dashboard is."""
+    """Nobody else has a place where the portal or the dashboard is, or metrics are told; see `_listen` of the first."""
     taken = dict[object, str]()
-    for label, who in ((Label.LISTEN, "the DNS server"), (Label.PORTAL, "the portal")):
-        for listen, _ in values(problems, label, Endpoint):
-            yield taken.update({listen: who})
+    for listen, _ in values(problems, Label.LISTEN, Endpoint):
+        yield taken.update({listen: DNS_SERVER})
     for update, _ in values(problems, Label.UPDATE, tuple):
         yield taken.update(dict.fromkeys(update, "dns.update"))
-    for label, key in ((Label.METRICS, "metrics.listen"), (Label.DASHBOARD, "dashboard.listen")):
+    for label, who in LISTENING[1:]:
         for value, node in problems.remembered.get(label, ()):
             where = f"{value.address} port {value.port}" if isinstance(value, Endpoint) else str(value)
-            said = f"{where} is where {taken.get(value)} listens: write another port, or another path"
-            yield (node, said) if value in taken else taken.update({value: key})
+            holder = taken.setdefault(value, "")
+            said = f"{where} is where {holder} listens: write another port, or another path"
+            yield (node, said) if holder and (label, holder) != (Label.PORTAL, who) else taken.update({value: who})
 
 
 def _updates(problems: Problems) -> Found[None]:

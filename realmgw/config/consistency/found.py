@@ -13,6 +13,15 @@ T = TypeVar("T")
 Found = Generator[tuple[Node, str] | None, Any, T]
 """Says of one value after the other what is wrong, and at which place; None: nothing, and there is time for others."""
 
+DNS_SERVER = "the DNS server"
+LISTENING = (
+    (Label.LISTEN, DNS_SERVER),
+    (Label.PORTAL, "the portal"),
+    (Label.METRICS, "metrics.listen"),
+    (Label.DASHBOARD, "dashboard.listen"),
+)
+"""Who listens by TCP, at addresses and perhaps at unix sockets; the first one by UDP, too."""
+
 
 def values(problems: Problems, label: Label, kind: type[T]) -> Iterator[tuple[T, Node]]:
     """The remembered values of a label, with their places."""

@@ -276,6 +276,7 @@ class AgreementTests(StartingTestCase):
             (f"{self.folder}/realmgw.yaml", "metrics.listen: "),
             (f"{self.folder}/{'x' * 108}", "metrics.listen: "),
             (f"{self.folder}/control.sock", "is another one of the gateway's: write another path"),
+            (f"{self.folder}/../{self.folder.name}/control.sock", "is another one of the gateway's"),
         ):
             clients = {} if "/" in listen else {"clients": [LAN]}
             settings = {"control": {"socket": "control.sock"}, "metrics": {"listen": [listen], **clients}}

@@ -67,6 +67,30 @@ class LoadTests(SynchronousTestCase):
         self.assertIn(":3:11: 'clients' is of no use without 'listen'", str(caught.exception))
         self.load(f"{LEAST}listen: [192.0.2.1]\nclients: [192.0.2.0/24]\nmetrics: {{listen: [127.0.0.1]}}\n")
 
+    def test_what_could_not_be_listened_at_twice_is_told(self) -> None:
+        """Addresses however they are written, sockets by whatever folder's name, and the files beside these."""
+        folder = Path(self.mktemp()).absolute()
+        (folder / "run").mkdir(parents=True)
+        (folder / "var").symlink_to("run")
+        clients = "clients: [192.0.2.0/24, '2001:db8::/32', 127.0.0.1]\n"
+        at, sock = "127.0.0.1 port 12345 already", f"{folder}/run/a.sock"
+        for text, where, said in (
+            (f"{clients}listen: ['2001:db8::1', '[2001:db8:0:0::1]:12345']", "4:25", "2001:db8::1 port 12345 already"),
+            ("metrics: {listen: ['127.0.0.1:12345']}", "3:20", at),
+            ("listen: [127.0.0.1]\nmetrics: {listen: ['127.0.0.1:12345']}", "4:20", at),
+            ("metrics: {listen: [127.0.0.1, '127.0.0.1:12346']}", "3:31", "127.0.0.1 port 12346 already"),
+            (f"metrics: {{listen: [{sock}, {folder}/var/a.sock]}}", f"3:{22 + len(sock)}", "another one of the node's"),
+            (f"metrics: {{listen: [{sock}]}}\ncontrol: {{socket: {folder}/var/a.sock}}", "3:20", "another one"),
+            (f"metrics: {{listen: [{sock}.held]}}\ncontrol: {{socket: {sock}}}", "3:20", "another one"),
+            (f"metrics: {{listen: [{folder}/run/../run/a.sock]}}\ncontrol: {{socket: {sock}}}", "3:20", "another one"),
+        ):  # fmt: skip
+            with self.assertRaises(ConfigurationError) as caught:
+                self.load(f"{LEAST}{text}\n")
+            [problem] = caught.exception.problems
+            self.assertTrue(problem.startswith(f"{self.path}:{where}: "), problem)
+            self.assertIn(said, problem)
+        self.load(f"{LEAST}metrics: {{listen: [127.0.0.1, {sock}, {folder}/a.sock]}}\n")
+
     def test_an_empty_file_and_none_are_told(self) -> None:
         """With what is needed."""
         with self.assertRaises(ConfigurationError) as caught:

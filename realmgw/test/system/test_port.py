@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.errors import PlatformError
 from realmgw.system.endpoints import Endpoint
-from realmgw.system.port import HeldSocket, Sockets, ungiven
+from realmgw.system.port import HeldSocket, Sockets, clashing, ungiven
 
 NOBODY = 65534
 
@@ -52,6 +52,33 @@ class Binding(Listening):
         with socket.socket(socket.AF_UNIX) as bound:
             bound.bind(address)
         return super().listenUNIX(address, factory, mode)
+
+
+class ClashingTests(SynchronousTestCase):
+    """`clashing`: what could not be had beside each other."""
+
+    def test_is_what_a_start_would_refuse(self) -> None:
+        """One process can not have both."""
+        folder = Path(tempfile.mkdtemp(prefix="realmgw-"))
+        self.addCleanup(shutil.rmtree, folder)
+        (folder / "run").mkdir()
+        (folder / "other").symlink_to("run")
+        for one, other in (
+            ("run/a", "run/a"), ("run/a", "other/a"), ("run/a", "run/../other/./a"), ("run/a", "run/a.held"),
+            ("run/a.held", "other/a"), ("run/a", "run/b"), ("run/a", "a"),
+        ):  # fmt: skip
+            held = [HeldSocket(folder / each, "the socket") for each in (one, other)]
+            held[0].listen(Binding(), Factory())
+            is_refused = False
+            try:
+                held[1].listen(Binding(), Factory())
+            except PlatformError:
+                is_refused = True
+            self.assertEqual(clashing([folder / one, folder / other]), [1] if is_refused else [], (one, other))
+            for each in held:
+                self.successResultOf(each.stop())
+            for path in folder.rglob("*a*"):
+                path.unlink()
 
 
 class HeldSocketTests(SynchronousTestCase):

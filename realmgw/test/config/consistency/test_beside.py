@@ -34,6 +34,9 @@ class BesideTests(ConsistencyTestCase):
             self.assertTrue(line.startswith("f:9:3: HTTP and TLS"), line)
         [line] = self.problems(pool, more=on % "" + "portal: {listen: [192.0.2.9, '192.0.2.9:8080', 192.168.0.1]}\n")
         self.assertIn("the web proxy has port 80 of 192.0.2.9: have the portal listen elsewhere", line)
+        metrics = "metrics: {listen: ['192.0.2.9:443', '192.0.2.9:444', /a.sock], clients: [192.0.2.0/24]}\n"
+        [line] = self.problems(pool, more=on % "" + metrics)
+        self.assertIn("the web proxy has port 443 of 192.0.2.9: have metrics.listen listen elsewhere", line)
 
     def test_finds_files_of_a_repository_that_is_not_there(self) -> None:
         """And certificates for a connection without any."""

@@ -39,6 +39,15 @@ class FacesTests(ConsistencyTestCase):
         self.assertEqual(self.problems(("[192.0.2.1]}", "[192.0.2.1]}, lan: {listen: [192.0.2.1]}")), [twice])
         self.assertEqual(self.problems(("[192.0.2.1]", "[192.0.2.1, '192.0.2.1:5353']")), [])
 
+    def test_finds_a_portal_where_the_dns_server_listens(self) -> None:
+        """Which has TCP as well, on any of its sides; written differently it is the same address."""
+        for dns in ("lan: {listen: ['[2001:db8::1]:80']}", "update: {listen: ['[2001:db8::1]:80'], key_file: k}"):
+            more = "portal: {listen: ['2001:db8:0::0:1', '[2001:db8::2]:80']}\n"
+            [line] = self.problems(("dns: {", f"dns: {{{dns}, "), more=more)
+            self.assertIn("2001:db8::1 port 80 is where ", line)
+        [line] = self.problems(more="portal: {listen: [192.168.0.1, '192.168.0.1:80']}\n")
+        self.assertEqual(line, "192.168.0.1 port 80 stands twice: remove one")
+
     def test_finds_name_servers_with_the_wrong_address(self) -> None:
         """Within our zones it is ours to give, elsewhere it is not."""
         [line] = self.problems(("ns.example.org: 192.0.2.1", "ns.example.org: "))
