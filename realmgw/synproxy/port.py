@@ -10,7 +10,7 @@ from typing import Any
 
 from service_identity import CertificateError, VerificationError
 from twisted.application.internet import ClientService
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IHandshakeListener, IPushProducer, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
@@ -33,7 +33,7 @@ class Connecting:
         proxy: Where it is.
         link: What it is told.
         reconnect: How long, in seconds, until it is tried again.
-        trust: Whose certificates are believed, as Twisted has it.
+        trust: Whose certificates are believed, as Twisted has it; see `believe`.
         reactor: Twisted's.
 
     Attributes:
@@ -49,7 +49,7 @@ class Connecting:
         self._more: Any = None
         factory = Factory.forProtocol(lambda: _Conversation(self, proxy.name is not None))
         factory.noisy = False
-        endpoint = _Telling(_endpoint(proxy, trust, reactor), self._failed)
+        endpoint = self._endpoint = _Endpoint(proxy, trust, reactor, self._failed)
         self._service = ClientService(endpoint, factory, lambda _: self._reconnect, reactor)
 
     def start(self) -> None:
@@ -71,6 +71,10 @@ class Connecting:
     def configure(self, reconnect: float) -> None:
         """From the next time on, wait so long."""
         self._reconnect = reconnect
+
+    def believe(self, trust: Any) -> None:
+        """From the next connection on, believe these certificates; the one that there is stays."""
+        self._endpoint.believe(trust)
 
     def work(self) -> None:
         """Tell the proxy what there is to tell; if it is much, a part of it in each of the next turns."""
@@ -196,26 +200,38 @@ class _Conversation(Protocol):
 
 
 @implementer(IStreamClientEndpoint)
-class _Telling:
-    """An endpoint that tells why it could not connect."""
+class _Endpoint:
+    """Where a proxy is; tells why it could not connect. What TLS needs is made when it is needed first."""
 
-    def __init__(self, endpoint: Any, failed: Callable[[Failure], object]) -> None:
-        self._endpoint, self._failed = endpoint, failed
+    def __init__(self, proxy: Peer, trust: Any, reactor: Any, failed: Callable[[Failure], object]) -> None:
+        self._name, self._trust, self._failed = proxy.name, trust, failed
+        self._tls: Any = None
+        address, port = proxy.endpoint.address, proxy.endpoint.port
+        kind = TCP4ClientEndpoint if address.version == 4 else TCP6ClientEndpoint
+        self._plain = kind(reactor, str(address), port, timeout=CONNECT_TIME)
+
+    def believe(self, trust: Any) -> None:
+        """From the next connection on, believe these certificates."""
+        self._trust, self._tls = trust, None
 
     def connect(self, protocolFactory: Any) -> Any:
         """As the interface says."""
-        return self._endpoint.connect(protocolFactory).addErrback(self._tell)
+        return maybeDeferred(self._wrapped).addCallback(_connecting, protocolFactory).addErrback(self._tell)
+
+    def _wrapped(self) -> Any:
+        if self._name is None:
+            return self._plain
+        if self._tls is None:
+            self._tls = optionsForClientTLS(self._name, trustRoot=self._trust)
+        return wrapClientTLS(self._tls, self._plain)
 
     def _tell(self, failure: Failure) -> Failure:
         self._failed(failure)
         return failure
 
 
-def _endpoint(proxy: Peer, trust: Any, reactor: Any) -> Any:
-    address, port = proxy.endpoint.address, proxy.endpoint.port
-    kind = TCP4ClientEndpoint if address.version == 4 else TCP6ClientEndpoint
-    plain = kind(reactor, str(address), port, timeout=CONNECT_TIME)
-    return plain if proxy.name is None else wrapClientTLS(optionsForClientTLS(proxy.name, trustRoot=trust), plain)
+def _connecting(endpoint: Any, factory: Any) -> Any:
+    return endpoint.connect(factory)
 
 
 def words(failure: Failure) -> str:

@@ -87,7 +87,11 @@ class SynproxyService(Service):
         self._rest()
 
     def configure(self, settings: Settings) -> None:
-        """From now on, these settings; links to proxies that stay are not touched."""
+        """From now on, these settings; connections to proxies that stay are not touched.
+
+        The file of certificates is read anew, and what it says holds from the next connection on. Where it can not be
+        read, the same proxies are told of other pools and options as ever, believed as before.
+        """
         self._settings = settings
         if self.running:
             self._changing.run(self._change, settings).addErrback(
@@ -97,17 +101,19 @@ class SynproxyService(Service):
     @inlineCallbacks
     def _change(self, settings: Settings) -> Generator[Deferred[Any], Any, None]:
         how, former = settings.synproxy, self._how
+        is_different = self._table.configure(settings)
+        for each in self._links.values():
+            each.configure(how.reconnect)
+            if is_different:
+                each.link.renew(now=self._now())
         trusted = None
         if any(proxy.name is not None for proxy in how.proxies):
             trusted = yield self._elsewhere(Blocking(str(how.ca_file), partial(trust, how.ca_file)))
         self._how = how
         signed_otherwise = {proxy for proxy in self._links if proxy.name is not None and how.ca_file != former.ca_file}
         yield self._drop(set(self._links) - set(how.proxies) | signed_otherwise)
-        is_different = self._table.configure(settings)
         for each in self._links.values():
-            each.configure(how.reconnect)
-            if is_different:
-                each.link.renew(now=self._now())
+            each.believe(trusted)
         if not how.proxies:
             self._rest()
             return

@@ -232,6 +232,23 @@ class TlsTests(PortTestCase):
         await self.until(self.is_in_step)
         self.assertEqual(len(self.site.table), 4)
 
+    async def test_certificates_that_are_believed_from_now_on_count_at_the_next_connection(self) -> None:
+        """Those before not any more; the connection that there is stays."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        other = trust(Authority(folder).path)
+        self.connect(self.serve(), NAME, other)
+        await self.until(lambda: self.link.error)
+        self.assertIn("TLS: ", self.link.error)
+        self.connecting.believe(trust(self.authority.path))
+        await self.until(self.is_in_step)
+        self.connecting.believe(other)
+        await self.until(self.is_in_step)
+        connection: Any = self.site.connections[-1].transport
+        connection.abortConnection()
+        await self.until(lambda: "TLS: " in self.link.error)
+        self.assertEqual(self.link.counts.connected, 1)
+
     async def test_nothing_is_said_to_others(self) -> None:
         """A certificate for another name, an expired one, a self-signed one; nor to one that speaks no TLS."""
         for port in (
