@@ -103,6 +103,7 @@ NAMES = (
         "forwarder_resolver_answers",
         "Answers of all resolvers together, and times that one failed.",
         *by("result", "dns.resolver *", answered="answers", failed="failures"),
+        *by("result", "dns.resolvers_dropped", answered="answers", failed="failures"),
     ),
     gauge(
         "forwarder_resolvers_resting",
@@ -113,7 +114,12 @@ NAMES = (
         "forwarder_resolver_seconds", "How long resolvers took to answer, all together.", at("dns.forward.seconds")
     ),
     gauge("forwarder_listed_names", "Names on lists of names that are not to be had.", at("dns.list *.names")),
-    counter("forwarder_listed", "Queries that such lists decided.", at("dns.list *.decided")),
+    counter(
+        "forwarder_listed",
+        "Queries that such lists decided.",
+        at("dns.list *.decided"),
+        at("dns.lists_dropped.decided"),
+    ),
     counter("forwarder_processes", "Times that the forwarder's own process was begun.", at("forwarder.begun")),
     counter(
         "forwarder_returned",

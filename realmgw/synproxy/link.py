@@ -95,6 +95,11 @@ class LinkCounts:
     malformed: int = 0
     """Connections that were ended since what came was no answer, or an answer to nothing."""
 
+    def add(self, more: LinkCounts) -> None:
+        """Count what another one has counted as well."""
+        for name, count in attrs.asdict(more).items():
+            setattr(self, name, getattr(self, name) + count)
+
 
 class _Inputs(Protocol):
     def connected(self) -> None: ...

@@ -18,7 +18,7 @@ from realmgw.allocation.standing import note, standing
 from realmgw.config.settings import Peer, Settings
 from realmgw.config.steps import Blocking
 from realmgw.subscribers.remote.port import trust
-from realmgw.synproxy.link import Link, State
+from realmgw.synproxy.link import Link, LinkCounts, State
 from realmgw.synproxy.port import Connecting
 from realmgw.synproxy.table import Table
 
@@ -57,6 +57,7 @@ class SynproxyService(Service):
         self._table = Table(settings)
         self._links: dict[Peer, Connecting] = {}
         self._states: dict[Peer, State] = {}
+        self._dropped = LinkCounts()
         self._changed = Noted(self._put_down)
         self._passed_at = -BATCH
         self._is_noting = False
@@ -152,7 +153,10 @@ class SynproxyService(Service):
 
     def _drop(self, gone: set[Peer]) -> Deferred[Any]:
         self._states = {proxy: state for proxy, state in self._states.items() if proxy not in gone}
-        return gatherResults([self._links.pop(proxy).stop() for proxy in gone])
+        dropped = [self._links.pop(proxy) for proxy in gone]
+        for each in dropped:
+            self._dropped.add(each.link.counts)
+        return gatherResults([each.stop() for each in dropped])
 
     # What is reserved
 
@@ -188,9 +192,14 @@ class SynproxyService(Service):
                 yield f"the SYN proxy {link.name} is not in step: {link.error}"
 
     def counts(self) -> dict[str, object]:
-        """What was counted, of each proxy by its address, and how many reservations they are to know."""
-        links = {each.link.name: attrs.asdict(each.link.counts) for each in self._links.values()}
-        return {"reserved": len(self._table), **links} if links else {}
+        """What was counted, of each proxy by its address, and how many reservations they are to know.
+
+        Those that are no more are together in `dropped`, so that the sums do not fall.
+        """
+        counts = {each.link.name: attrs.asdict(each.link.counts) for each in self._links.values()}
+        if self._dropped != LinkCounts():
+            counts["dropped"] = attrs.asdict(self._dropped)
+        return {"reserved": len(self._table), **counts} if counts else {}
 
     def show(self) -> list[dict[str, object]]:
         """How each proxy is, as plain values."""

@@ -98,17 +98,22 @@ class NamePolicy:
     Args:
         host_at: Finds out who asks; None: that is not known here, and what depends on it is for those who are careful.
         note: See there; it only keeps that.
+
+    Attributes:
+        dropped: How many questions lists decided on that are not there any more.
     """
 
     def __init__(self, host_at: HostAt | None, note: Note) -> None:
         self._host_at, self._note = host_at, note
         self._lists: tuple[NameSet, ...] = ()
+        self.dropped = 0
 
     def configure(self, lists: tuple[NameSet, ...]) -> None:
         """From the next question on, go by these."""
         counted = {each.rules.name: each.counted for each in self._lists}
         for each in lists:
-            each.counted = counted.get(each.rules.name, 0)
+            each.counted = counted.pop(each.rules.name, 0)
+        self.dropped += sum(counted.values())
         self._lists = lists
 
     def before(self, part: Part, careful: Part) -> Part:

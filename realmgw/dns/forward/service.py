@@ -100,10 +100,14 @@ class Forwarding:
         self._forwarder.configure(settings, table)
 
     def counts(self) -> dict[str, object]:
-        """What was counted and what there is, of the forwarder, of each resolver, and of each list of names."""
+        """What was counted and what there is, of the forwarder, of each resolver, and of each list of names.
+
+        Resolvers and lists that are no more are together, so that the sums do not fall.
+        """
         resolvers = {f"resolver {text}": each for text, each in self._upstreams.counts().items()}
         forward = {**self._forwarder.counts(), "seconds": self._upstreams.latencies.counts()}
-        return {"forward": forward, **resolvers, **self._policy.counts()}
+        dropped = {"resolvers_dropped": {**self._upstreams.dropped}, "lists_dropped": {"decided": self._policy.dropped}}
+        return {"forward": forward, **resolvers, **self._policy.counts(), **dropped}
 
     @property
     def outstanding(self) -> int:

@@ -85,17 +85,23 @@ class Upstreams:
 
     Attributes:
         latencies: How long answers took, in seconds, of all resolvers together.
+        dropped: Answers and failures of those that there were and are not any more.
     """
 
     def __init__(self, chance: Callable[[int], bytes], tell: Callable[[Resolver, str], None]) -> None:
         self._chance, self._tell = chance, tell
         self.all: tuple[Upstream, ...] = ()
         self.latencies = Distribution(DELAY_BOUNDS)
+        self.dropped = {"answers": 0, "failures": 0}
 
     def configure(self, resolvers: Iterable[Resolver]) -> None:
         """From now on, there are these; what is known of those that stay is kept."""
         known = {each.resolver: each for each in self.all}
+        former = self.all
         self.all = tuple(known.get(each) or Upstream(each, self._chance(CLIENT_LENGTH)) for each in resolvers)
+        for gone in (each for each in former if each not in self.all):
+            self.dropped["answers"] += gone.answers
+            self.dropped["failures"] += gone.refusals
 
     def order(self, now: float) -> list[Upstream]:
         """Whom to ask first, next, and so on."""

@@ -16,6 +16,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.logger import capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -23,6 +24,8 @@ from realmgw.allocation.allocator import Allocator
 from realmgw.config.settings import Settings
 from realmgw.config.steps import Blocking
 from realmgw.errors import PlatformError
+from realmgw.metrics.declared import Labels
+from realmgw.metrics.gateway import GATEWAY
 from realmgw.subscribers.model import Host, Service, Terms
 from realmgw.synproxy import service as module
 from realmgw.synproxy.codec import LENGTH, TCP, TcpOptions
@@ -286,6 +289,30 @@ class ServiceTests(ServiceTestCase):
         self.service.configure(bad)
         self.after(1.0)
         self.assertEqual((self.states(), len(self.wires)), (["in step"], 1))
+
+    def test_other_options_are_told_though_certificates_can_not_be_read(self) -> None:
+        """They have nothing to do with each other."""
+        self.start()
+        self.unreadable = "there are none"
+        with capturedLogs() as events:
+            self.service.configure(settings(", mss: 1400", proxies="'203.0.113.9#proxy.example.org'"))
+            self.after(1.0)
+        self.assertEqual(formatEvent(events[0]), "SYN proxies stay as they were: there are none")
+        self.assertIn(TcpOptions(1400, True, 7), self.proxies["203.0.113.9"].table.values())
+        self.assertEqual((self.states(), len(self.wires)), (["in step"], 1))
+
+    def test_totals_do_not_fall_when_a_proxy_goes(self) -> None:
+        """A reload names another one, the first one again, and none."""
+        self.start()
+        [events] = [metric for metric in GATEWAY if metric.name == "synproxy_events"]
+        before: dict[Labels, Any] = {}
+        for proxies in ("203.0.113.9, 203.0.113.10", "203.0.113.10", "203.0.113.9", "", "203.0.113.9"):
+            self.service.configure(settings(proxies=proxies))
+            self.after(1.0)
+            now = dict(events.values({"synproxy": self.service.counts()}))
+            self.assertEqual([label for label, count in before.items() if now.get(label, 0) < count], [], proxies)
+            before = now
+        self.assertEqual(now[("event", "connected"),], 4)
 
     def test_stops_with_its_connections(self) -> None:
         """And hears of nothing any more."""

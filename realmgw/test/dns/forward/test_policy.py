@@ -178,7 +178,7 @@ class AnswerTests(PolicyTestCase):
             self.assertEqual((str(soa.name), soa.ttl, soa[0].minimum), (name, BLOCKED_TTL, BLOCKED_TTL))
 
     def test_counts(self) -> None:
-        """By list, over a reload; those that are gone are forgotten."""
+        """By list, over a reload; those of lists that are gone are together."""
         ads = (NameList("ads", FILE), {"a.test": GONE, "*.b.test": GONE})
         self.configure((NameList("good", FILE, allow=True), {"c.test": PASS}), ads)
         for name in ("a.test.", "x.b.test.", "c.test.", "d.test."):
@@ -186,7 +186,9 @@ class AnswerTests(PolicyTestCase):
         counted = {"list ads": {"names": 2, "decided": 2}}
         self.assertEqual(self.policy.counts(), {"list good": {"names": 1, "decided": 1}, **counted})
         self.configure(ads)
-        self.assertEqual(self.policy.counts(), counted)
+        self.assertEqual((self.policy.counts(), self.policy.dropped), (counted, 1))
+        self.configure()
+        self.assertEqual((self.policy.counts(), self.policy.dropped), ({}, 3))
 
 
 class SubscriberTests(PolicyTestCase):

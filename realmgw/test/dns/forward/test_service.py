@@ -21,6 +21,7 @@ from realmgw.config import settings
 from realmgw.config.addresses import resolver
 from realmgw.config.steps import finish
 from realmgw.dns.service import DnsService
+from realmgw.metrics.gateway import GATEWAY
 from realmgw.subscribers.registry import Changes
 from realmgw.test.dns import realm
 from realmgw.test.dns.test_service import LOOPBACK, OTHER, PATIENCE, ServiceTestCase, free_ports, make_settings
@@ -156,6 +157,7 @@ class ForwardingTests(ServiceTestCase):
         counts: Any = service.counts()
         forward, resolver = counts["forward"], counts[f"resolver 127.0.0.1:{self.port}"]
         self.assertEqual((forward["questions"], forward["hits"], forward["kept"], resolver["answers"]), (1, 1, 1, 1))
+        self.assertEqual(counts["resolvers_dropped"], {"answers": 0, "failures": 0})
 
     async def test_long_answers_come_by_tcp(self) -> None:
         """From the resolver, and to who asks: 32 kB."""
@@ -196,7 +198,7 @@ class ForwardingTests(ServiceTestCase):
         self.assertEqual(upstream.asked, [0, 0])
 
     async def test_a_reload_brings_another_resolver(self) -> None:
-        """What the former one said is forgotten, and it is not asked any more."""
+        """What the former one said is forgotten, and it is not asked any more; but it counts."""
         former = self.resolver(lambda message: [said(message)])
         service = self.start()
         await self.tell()
@@ -204,6 +206,9 @@ class ForwardingTests(ServiceTestCase):
         finish(service.commit(finish(service.prepare(self.settings(), realm.directory(), Changes()))))
         self.assertEqual(len((await self.tell()).answer[0]), 2)
         self.assertEqual((former.asked, latter.asked), ([1, 0], [1, 0]))
+        [answers] = [metric for metric in GATEWAY if metric.name == "forwarder_resolver_answers"]
+        told = dict(answers.values({"dns": service.counts()}))
+        self.assertEqual(told[("result", "answered"),], 2)
 
     async def test_the_resolver_is_gone(self) -> None:
         """SERVFAIL at once, which says so."""

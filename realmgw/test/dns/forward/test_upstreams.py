@@ -66,3 +66,11 @@ class OrderTests(SynchronousTestCase):
         self.upstreams.answered(self.two, 0.010)
         self.upstreams.configure((TWO,))
         self.assertEqual(self.upstreams.all, (self.two,))
+
+    def test_what_those_have_counted_that_go_stays(self) -> None:
+        """All together, also when one of them comes back, which begins anew."""
+        self.upstreams.answered(self.one, 0.010)
+        self.upstreams.failed(self.one, "no answer", 0.0)
+        for resolvers in ((TWO,), (ONE, TWO), ()):
+            self.upstreams.configure(resolvers)
+            self.assertEqual(self.upstreams.dropped, {"answers": 1, "failures": 1})
