@@ -60,10 +60,15 @@ class Entries:
 
     Args:
         most: So many there may be.
+        guards: Tells of an address (packed; all zeros: any) whether its entries have an effect here.
+
+    Attributes:
+        idle: How many entries have none.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, most: int, guards: Callable[[bytes], bool] = lambda _address: True) -> None:
+        self._most, self._guards = most, guards
+        self.idle = 0
         self._tables: dict[str, _Table] = {}  # of those who have entries, in the order in which they have begun
         self._varieties: Counter[TcpOptions] = Counter()
         self._changed: set[Target] | None = set()  # None: too many to be remembered
@@ -151,11 +156,6 @@ class Entries:
         every = ((address, port) for table in tables for address, ports in table.items() for port, _ in ports)
         return {target: options for target in every if (options := self.effective(target)) is not None}
 
-    def count_of(self, is_meant: Callable[[bytes], bool]) -> int:
-        """How many entries are of addresses (packed) that are meant."""
-        every = (each for table in self._tables.values() for each in table.items())
-        return sum(len(ports) for address, ports in every if is_meant(address))
-
     def _set(self, client: str, key: Key, options: TcpOptions, *, is_new: bool) -> Refusal | None:
         ports = self._tables.get(client, {}).get(key.address)
         before = None if ports is None else ports.get((key.port, key.protocol))
@@ -169,7 +169,8 @@ class Entries:
             ports = self._tables.setdefault(client, {})[key.address] = {}
         ports[key.port, key.protocol] = options
         self._varieties[options] += 1
-        self._count += before is None
+        if before is None:
+            self._add(key.address, 1)
         self._forget(before)
         self._note((key.address, key.port))
         return None
@@ -188,7 +189,7 @@ class Entries:
             del table[key.address]
         if not table:
             del self._tables[client]
-        self._count -= 1
+        self._add(key.address, -1)
         self._forget(options)
         self._note((key.address, key.port))
         return None
@@ -197,12 +198,19 @@ class Entries:
         """Of one address, or of all of them; who has no entries any more begins anew with the next."""
         table = self._tables.get(client, {})
         for each in [address] if any(address) else list(table):
-            for (port, _), options in table.pop(each, {}).items():
-                self._count -= 1
+            ports = table.pop(each, {})
+            self._add(each, -len(ports))
+            for (port, _), options in ports.items():
                 self._forget(options)
                 self._note((each, port))
         if not table:
             self._tables.pop(client, None)
+
+    def _add(self, address: bytes, number: int) -> None:
+        """There are so many more entries of an address."""
+        self._count += number
+        if number and not self._guards(address):
+            self.idle += number
 
     def _note(self, target: Target) -> None:
         if self._changed is not None:

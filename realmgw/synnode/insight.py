@@ -91,6 +91,5 @@ class Insight:
         ]  # fmt: skip
 
     def _unguarded(self) -> Iterator[str]:
-        count = self._entries.count_of(lambda address: not self._settings.guards(address))
-        if count:
+        if count := self._entries.idle:
             yield f"{count} entries are of addresses that are not `guarded` here: they have no effect"

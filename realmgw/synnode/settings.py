@@ -9,7 +9,7 @@ from pathlib import PurePath
 import attrs
 
 from realmgw.config import identifiers
-from realmgw.config.addresses import endpoint, network
+from realmgw.config.addresses import Inside, endpoint, network
 from realmgw.config.external import SYNPROXY_PORT, Logging
 from realmgw.config.metrics import THIS_MACHINE, Metrics
 from realmgw.config.parts import Part
@@ -24,7 +24,7 @@ from realmgw.config.validators import (
     parsed,
     sequence,
 )  # fmt: skip
-from realmgw.config.values import Address, Network
+from realmgw.config.values import Network
 from realmgw.datapath.place import Tenant
 from realmgw.synnode.rules import Guarding
 from realmgw.synproxy.codec import MAX_WINDOW_SCALE, TcpOptions
@@ -112,6 +112,15 @@ class NodeSettings:
     """What monitoring systems are told."""
     logging: Logging = key(Section(Logging), Logging())
     """What is logged."""
+    _inside: Inside = attrs.field(init=False, eq=False, repr=False)
+    """`guarded`, to be looked up. No key."""
+
+    @_inside.default
+    def _(self) -> Inside:
+        found = Inside()
+        for index, prefix in enumerate(self.guarded):
+            found.add(index, prefix)
+        return found
 
     @property
     def guarding(self) -> Guarding:
@@ -120,15 +129,12 @@ class NodeSettings:
 
     def may_connect(self, address: str) -> bool:
         """Whether who has this address (as text) may have something done."""
-        return _is_in(ip_address(address), self.clients)
+        who = ip_address(address)
+        return any(who in each for each in self.clients if each.version == who.version)
 
     def guards(self, address: bytes) -> bool:
-        """Whether an address (packed) is guarded; all zeros is any."""
-        return not any(address) or _is_in(ip_address(address), self.guarded)
-
-
-def _is_in(address: Address, prefixes: tuple[Network, ...]) -> bool:
-    return any(address in each for each in prefixes if each.version == address.version)
+        """Whether an address (packed) is guarded; all zeros is any. The number of prefixes costs nothing."""
+        return not any(address) or any(True for _ in self._inside.of(address))
 
 
 _interfaces = sequence(parsed(identifiers.interface_name), at_least=1, at_most=MOST_INTERFACES)

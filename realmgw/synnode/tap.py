@@ -78,7 +78,7 @@ def make_service(options: Options) -> IService:
 
 def compose(settings: NodeSettings, options: Options, tls: CertificateOptions | None = None) -> OrderedService:
     """Put the node together: who listens starts last, and stops first."""
-    reactor, entries = the_reactor(), Entries(settings.entries)
+    reactor, entries = the_reactor(), Entries(settings.entries, settings.guards)
     kernel, process = NodeKernel(settings), ProcessService("the SYN proxy node", options, reactor)
     thread, listener = WorkerThread(reactor, "realmgw-synproxy-kernel"), KernelListener(reactor)
     table = TableService(

@@ -65,6 +65,16 @@ class EntriesTests(SynchronousTestCase):
         self.assertIs(table.apply(GATEWAY, mod(key(HOST, 60000), TcpOptions(1, False, 0))), Refusal.VARIETY)
         self.assertIsNone(table.apply(GATEWAY, mod(key(HOST, 60000), TcpOptions(1000, False, 0))))
 
+    def test_entries_of_an_earlier_run_are_counted_as_others(self) -> None:
+        """Those of no effect, until they are forgotten or said otherwise."""
+        table = Entries(9, lambda address: address != packed(HOST))
+        table.adopt({(packed(HOST), 80): FULL, (packed(HOST), 81): FULL, (packed(HOST6), 80): FULL})
+        self.assertEqual(table.idle, 2)
+        table.apply(GATEWAY, delete(key(HOST, 80)))
+        self.assertEqual(table.idle, 1)
+        table.forget_adopted()
+        self.assertEqual((table.idle, len(table)), (0, 0))
+
     def test_of_a_target_the_entry_for_tcp_counts(self) -> None:
         """Then that of any protocol; one of another protocol says nothing about TCP."""
         for protocol, options, effective in ((17, FULL, None), (0, PLAIN, PLAIN), (TCP, FULL, FULL)):
@@ -140,7 +150,8 @@ class ModelTests(SynchronousTestCase):
     @given(some.lists(some.tuples(some.sampled_from("ab"), _requests), max_size=40), some.integers(0, 40))
     def test_what_was_told_is_what_there_is(self, requests: list[tuple[str, Request]], pause: int) -> None:
         """However requests of two gateways follow on each other, and whenever changes are taken."""
-        table, model, kernel = Entries(5), dict[tuple[str, Key], TcpOptions](), dict[object, TcpOptions]()
+        table, model = Entries(5, lambda address: address != packed(HOST)), dict[tuple[str, Key], TcpOptions]()
+        kernel = dict[object, TcpOptions]()
         for number, (client, request) in enumerate(requests):
             self.assertEqual(table.apply(client, request) is None, _do(model, client, request))
             if number == pause:
@@ -148,6 +159,7 @@ class ModelTests(SynchronousTestCase):
         _tell(table, kernel)
         self.assertEqual({(each.client, each.key): each.options for each in table}, model)
         self.assertEqual((len(table), table.varieties), (len(model), len(set(model.values()))))
+        self.assertEqual(table.idle, sum(where.address == packed(HOST) for _, where in model))
         self.assertEqual(kernel, table.everything())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -23,7 +25,7 @@ class InsightTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """A node with three entries, one of them for nobody that it guards."""
-        self.entries = Entries(100)
+        self.entries = Entries(100, SETTINGS.guards)
         for where in (key(HOST, 80, 6), key(HOST6), key("192.0.2.1")):
             self.entries.apply(GATEWAY, mod(where, PLAIN))
         self.table = TableService(
@@ -45,6 +47,15 @@ class InsightTests(SynchronousTestCase):
         lines = list(shown.status(answer))
         for line in ("  broken: wan0 is down", "interface wan0: down", "kernel.syns: 7", "connected: nobody"):
             self.assertIn(line, lines)
+
+    def test_what_it_says_does_not_cost_more_where_there_are_more_entries(self) -> None:
+        """Gateways wait meanwhile."""
+        entries = Mock(wraps=self.entries, idle=7, varieties=1)
+        entries.__len__ = lambda _: 262_144
+        entries.__iter__ = Mock(side_effect=AssertionError("goes through all entries"))
+        insight = Insight(SETTINGS, entries, self.table, self.server, dict)
+        self.assertIn("7 entries are of addresses that are not `guarded`", insight.status({})["doubtful"][0])
+        self.assertEqual((insight.metrics({})["now"]["entries"], entries.method_calls), (262_144, []))
 
     def test_tells_every_counter(self) -> None:
         """Of the server, of the table, of the log and of the kernel."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.external import Logging
@@ -41,6 +42,8 @@ class SettingsTests(SynchronousTestCase):
         """An entry of any address is for all of them."""
         found = [SETTINGS.guards(packed(each)) for each in (HOST, HOST6, "0.0.0.0", "::", "192.0.2.1", "2001:db9::")]
         self.assertEqual(found, [True, True, True, True, False, False])
+        other = attrs.evolve(SETTINGS, guarded=SETTINGS.guarded[:1])
+        self.assertEqual([other.guards(packed(each)) for each in (HOST, HOST6)], [True, False])
 
     def test_every_key_is_told_and_no_other(self) -> None:
         """In the table of docs/synproxy.md."""
