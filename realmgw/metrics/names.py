@@ -101,9 +101,9 @@ NAMES = (
     gauge("forwarder_cache_octets", "How much room they take.", at("dns.forward.octets")),
     counter(
         "forwarder_resolver_answers",
-        "Answers of all resolvers together, and times that one failed.",
-        *by("result", "dns.resolver *", answered="answers", failed="failures"),
-        *by("result", "dns.resolvers_dropped", answered="answers", failed="failures"),
+        "Answers of all resolvers together, times that one said that it has none, and times that one failed.",
+        *by("result", "dns.resolver *", answered="answers", refused="refused", failed="failures"),
+        *by("result", "dns.resolvers_dropped", answered="answers", refused="refused", failed="failures"),
     ),
     gauge(
         "forwarder_resolvers_resting",

@@ -77,6 +77,10 @@ class BadAnswerError(MalformedError):
     """A resolver's answer can not be used; the text says why."""
 
 
+class BadContentError(BadAnswerError):
+    """It is whole, and what it says is of no use: whoever runs the zone can have had that said."""
+
+
 @attrs.frozen
 class Reply:
     """What a resolver said."""
@@ -131,10 +135,12 @@ def read(message: bytes, question: bytes) -> Reply:
         question: The question: name, type and class, the name in upper and lower case.
 
     Raises:
-        BadAnswerError: And nothing else, whatever the octets are.
+        BadAnswerError: And nothing else, whatever the octets are; of it, `BadContentError` where they are whole.
     """
     try:
         return _plain(message, question) or _read(message, question)
+    except BadAnswerError:
+        raise
     except (MalformedError, struct.error, IndexError) as error:
         raise BadAnswerError(str(error)) from None
 
@@ -176,7 +182,12 @@ def _read(message: bytes, question: bytes) -> Reply:
     flags = int.from_bytes(message[2:4], "big")
     asked = question[:-4].lower()  # what is compressed against it must not have our upper and lower case
     reading = _Reading(message[: HEADER.size] + asked + message[HEADER.size + len(asked) :], asked)
-    sections = reading.sections(HEADER.size + len(question))
+    try:
+        sections = reading.sections(HEADER.size + len(question))
+    except (MalformedError, struct.error, IndexError):
+        if not flags & TC:
+            raise
+        sections = []  # some cut where there is no more room, and leave the counts (RFC 2181 section 9)
     rcode, errors, cookie = reading.upper | flags & 0xF, tuple(reading.errors), reading.cookie
     is_authentic = bool(flags & AD)
     if flags & TC or rcode not in ANSWERS:
@@ -208,7 +219,7 @@ class _Reading:
         """The records of class IN, by section."""
         counts = HEADER.unpack_from(self.message)[3:]
         if sum(counts) > MOST_RECORDS:
-            raise BadAnswerError(f"more than {MOST_RECORDS} records")
+            raise BadContentError(f"more than {MOST_RECORDS} records")
         found: list[list[Record]] = []
         for section, count in enumerate(counts):
             records: list[Record] = []
@@ -229,10 +240,11 @@ class _Reading:
         if kind == Type.OPT:
             self._opt(owner, section, ttl, self.message[start:end])
         elif cls == IN:
-            if length != _LENGTHS.get(kind, length):
-                raise BadAnswerError("an address of a wrong length")
             life = 0 if ttl >> 31 else min(ttl, LONGEST_LIFE)  # RFC 2181 section 8
-            into.append(Record(owner, kind, life, *self._rdata(kind, start, end)))
+            try:
+                into.append(Record(owner, kind, life, *self._rdata(kind, start, end)))
+            except (MalformedError, struct.error, IndexError) as error:
+                raise BadContentError(str(error)) from None
         return end
 
     def _owner(self, at: int) -> tuple[bytes, int]:
@@ -245,13 +257,15 @@ class _Reading:
         name = name.lower()
         self._room -= len(name)
         if self._room < 0:
-            raise BadAnswerError("names that are too long together")
+            raise BadContentError("names that are too long together")
         if pointer[0] >= names.POINTER:
             self._owners[pointer] = name
         return name, after
 
     def _rdata(self, kind: int, start: int, end: int) -> tuple[bytes, tuple[bytes, ...]]:
         if kind in _LENGTHS:
+            if end - start != _LENGTHS[kind]:
+                raise MalformedError("an address of a wrong length")
             return self.message[start:end], ()
         if kind == _NAPTR:
             leading, count = 4, 1
@@ -261,17 +275,17 @@ class _Reading:
             leading, count = _NAMES.get(kind, (0, 0))
         at = start + leading
         if at > end:
-            raise BadAnswerError("a record is too short")
+            raise MalformedError("a record is too short")
         targets = []
         for _ in range(count):
             name, at = names.read(self.message, at)
             targets.append(name)
             if at > end:
-                raise BadAnswerError("a name runs over the end of its record")
+                raise MalformedError("a name runs over the end of its record")
         rest = self.message[at:end]
         if kind in _COMPRESSIBLE:
             if len(rest) != (20 if kind == Type.SOA else 0):
-                raise BadAnswerError("octets too many or too few in a record")
+                raise MalformedError("octets too many or too few in a record")
             return rest, tuple(targets)
         return b"".join((self.message[start : start + leading], *targets, rest)), ()
 
@@ -315,9 +329,9 @@ def _chain(name: bytes, kind: int, records: list[Record]) -> tuple[tuple[Record,
         kept += [alias, *(record for record in here if _covers(record, Type.CNAME))]
         target = alias.targets[0].lower()
         if target in chain:
-            raise BadAnswerError("aliases lead in a circle")
+            raise BadContentError("aliases lead in a circle")
         if len(chain) > MOST_ALIASES:
-            raise BadAnswerError(f"more than {MOST_ALIASES} aliases, one after the other")
+            raise BadContentError(f"more than {MOST_ALIASES} aliases, one after the other")
         chain.append(target)
 
 

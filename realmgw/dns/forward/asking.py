@@ -7,7 +7,6 @@ resolver is asked by TCP the next time.
 
 from __future__ import annotations
 
-import enum
 import struct
 from collections.abc import Callable
 from functools import partial
@@ -17,8 +16,9 @@ import attrs
 
 from realmgw.config.settings import Resolver
 from realmgw.dns.codec.wire import AD, CD, COOKIE, DO, HEADER, RD, Rcode, Type
-from realmgw.dns.forward.answers import ANSWERS, BadAnswerError, Reply, is_answer, is_bare_error, read
+from realmgw.dns.forward.answers import ANSWERS, BadAnswerError, BadContentError, Reply, is_answer, is_bare_error, read
 from realmgw.dns.forward.chance import mixed
+from realmgw.dns.forward.events import Event
 from realmgw.dns.forward.upstreams import Upstream, Upstreams
 
 UDP_SIZE = 1232  # octets
@@ -62,55 +62,6 @@ class Transport(Protocol):
 
     def by_stream(self, resolver: Resolver, message: bytes, heard: Heard, failed: Callable[[str], None], /) -> Cancel:
         """By TLS where the resolver has a name, else by TCP."""
-
-
-class Event(enum.IntEnum):
-    """What is counted of the forwarder: places in a list of integers."""
-
-    HITS = 0
-    """Queries answered from what is kept, besides those that the same octets were given to within a second."""
-    REPEATED = 1
-    """The latter."""
-    QUESTIONS = 2
-    """Questions put to resolvers."""
-    JOINED = 3
-    """Queries that joined a question under way."""
-    PREFETCHED = 4
-    """Questions put again before their answers end."""
-    DATAGRAMS = 5
-    """Queries to resolvers by UDP."""
-    STREAMED = 6
-    """By TCP and TLS."""
-    WRONG = 7
-    """Messages that were no answers to what was sent."""
-    MALFORMED = 8
-    """Answers that could not be used."""
-    TRUNCATED = 9
-    """Answers that sent us to TCP."""
-    LATE = 10
-    """Times that a resolver gave no answer within its time."""
-    REFUSED_BY = 11
-    """Answers of resolvers that say that there is none: SERVFAIL, REFUSED and others."""
-    FAILED = 12
-    """Questions that no resolver answered."""
-    STALE = 13
-    """Queries answered with what had outlived its TTL."""
-    SPECIAL = 14
-    """Queries for names of special use, answered here."""
-    STRIPPED = 15
-    """Answers from which private addresses were taken."""
-    LIMITED = 16
-    """Queries refused since their host asks too much."""
-    FULL = 17
-    """Queries refused since too many questions wait."""
-    LOOPED = 18
-    """Our own questions that came back to us."""
-    MADE = 19
-    """Answers with addresses of IPv6 that stand for ones of IPv4."""
-    SOCKETS = 20
-    """Sockets made for queries by UDP, each with a port of its own."""
-    STRAYS = 21
-    """Messages that came to a socket on which nobody waited, which was closed then."""
 
 
 @attrs.frozen(eq=False)
@@ -170,6 +121,8 @@ class _Try:
     """After this nothing is heard of it."""
     wrong: int = 0
     """How many messages came that are no answer to it."""
+    refusal: str = ""
+    """What it said instead of an answer, if it is not to be expected that others do so as well."""
     over: bool = False
     """Nobody waits for it any more."""
 
@@ -328,6 +281,10 @@ class Asking:
             return False
         try:
             reply = read(message, one.question)
+        except BadContentError as error:
+            self._means.events[Event.MALFORMED] += 1
+            self._denied(one, Reply(Rcode.SERVFAIL), f"an answer of no use: {error}")
+            return False
         except BadAnswerError as error:
             self._means.events[Event.MALFORMED] += 1
             self._failed(one, f"a malformed answer: {error}")
@@ -341,6 +298,8 @@ class Asking:
         if reply.rcode in ANSWERS and not reply.truncated:
             one.over, one.cancel = True, nothing
             self._means.upstreams.answered(upstream, self._means.present() - one.begun)
+            if self._said is not None:
+                self._compare()
             self._end(reply)
             return True
         self._weigh(one, reply)
@@ -360,8 +319,22 @@ class Asking:
             self._again(one, by_stream=one.by_stream)
         else:
             means.events[Event.REFUSED_BY] += 1
-            self._said, self._why = reply, f"{upstream.resolver.text}: it says {_called(reply.rcode)}"
-            self._leave(one)
+            why = f"it says {_called(reply.rcode)}"
+            one.refusal = "" if reply.rcode == Rcode.SERVFAIL else why  # which says that there is a fault somewhere
+            self._denied(one, reply, why)
+
+    def _denied(self, one: _Try, reply: Reply, why: str) -> None:
+        """This one has no answer, which may be the name's fault; asks the next one."""
+        self._said, self._why = reply, f"{one.upstream.resolver.text}: {why}"
+        now = self._means.present()
+        self._means.upstreams.denied(one.upstream, why, now - one.begun, now)
+        self._leave(one)
+
+    def _compare(self) -> None:
+        """Somebody has an answer: that others refuse to give one is their own fault, and not the name's."""
+        for each in self._tries:
+            if each.refusal:
+                self._means.upstreams.failed(each.upstream, each.refusal, self._means.present())
 
     def _again(self, one: _Try, *, by_stream: bool) -> None:
         """Asks the same one at once; it has the time that is left, and by TCP some more."""

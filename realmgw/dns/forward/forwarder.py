@@ -14,9 +14,10 @@ from realmgw.dns.codec.options import CLIENT_SUBNET
 from realmgw.dns.codec.wire import CD, IN, QUESTION, RD, Query, Rcode, Type
 from realmgw.dns.counts import Count
 from realmgw.dns.forward.answers import ANSWERS, BadAnswerError, Reply
-from realmgw.dns.forward.asking import Asking, Event, Means, Question
+from realmgw.dns.forward.asking import Asking, Means, Question
 from realmgw.dns.forward.cache import Cache, Packed, form, pack
 from realmgw.dns.forward.dns64 import WELL_KNOWN, Dns64
+from realmgw.dns.forward.events import Event
 from realmgw.dns.forward.inward import end_of, led_in, way_in
 from realmgw.dns.forward.special import Special
 from realmgw.dns.view import Answer, Asked, Part, said

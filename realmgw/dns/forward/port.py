@@ -22,7 +22,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from realmgw.config.settings import Resolver
-from realmgw.dns.forward.asking import UDP_SIZE, Cancel, Event, Heard, Later, nothing
+from realmgw.dns.forward.asking import UDP_SIZE, Cancel, Heard, Later, nothing
+from realmgw.dns.forward.events import Event
 from realmgw.dns.forward.stream import Streams
 
 TURN = 16

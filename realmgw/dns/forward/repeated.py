@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from realmgw.dns.counts import Count, Counts
-from realmgw.dns.forward.asking import Event, Question
+from realmgw.dns.forward.asking import Question
+from realmgw.dns.forward.events import Event
 from realmgw.dns.forward.forwarder import Forwarder
 from realmgw.dns.view import Answer, Asked
 

@@ -14,8 +14,9 @@ from realmgw.config import lists
 from realmgw.config.settings import Resolver, Settings
 from realmgw.config.steps import Blocking, Steps
 from realmgw.dns.counts import Counts
-from realmgw.dns.forward.asking import Cancel, Event, Means
+from realmgw.dns.forward.asking import Cancel, Means
 from realmgw.dns.forward.chance import Chance
+from realmgw.dns.forward.events import Event
 from realmgw.dns.forward.forwarder import Forwarder
 from realmgw.dns.forward.policy import HostAt, NamePolicy, NameSet, Note, compiling
 from realmgw.dns.forward.port import SocketMeans, Sockets

@@ -20,6 +20,8 @@ FADING = 0.98
 """What is left of a latency each time another resolver is asked first."""
 MOST_FAILURES = 3
 """After so many failures, one after the other, a resolver is left alone."""
+MOST_DENIALS = 10
+"""Likewise, after it has said so often that it has no answer, as it may of some names, and has given none between."""
 FIRST_REST, LONGEST_REST = 1.0, 60.0  # seconds
 """For how long at first and at most."""
 PENALTY = 0.5  # seconds
@@ -47,9 +49,13 @@ class Upstream:
     """Until then it is asked only if all others rest as well; monotonic seconds."""
     trouble: str = ""
     """Why it failed last, if it did not answer since."""
+    denials: int = 0
+    """How often it had no answer since it gave one last."""
     answers: int = 0
     """How many there were."""
-    refusals: int = 0
+    refused: int = 0
+    """How often it had none, in all."""
+    faults: int = 0
     """How many failures there were in all."""
 
     @property
@@ -85,14 +91,14 @@ class Upstreams:
 
     Attributes:
         latencies: How long answers took, in seconds, of all resolvers together.
-        dropped: Answers and failures of those that there were and are not any more.
+        dropped: Answers, failures and refusals of those that there were and are not any more.
     """
 
     def __init__(self, chance: Callable[[int], bytes], tell: Callable[[Resolver, str], None]) -> None:
         self._chance, self._tell = chance, tell
         self.all: tuple[Upstream, ...] = ()
         self.latencies = Distribution(DELAY_BOUNDS)
-        self.dropped = {"answers": 0, "failures": 0}
+        self.dropped = {"answers": 0, "failures": 0, "refused": 0}
 
     def configure(self, resolvers: Iterable[Resolver]) -> None:
         """From now on, there are these; what is known of those that stay is kept."""
@@ -101,7 +107,8 @@ class Upstreams:
         self.all = tuple(known.get(each) or Upstream(each, self._chance(CLIENT_LENGTH)) for each in resolvers)
         for gone in (each for each in former if each not in self.all):
             self.dropped["answers"] += gone.answers
-            self.dropped["failures"] += gone.refusals
+            self.dropped["failures"] += gone.faults
+            self.dropped["refused"] += gone.refused
 
     def order(self, now: float) -> list[Upstream]:
         """Whom to ask first, next, and so on."""
@@ -118,7 +125,7 @@ class Upstreams:
         old = upstream.latency
         upstream.latency = seconds if not old or upstream.failures else old + SMOOTHING * (seconds - old)
         upstream.answers += 1
-        upstream.failures, upstream.rests_until = 0, 0.0
+        upstream.failures, upstream.denials, upstream.rests_until = 0, 0, 0.0
         if upstream.trouble:
             upstream.trouble = ""
             self._tell(upstream.resolver, "")
@@ -127,10 +134,23 @@ class Upstreams:
         """A resolver gave none, or none of use."""
         upstream.latency = min(upstream.latency + PENALTY, LONGEST_LATENCY)
         upstream.failures += 1
-        upstream.refusals += 1
-        if upstream.failures >= MOST_FAILURES:
-            rest = FIRST_REST * 2 ** min(upstream.failures - MOST_FAILURES, 10)
-            upstream.rests_until = now + min(rest, LONGEST_REST)
+        upstream.faults += 1
+        self._judge(upstream, upstream.failures - MOST_FAILURES, why, now)
+
+    def denied(self, upstream: Upstream, why: str, seconds: float, now: float) -> None:
+        """A resolver has said after so long a time that it has no answer, or gave one of no use.
+
+        That may be the name's fault, and who asks for such names has no say in who is asked first: its latency stays.
+        """
+        upstream.latency = upstream.latency or seconds
+        upstream.denials += 1
+        upstream.refused += 1
+        self._judge(upstream, upstream.denials - MOST_DENIALS, why, now)
+
+    def _judge(self, upstream: Upstream, times: int, why: str, now: float) -> None:
+        """Leave one alone for a while that was of no use so many times more than it may be, if at all."""
+        if times >= 0:
+            upstream.rests_until = now + min(FIRST_REST * 2 ** min(times, 10), LONGEST_REST)
             if why != upstream.trouble:
                 upstream.trouble = why
                 self._tell(upstream.resolver, why)
@@ -139,8 +159,8 @@ class Upstreams:
         """What is known of each, by its address."""
         return {
             each.resolver.text: {
-                "answers": each.answers, "failures": each.refusals, "milliseconds": round(each.latency * 1000, 1),
-                "resting": each.rests_until > 0, "trouble": each.trouble,
+                "answers": each.answers, "failures": each.faults, "refused": each.refused,
+                "milliseconds": round(each.latency * 1000, 1), "resting": each.rests_until > 0, "trouble": each.trouble,
             }
             for each in self.all
         }  # fmt: skip

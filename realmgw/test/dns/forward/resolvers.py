@@ -15,7 +15,8 @@ from twisted.internet.task import Clock
 
 from realmgw.config.addresses import resolver
 from realmgw.config.settings import Resolver
-from realmgw.dns.forward.asking import Cancel, Event, Heard, Means
+from realmgw.dns.forward.asking import Cancel, Heard, Means
+from realmgw.dns.forward.events import Event
 from realmgw.dns.forward.upstreams import Upstreams
 
 ONE, TWO = resolver("203.0.113.53"), resolver("198.51.100.53")

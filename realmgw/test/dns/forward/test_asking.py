@@ -15,7 +15,8 @@ from realmgw.config.addresses import resolver
 from realmgw.config.settings import Resolver
 from realmgw.dns.codec.names import to_wire
 from realmgw.dns.forward.answers import Reply
-from realmgw.dns.forward.asking import MOST_WRONG, PADDED, STREAM_TIME, Asking, Event, Question
+from realmgw.dns.forward.asking import MOST_WRONG, PADDED, STREAM_TIME, Asking, Question
+from realmgw.dns.forward.events import Event
 from realmgw.test.dns.forward.resolvers import ONE, RECORD, TWO, Elsewhere, MemoryTransport, Sent
 
 TLS = resolver("203.0.113.54#dns.example.net")
@@ -204,6 +205,18 @@ class AnswerTests(AskingTestCase):
         self.sent[1].say(*RECORD)
         self.assert_answered()
 
+    def test_tc_leads_to_tcp_wherever_the_answer_was_cut(self) -> None:
+        """Records that are counted and not there, in the middle of one, or octets after the last one."""
+        for cut in (-16, -5, -1):
+            self.begin(ONE)
+            octets = self.sent[0].answer(*RECORD, flags=dns.flags.TC)
+            self.sent[0].heard(octets[:cut])
+            self.assertTrue(self.sent[1].by_stream)
+        self.begin(ONE)
+        self.sent[0].heard(self.sent[0].answer(*RECORD, flags=dns.flags.TC) + b"\0")
+        self.assertTrue(self.sent[1].by_stream)
+        self.assertEqual(self.elsewhere.events[Event.MALFORMED], 0)
+
     def test_tc_by_tcp_is_no_answer(self) -> None:
         """Somebody else is asked."""
         self.begin(ONE, TWO)
@@ -249,6 +262,37 @@ class AnswerTests(AskingTestCase):
         assert reply is not None
         self.assertEqual(reply.rcode, 2)
         self.assertEqual(self.elsewhere.clock.getDelayedCalls(), [])
+
+    def test_who_refuses_what_others_have_has_failed(self) -> None:
+        """It is asked last the next time, and after some times not at all; SERVFAIL may be the name's fault."""
+        for rcode, is_first in (("REFUSED", False), ("NOTIMP", False), ("SERVFAIL", True)):
+            self.begin()
+            one, two = self.elsewhere.means.upstreams.all
+            one.latency, two.latency = 0.001, 0.300
+            self.sent[0].say(rcode=rcode)
+            if rcode == "NOTIMP":
+                self.sent[1].say(rcode=rcode)  # without EDNS neither
+            self.sent[-1].say(*RECORD)
+            self.assert_answered()
+            self.assertIs(self.elsewhere.means.upstreams.order(0.0)[0], one if is_first else two)
+            self.assertEqual((one.failures, one.denials, two.answers), (int(not is_first), 1, 1))
+
+    def test_nobody_is_to_blame_for_what_whoever_runs_a_zone_says(self) -> None:
+        """Aliases in a circle, too many of them, whatever in records: both are asked, and are thought of as before."""
+        many = [f"n{each}.example.net. 5 IN CNAME n{each + 1}.example.net." for each in range(20)]
+        for records in (
+            ("www.example.net. 5 IN CNAME www.example.net.",),
+            ("www.example.net. 5 IN CNAME n0.example.net.", *many),
+            ("www.example.net. 5 IN TYPE65280 \\# 1 00",),
+        ):
+            self.begin()
+            for each in (0, 1, 2):
+                said = self.sent[each].answer(*records)
+                self.sent[each].heard(said.replace(b"\xff\0\0\1", b"\0\x24\0\1"))  # KX, which has a name
+            [(reply, why)] = self.said
+            assert reply is not None
+            self.assertEqual((reply.rcode, self.elsewhere.events[Event.MALFORMED]), (2, 3), why)
+            self.assertEqual([each.failures for each in self.elsewhere.means.upstreams.all], [0, 0])
 
 
 class MemoryTests(AskingTestCase):

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.settings import Dns64
-from realmgw.dns.forward.asking import Event
 from realmgw.dns.forward.dns64 import embed, extract
+from realmgw.dns.forward.events import Event
 from realmgw.test.dns.forward.test_forwarder import SOA, ForwarderTestCase
 
 PREFIX = "2001:db8:64::/96"

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from realmgw.config import settings
 from realmgw.dns.codec.wire import decode
 from realmgw.dns.counts import TYPES, Count, Counts
-from realmgw.dns.forward.asking import Event
+from realmgw.dns.forward.events import Event
 from realmgw.dns.forward.forwarder import Forwarder
 from realmgw.dns.forward.repeated import Repeated
 from realmgw.dns.lan import lan_view

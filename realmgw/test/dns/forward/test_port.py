@@ -11,7 +11,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.addresses import resolver
-from realmgw.dns.forward.asking import Cancel, Event
+from realmgw.dns.forward.asking import Cancel
+from realmgw.dns.forward.events import Event
 from realmgw.dns.forward.port import FEWEST, LIFE, MOST, USES, SocketMeans, Sockets
 from realmgw.dns.forward.stream import Streams
 

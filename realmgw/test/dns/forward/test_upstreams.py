@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config.distribution import DELAY_BOUNDS, Distribution
-from realmgw.dns.forward.upstreams import LONGEST_REST, MOST_FAILURES
+from realmgw.dns.forward.upstreams import LONGEST_REST, MOST_DENIALS, MOST_FAILURES
 from realmgw.test.dns.forward.resolvers import ONE, TWO, Elsewhere
 
 
@@ -61,6 +61,22 @@ class OrderTests(SynchronousTestCase):
         self.assertEqual(self.elsewhere.told, [(ONE, "no answer"), (ONE, "")])
         self.assertIs(self.first(59.0), self.one)
 
+    def test_who_has_no_answer_time_and_again_is_left_alone(self) -> None:
+        """Of some names nobody has one; an answer in between shows that it is well. It counts as asked."""
+        self.upstreams.answered(self.two, 0.010)
+        self.upstreams.denied(self.one, "it says SERVFAIL", 0.020, 0.0)
+        self.assertIs(self.first(), self.two)
+        self.two.latency = 1.0
+        for _ in range(MOST_DENIALS - 2):
+            self.upstreams.denied(self.one, "it says SERVFAIL", 0.020, 0.0)
+        self.upstreams.answered(self.one, 0.001)
+        for _ in range(MOST_DENIALS - 1):
+            self.upstreams.denied(self.one, "it says SERVFAIL", 0.020, 0.0)
+        self.assertEqual((self.first(), self.elsewhere.told), (self.one, []))
+        self.upstreams.denied(self.one, "it says SERVFAIL", 0.020, 0.0)
+        self.assertEqual((self.first(), self.elsewhere.told), (self.two, [(ONE, "it says SERVFAIL")]))
+        self.assertEqual(self.upstreams.counts()[ONE.text]["refused"], 2 * MOST_DENIALS - 1)
+
     def test_those_that_stay_are_known_still(self) -> None:
         """After a change of the configuration."""
         self.upstreams.answered(self.two, 0.010)
@@ -71,6 +87,7 @@ class OrderTests(SynchronousTestCase):
         """All together, also when one of them comes back, which begins anew."""
         self.upstreams.answered(self.one, 0.010)
         self.upstreams.failed(self.one, "no answer", 0.0)
+        self.upstreams.denied(self.one, "it says REFUSED", 0.010, 0.0)
         for resolvers in ((TWO,), (ONE, TWO), ()):
             self.upstreams.configure(resolvers)
-            self.assertEqual(self.upstreams.dropped, {"answers": 1, "failures": 1})
+            self.assertEqual(self.upstreams.dropped, {"answers": 1, "failures": 1, "refused": 1})
