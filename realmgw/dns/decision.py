@@ -25,7 +25,7 @@ from realmgw.subscribers.model import Host, Service
 ADDRESS_TYPES = frozenset((Type.A, Type.AAAA))
 
 _MINIMAL_ANY = b"\x07RFC8482\0"  # HINFO: CPU "RFC8482", OS "" (RFC 8482 section 4.2)
-_A, _ANY = int(Type.A), int(Type.ANY)
+_A, _ANY, _DS = int(Type.A), int(Type.ANY), int(Type.DS)
 
 
 class Outcome(enum.IntEnum):
@@ -89,6 +89,7 @@ class Decisions:
         policy: What is to be given of services by some settings.
         challenger: Who must show something before he is lent an address, and which aliases there are; None where
             nothing is lent.
+        is_forwarding: Whether resolvers, if there are any, are asked what lies in no zone of ours.
 
     Attributes:
         lent: What is lent: types of addresses, of services by their own names that need no proxy, if their hosts have
@@ -97,8 +98,14 @@ class Decisions:
         lends6: Whether AAAA of a host is lent.
     """
 
-    def __init__(self, policy: Callable[[settings.Settings], AddressPolicy], challenger: Challenger | None = None):
-        self._make_policy = policy
+    def __init__(
+        self,
+        policy: Callable[[settings.Settings], AddressPolicy],
+        challenger: Challenger | None = None,
+        *,
+        is_forwarding: bool = False,
+    ) -> None:
+        self._make_policy, self._is_forwarding = policy, is_forwarding
         self.challenger = challenger
 
     def configure(self, settings: settings.Settings, table: ZoneTable) -> None:
@@ -112,6 +119,7 @@ class Decisions:
         self._table, self._services, self._by_apex = table, table.services, table.zones.by_apex
         self._pointers: Mapping[bytes, Host] = table.pointers if policy.pointers else {}
         self._own, self._below = table.static, table.below
+        self._asks_above = self._is_forwarding and bool(settings.dns.forward.resolvers)
         self._pointers_below: Mapping[bytes, int] = table.pointers_below if policy.pointers else {}
 
     def decide(self, name: bytes, kind: int, resolver: str, proof: Proof, cookie: bool, now: float) -> Decision:
@@ -141,7 +149,7 @@ class Decisions:
             if kind in (self._proxied if service.terms.proxy_required else self._direct):
                 return _ADDRESSES, service, alias, None, None
         if name in self._own or name in self._pointers:
-            return _OWN
+            return _ELSEWHERE if kind == _DS and self._asks_above and self._is_cut(name) else _OWN
         if service is not None and kind == _ANY and alias is None:
             return Outcome.ANY, service, None, None, None
         zones, above, at = self._by_apex, 0, 0
@@ -155,6 +163,11 @@ class Decisions:
             return _BAD_NAME if len(name) > MAX_NAME else _ELSEWHERE
         exists = service is not None or name in self._below or name in self._pointers_below
         return _NODATA if exists else _NXDOMAIN, service, alias, None, zone
+
+    def _is_cut(self, name: bytes) -> bool:
+        """Whether a name is an apex of ours in a zone of others': only these can prove that there is no DS record."""
+        zone = self._by_apex.get(name)
+        return zone is not None and self._table.zones.above(zone) is None
 
     def source(self, service: Service, kind: int) -> Source | None:
         """What a question of a type for a service is answered from, and why not; None where nothing like it is lent."""
@@ -189,7 +202,7 @@ class Decisions:
         return self._own_records(name, kind, zone)
 
     def _own_records(self, name: bytes, kind: int, zone: Authority) -> Response:
-        if kind == Type.DS and name == zone.apex:  # which belongs to the zone above (RFC 4035 section 3.1.4.1)
+        if kind == _DS and name == zone.apex:  # which belongs to the zone above (RFC 4035 section 3.1.4.1)
             return no_data(self._table.zones.above(zone) or zone)
         host = self._pointers.get(name)
         found = self._table.static[name].get(kind, ()) if host is None else self._pointer(name, kind, host)

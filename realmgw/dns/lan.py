@@ -32,7 +32,7 @@ def lan_view(
         guests: Who has a name and is no subscriber; None: nobody.
         own: Answers questions that lie in our zones, whatever there is; None: that is answered from the table.
     """
-    decisions = Decisions(_addresses)
+    decisions = Decisions(_addresses, is_forwarding=forward is not None)
     parts: dict[Outcome, Part] = {} if forward is None else {Outcome.ELSEWHERE: forward}
     configured: tuple[Configured, ...] = (decisions,)
     if guests is not None:

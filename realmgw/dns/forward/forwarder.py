@@ -86,7 +86,7 @@ class Forwarder:
         decisive = _decisive(rules, table)
         is_other, self._decisive = decisive != self._decisive, decisive
         self._rules, self._udp_size = rules, settings.dns.udp_size
-        self._special = Special(rules.internal, own, rules.dns64.prefix)
+        self._special = Special(rules.internal, own, rules.dns64.prefix, table.zones.by_apex)
         self._dns64 = Dns64(rules.dns64)
         times = rules.timeouts
         own_times = {Type.A: times.a, Type.AAAA: times.aaaa, Type.SRV: times.srv, Type.NAPTR: times.naptr}
@@ -229,7 +229,7 @@ class Forwarder:
             return _failure(InfoCode.OTHER, "this question came from here")
         refused = self._refused(pending, client, asked.now, rules)
         if refused is not None:
-            return refused
+            return self._stale(asked, key, rules) or refused
         self._waiting[client] = self._waiting.get(client, 0) + 1
         if pending is None:
             pending = _Pending(question)

@@ -72,11 +72,17 @@ class Special:
         internal: Names that resolvers know of a network of one's own, in presentation form.
         own: Networks whose addresses no resolver has to give, besides private ones.
         nat64: The prefix of a NAT64 of one's own.
+        apexes: Of zones of one's own, in wire form, lower case: the names above them exist.
     """
 
     def __init__(
-        self, internal: Iterable[str] = (), own: Iterable[Network] = (), nat64: IPv6Network | None = None
+        self,
+        internal: Iterable[str] = (),
+        own: Iterable[Network] = (),
+        nat64: IPv6Network | None = None,
+        apexes: Iterable[bytes] = (),
     ) -> None:
+        self._above = frozenset(above for apex in apexes for above in names.ancestors(apex)[1:])
         self._internal = frozenset(map(names.to_wire, internal))
         networks = tuple(own)
         self._private4 = (*_PRIVATE4, *(each for each in networks if each.version == 4))
@@ -108,7 +114,9 @@ class Special:
             if zone in self._internal:
                 return None
             if zone in _SPECIAL:
-                return _local(zone, name, kind)
+                if name == zone and kind == Type.DS and zone.endswith(_ARPA):
+                    return None  # the zone above proves that it is not signed (RFC 8375 section 4)
+                return _local(zone, name, kind, exists=name in self._above)
         return None
 
     def strip(self, name: bytes, records: tuple[Record, ...]) -> tuple[Record, ...]:
@@ -165,13 +173,20 @@ def soa_record(zone: bytes, ttl: int) -> Record:
     return Record(zone, Type.SOA, ttl, struct.pack("!5I", 1, 3600, 1200, 604_800, ttl), (zone, _NOBODY))
 
 
-def _local(zone: bytes, name: bytes, kind: int) -> Response:
-    """An empty zone says that there is nothing (RFC 6303 section 3); localhost has its addresses (RFC 6761 6.3)."""
+def _local(zone: bytes, name: bytes, kind: int, *, exists: bool) -> Response:
+    """An empty zone says that there is nothing (RFC 6303 section 3); localhost has its addresses (RFC 6761 6.3).
+
+    Args:
+        zone: The zone of special use.
+        name: The name asked for.
+        kind: The type.
+        exists: Whether there are names below it, in a zone of ours, so that it exists (RFC 8020).
+    """
     if zone == _LOCAL and kind in _LOOPBACK:
         found = Record(name, kind, LOCALHOST_TTL, _LOOPBACK[kind])
         return Response(authoritative=True, answers=(found,))
     soa = soa_record(zone, NEGATIVE_TTL)
     if name == zone and kind == Type.SOA:
         return Response(authoritative=True, answers=(soa,))
-    exists = name == zone or zone == _LOCAL
+    exists = exists or name == zone or zone == _LOCAL
     return Response(Rcode.NOERROR if exists else Rcode.NXDOMAIN, True, authority=(soa,))

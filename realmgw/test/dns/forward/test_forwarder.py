@@ -107,6 +107,16 @@ class ForwardTests(ForwarderTestCase):
         self.assertEqual(self.ask("x.home.arpa.").rcode(), dns.rcode.NXDOMAIN)
         self.assertEqual(self.elsewhere.transport.sent, [])
 
+    def test_whether_a_zone_of_ours_is_signed_is_asked_for(self) -> None:
+        """Of the zone above it, if that is not ours: a resolver on the LAN that checks signatures wants a proof."""
+        self.assertIsNone(self.ask("example.org.", "DS", want_dnssec=True))
+        self.assertEqual(self.elsewhere.last.query.question[0].to_text().lower(), "example.org. IN DS".lower())
+        for name in ("www.example.org.", "child.example.org."):
+            self.assertEqual(self.ask(name, "DS", want_dnssec=True).answer, [])
+        self.configure(resolvers=())
+        self.assertEqual(self.ask("example.org.", "DS", want_dnssec=True).rcode(), dns.rcode.NOERROR)
+        self.assertEqual(len(self.elsewhere.transport.sent), 1)
+
     def test_without_resolvers_and_without_recursion_it_is_refused(self) -> None:
         """But what is known is told to who does not want recursion."""
         self.assertEqual(self.ask(flags=0).rcode(), dns.rcode.REFUSED)
@@ -232,6 +242,17 @@ class FailureTests(ForwarderTestCase):
         self.assertIsNone(self.ask())
         self.fail_all()
         self.assertEqual(self.delivered[-1][1].rcode(), dns.rcode.SERVFAIL)
+
+    def test_it_is_given_as_well_where_nobody_can_be_asked(self) -> None:
+        """Too many questions wait, or the host asks too much: what is given costs none."""
+        for limit in ("outstanding", "outstanding_per_client"):
+            self.configure(stale=1000.0, **{limit: 1})
+            self.know()
+            self.elsewhere.clock.advance(350)
+            self.assertIsNone(self.ask("n.example.net."))
+            self.assertEqual(self.ask().answer[0].ttl, 30)
+            self.elsewhere.last.say(*RECORD)
+            self.forwarder.cache.clear()
 
     def test_our_own_question_comes_back(self) -> None:
         """A resolver asks us what we ask it."""

@@ -157,7 +157,7 @@ class ForwardingTests(ServiceTestCase):
         counts: Any = service.counts()
         forward, resolver = counts["forward"], counts[f"resolver 127.0.0.1:{self.port}"]
         self.assertEqual((forward["questions"], forward["hits"], forward["kept"], resolver["answers"]), (1, 1, 1, 1))
-        self.assertEqual(counts["resolvers_dropped"], {"answers": 0, "failures": 0})
+        self.assertEqual(counts["resolvers_dropped"], {"answers": 0, "failures": 0, "refused": 0})
 
     async def test_long_answers_come_by_tcp(self) -> None:
         """From the resolver, and to who asks: 32 kB."""

@@ -80,6 +80,30 @@ class NameTests(SynchronousTestCase):
         assert answer is not None
         self.assertEqual(answer.answers[0].type, Type.SOA)
 
+    def test_whether_they_are_signed_is_asked_for(self) -> None:
+        """Of those that somebody has delegated, and of nothing below: only the zone above can prove it (RFC 8375)."""
+        for name, is_asked in (
+            ("home.arpa.", True),
+            ("10.in-addr.arpa.", True),
+            ("x.home.arpa.", False),
+            ("local.", False),
+            ("onion.", False),
+        ):
+            self.assertEqual(Special().answer(to_wire(name), Type.DS) is None, is_asked, name)
+
+    def test_names_above_a_zone_of_ones_own_exist(self) -> None:
+        """Or who believes that nothing is below what does not exist (RFC 8020) would ask for none of its names."""
+        special = Special(apexes=map(to_wire, ("0.0.10.in-addr.arpa.", "a.b.home.arpa.")))
+        for name, rcode in (
+            ("0.10.in-addr.arpa.", Rcode.NOERROR),
+            ("b.home.arpa.", Rcode.NOERROR),
+            ("1.10.in-addr.arpa.", Rcode.NXDOMAIN),
+            ("c.home.arpa.", Rcode.NXDOMAIN),
+        ):
+            answer = special.answer(to_wire(name), Type.A)
+            assert answer is not None
+            self.assertEqual((answer.rcode, answer.answers, len(answer.authority)), (rcode, (), 1), name)
+
     def test_names_of_a_network_of_ones_own_are_asked_for(self) -> None:
         """With all below them."""
         special = Special(("10.in-addr.arpa.", "corp.home.arpa."))

@@ -75,7 +75,7 @@ class OrderTests(SynchronousTestCase):
         self.assertEqual((self.first(), self.elsewhere.told), (self.one, []))
         self.upstreams.denied(self.one, "it says SERVFAIL", 0.020, 0.0)
         self.assertEqual((self.first(), self.elsewhere.told), (self.two, [(ONE, "it says SERVFAIL")]))
-        self.assertEqual(self.upstreams.counts()[ONE.text]["refused"], 2 * MOST_DENIALS - 1)
+        self.assertEqual(self.one.refused, 2 * MOST_DENIALS - 1)
 
     def test_those_that_stay_are_known_still(self) -> None:
         """After a change of the configuration."""
