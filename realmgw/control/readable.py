@@ -21,6 +21,7 @@ from realmgw.config.settings import Settings
 from realmgw.config.steps import Blocking
 from realmgw.control.examined import answered, attempt
 from realmgw.control.permissions import is_root
+from realmgw.errors import PlatformError
 from realmgw.system.disk import stranger
 
 _LISTS = layers.ZONES, layers.POLICIES, layers.FRAGMENTS
@@ -76,9 +77,14 @@ def unreadable(main: Path, settings: Settings, do: Callable[[Blocking], Any]) ->
         settings: What is written; its paths are not relative.
         do: Makes the calls that may block.
     """
-    owner = stranger(settings.state) if is_root() else None
+    if not is_root() or settings.webproxy.enabled:
+        return []
     lines = list[str]()
-    if owner is not None and not settings.webproxy.enabled:
+    try:
+        owner = answered(do, settings.state, lambda: stranger(settings.state))
+    except PlatformError:
+        return []  # which is told elsewhere
+    if owner is not None:
         every = closed(User.of(owner), main, settings)
         attempt(lines, lambda: lines.extend(answered(do, main, lambda: list(every))), f"{main}: ")
     return lines

@@ -29,6 +29,7 @@ from realmgw.daemon.child import Child
 from realmgw.daemon.frames import frame
 from realmgw.dns.codec.message import MAX_MESSAGE
 from realmgw.dns.forward.apart import BACK, FIRST, REPORT, ROOM
+from realmgw.dns.forward.service import RESOLVER, tell
 from realmgw.dns.forward.telling import past, taken_back, together, told
 from realmgw.dns.port import UDP_TURN_BESIDE
 from realmgw.dns.service import Shared
@@ -70,6 +71,7 @@ class ForwarderService(Service):
         self._is_apart, self._said, self._noted = False, 0, 0.0
         self._counts: Mapping[str, Any] = {}
         self._before: Mapping[str, Any] = {}
+        self._troubles: Mapping[str, str] = {}
         self._unreturned = self._unreturned_before = 0
         self._looking = LoopingCall(self._look)
         self._looking.clock = reactor
@@ -152,7 +154,7 @@ class ForwarderService(Service):
         """What is left of one that runs no more."""
         self._before, self._counts = together(self._before, past(self._counts)), {}
         self._unreturned_before, self._unreturned = self._unreturned_before + self._unreturned, 0
-        self._said, self._news = 0, iter(())
+        self._said, self._news, self._troubles = 0, iter(()), {}
         if self._returned is not None:
             self._returned.close()
             self._returned = None
@@ -204,6 +206,7 @@ class ForwarderService(Service):
         if self._child is None:
             return
         self._heard, self._counts, self._unreturned = self._reactor.seconds(), report["counts"], report["unreturned"]
+        self._tell_of(self._counts)
         news = [each for each in report["withheld"] if each[0] > self._noted]
         for self._noted, name, resolver, listed in news:
             self._shared.note(bytes.fromhex(name), resolver, listed)
@@ -213,6 +216,14 @@ class ForwarderService(Service):
             _log.error("{what}, {count} times wrong: {said}", what=WHAT, count=count, said=said)
         if report["number"] == self._number:
             self._give()
+
+    def _tell_of(self, counts: Mapping[str, Any]) -> None:
+        """What it has counted tells which resolvers are of no use, and why; nobody listens to its own log."""
+        found = {each.removeprefix(RESOLVER): counts[each] for each in counts if each.startswith(RESOLVER)}
+        for resolver, known in found.items():
+            if known["trouble"] != self._troubles.get(resolver, ""):
+                tell(resolver, known["trouble"])
+        self._troubles = {resolver: known["trouble"] for resolver, known in found.items()}
 
     def _told(self) -> Mapping[str, Any]:
         """What all of them have counted, by their names in the counts of the DNS server."""

@@ -29,6 +29,8 @@ from realmgw.dns.zones import ZoneTable
 from realmgw.subscribers.remote.port import trust
 
 _log = Logger()
+RESOLVER = "resolver "
+"""What stands before a resolver's address, where it is counted."""
 
 
 @attrs.frozen(eq=False)
@@ -105,7 +107,7 @@ class Forwarding:
 
         Resolvers and lists that are no more are together, so that the sums do not fall.
         """
-        resolvers = {f"resolver {text}": each for text, each in self._upstreams.counts().items()}
+        resolvers = {f"{RESOLVER}{text}": each for text, each in self._upstreams.counts().items()}
         forward = {**self._forwarder.counts(), "seconds": self._upstreams.latencies.counts()}
         dropped = {"resolvers_dropped": {**self._upstreams.dropped}, "lists_dropped": {"decided": self._policy.dropped}}
         return {"forward": forward, **resolvers, **self._policy.counts(), **dropped}
@@ -138,8 +140,13 @@ def reading(settings: Settings) -> Steps[Files]:
     return Files(trusted, (yield from compiling((yield from lists(settings)))))
 
 
-def _tell(resolver: Resolver, why: str) -> None:
+def tell(resolver: str, why: str) -> None:
+    """A resolver (as text) is of no use any more, and why; or, with an empty text, is of use again."""
     if why:
-        _log.warn("the resolver {resolver} does not answer: {why}", resolver=resolver.text, why=why)
+        _log.warn("the resolver {resolver} does not answer: {why}", resolver=resolver, why=why)
     else:
-        _log.info("the resolver {resolver} answers again", resolver=resolver.text)
+        _log.info("the resolver {resolver} answers again", resolver=resolver)
+
+
+def _tell(resolver: Resolver, why: str) -> None:
+    tell(resolver.text, why)

@@ -58,7 +58,7 @@ class Counts:
     def __init__(self) -> None:
         self.events = [0] * len(Event)
         """Indexed by `Event`."""
-        self.answers = dict.fromkeys((rcode for rcode in Rcode if rcode <= Rcode.NOTZONE), 0)
+        self.answers = dict.fromkeys((rcode for rcode in Rcode if rcode <= Rcode.NOTZONE or rcode is Rcode.BADVERS), 0)
         """Answers to updates, by RCODE."""
 
     def counts(self) -> dict[str, object]:

@@ -10,6 +10,7 @@ time alone: no update of that key is believed that was signed up to then.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection
 
 import attrs
@@ -30,6 +31,11 @@ class Once:
     """The name of its key."""
     mac: bytes
     """The beginning of its signature."""
+
+    @classmethod
+    def unsigned(cls, sender: tuple[object, ...], message: bytes) -> Once:
+        """Of an update that is not signed: it comes again only with its sender and its ID."""
+        return cls("", hashlib.sha256(repr(sender).encode() + message).digest()[:LENGTH])
 
 
 @attrs.define(eq=False)

@@ -11,7 +11,6 @@ Edge: the reactor's timers, the clock.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import deque
 from collections.abc import Callable
@@ -24,7 +23,7 @@ from twisted.python.failure import Failure
 
 from realmgw.config.settings import Settings
 from realmgw.config.updates import UpdateKey
-from realmgw.dns.codec.message import MAX_MESSAGE, ExtendedError, InfoCode, Response, encode
+from realmgw.dns.codec.message import MAX_MESSAGE, ExtendedError, InfoCode, Response, encode, limit
 from realmgw.dns.codec.wire import Opcode, Rcode
 from realmgw.dns.update.contents import Contents
 from realmgw.dns.update.counts import Counts, Event, Spent
@@ -201,6 +200,8 @@ class Updates:
         if message.query.opcode == Opcode.QUERY:
             self.counts.events[Event.QUERIES] += 1
             return self._signed(asked, self.query(message.unsigned, asker))
+        if message.query.edns is not None and message.query.edns.version:
+            return self._answer(asked, Rcode.BADVERS)
         if message.query.opcode != Opcode.UPDATE:
             return self._answer(asked, Rcode.NOTIMP)
         return self._update(asked, signer)
@@ -223,7 +224,10 @@ class Updates:
         if signer is not None and not self._may("with " + signer.key.name):
             self.counts.events[Event.LIMITED] += 1
             return self._answer(asked, Rcode.SERVFAIL) if asked.asker.tcp else b""
-        once = _once(asked, signer)
+        if signer is None:
+            once = Once.unsigned(asked.asker.address[:2], asked.message.unsigned)
+        else:
+            once = Once(signer.key.name, signer.mac[:LENGTH])
         task = self._under_way.get(once)
         if task is not None:
             self.counts.events[Event.JOINED] += 1
@@ -375,22 +379,16 @@ class Updates:
                 source=source, signed=signed, rcode=rcode.name, why=why,
             )  # fmt: skip
         error = ExtendedError(InfoCode.PROHIBITED, why) if rcode is Rcode.REFUSED else None
-        query = asked.message.query
-        return self._signed(asked, encode(query, Response(rcode, error=error), MAX_MESSAGE, self._udp_size))
+        query, said = asked.message.query, Response(rcode, error=error)
+        answer = self._signed(asked, encode(query, said, MAX_MESSAGE, self._udp_size))
+        if error is None or len(answer) <= limit(query, asked.asker.tcp, self._udp_size):
+            return answer
+        return self._signed(asked, encode(query, Response(rcode), MAX_MESSAGE, self._udp_size))
 
     def _signed(self, asked: _Asked, answer: bytes) -> bytes:
         if asked.signer is None or not answer:
             return answer
         return asked.signer.sign(answer, int(self._present()))
-
-
-def _once(asked: _Asked, signer: Signer | None) -> Once:
-    """What tells an update from all others; one that is not signed comes again only with its sender and its ID."""
-    if signer is not None:
-        return Once(signer.key.name, signer.mac[:LENGTH])
-    message = asked.message
-    whole = repr(asked.asker.address[:2]).encode() + message.unsigned
-    return Once("", hashlib.sha256(whole).digest()[:LENGTH])
 
 
 def _silence(message: bytes, asker: Asker) -> bytes:

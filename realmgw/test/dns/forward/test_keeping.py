@@ -11,7 +11,9 @@ from pathlib import PurePath
 from typing import Any
 
 import attrs
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
 from realmgw.config import settings
 from realmgw.config.addresses import resolver
@@ -253,6 +255,24 @@ class KeepingTests(SynchronousTestCase):
         for _ in range(2):
             self.child.protocol.outReceived(json.dumps(said).encode() + b"\n")
         self.assertEqual(self.service._said, 1)
+
+    def test_resolvers_of_no_use_are_logged_here(self) -> None:
+        """When that begins, when it is something else, and when it ends; each of them once."""
+        self.start()
+        events = list[tuple[str, str]]()
+
+        @implementer(ILogObserver)
+        def observe(event: LogEvent) -> None:
+            if "resolver" in event:
+                events.append((event["resolver"], event.get("why", "")))
+
+        globalLogPublisher.addObserver(observe)
+        self.addCleanup(globalLogPublisher.removeObserver, observe)
+        for one in ("", "no answer", "no answer", "it says REFUSED", "", ""):
+            said = dict[str, Any]({"resolver 203.0.113.53": {"trouble": one}, "resolver TWO": {"trouble": ""}})
+            self.report(1, **said)
+        self.assertEqual([why for _, why in events], ["no answer", "it says REFUSED", ""])
+        self.assertEqual({who for who, _ in events}, {"203.0.113.53"})
 
     def test_there_is_none_where_it_has_nothing_to_do(self) -> None:
         """Without resolvers, without a LAN, or if it is not wanted."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dns.flags
+import dns.name
+import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
 import dns.update
@@ -11,13 +14,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.config import settings
 from realmgw.dns.codec import names
-from realmgw.dns.codec.wire import ANY_CLASS, IN, Query, Type
+from realmgw.dns.codec.wire import ANY_CLASS, IN, Query, Rcode, Type
 from realmgw.dns.update.contents import Contents
 from realmgw.dns.update.message import Entry
 from realmgw.dns.update.semantics import NONE_CLASS, Asking, transaction
 from realmgw.subscribers.leases.records import Record, Transaction
 from realmgw.test.dns import realm
-from realmgw.test.dns.update.face import DHCP, NARROW, FaceTestCase, rcode_of, signed, update
+from realmgw.test.dns.update.face import DHCP, NARROW, NOW, FaceTestCase, rcode_of, read_answer, signed, update
 
 ADDRESS, OTHER = "192.168.0.9", "192.168.0.10"
 DHCID = "AAIBY2/AuCccgoJbsaxcQc9TUapptP69lOjxfNuVAA2kjEA="
@@ -74,6 +77,31 @@ class ZoneTests(FaceTestCase):
         message = update()
         message.absent("new.example.net.")
         self.assertEqual(self.ask(message), "NOTZONE")
+
+
+class FormTests(FaceTestCase):
+    """How messages and answers look."""
+
+    def test_another_version_of_edns(self) -> None:
+        """BADVERS, and nothing is done (RFC 6891 section 6.1.3)."""
+        message = update()
+        message.add("new", 300, "A", "192.168.0.9")
+        message.use_edns(1)
+        self.assertEqual((self.ask(message), self.said()), ("BADVERS", []))
+        self.assertEqual(self.updates.counts.answers[Rcode.BADVERS], 1)
+
+    def test_answers_are_as_long_as_the_sender_takes(self) -> None:
+        """Else without the reason, and nothing is missing that it counts on."""
+        for size, has_reason in ((512, False), (1232, True)):
+            message = update()
+            message.add(dns.name.Name((b"\1" * 60, b"\1" * 60)), 300, "MX", "0 a.example.net.")
+            message.use_edns(0, payload=size)
+            (octets,) = self.send(signed(message).octets)
+            self.assertLessEqual(len(octets), size)
+            answer = read_answer(octets, signed(message), NOW)
+            self.assertEqual((dns.rcode.to_text(answer.rcode()), bool(answer.options)), ("REFUSED", has_reason))
+            self.assertFalse(answer.flags & dns.flags.TC)
+            self.wall += 1
 
 
 class PrerequisiteTests(FaceTestCase):
