@@ -240,8 +240,12 @@ class Keeper:
     def _wrong(self, things: Collection[Thing]) -> tuple[Deviation, ...]:
         """Those that are not what they should be."""
         found: dict[Key, str] = {}
-        if any(thing.kind is Kind.ROUTE for thing in things):
-            found.update(((Kind.ROUTE, placed.route_name(route)), THERE) for route in client.our_routes())
+        routes = [thing for thing in things if thing.kind is Kind.ROUTE]
+        if routes:
+            try:
+                found.update(((Kind.ROUTE, placed.route_name(route)), THERE) for route in client.our_routes())
+            except (RealmGatewayError, OSError) as error:
+                found.update((thing.key, f"not to be seen ({error})") for thing in routes)
         for thing in things:
             if thing.kind in self._looks:
                 try:

@@ -161,7 +161,7 @@ class Own:
         return () if problem is None else (problem,)
 
     def remove(self) -> tuple[str, ...]:
-        """Remove everything of ours, and put kernel settings back.
+        """Remove everything of ours, and put kernel settings back; nothing is asked to come twice any more.
 
         Returns:
             What was done and what stays, one line each.
@@ -177,6 +177,7 @@ class Own:
             found6 = any(route.network.version == 6 for route in found.routes)
             present = _settings((*sysctls.REQUIRED6, *known))
             restoring = former.restoring(known, present, found=bool(found), found6=found6)
+            self.asks_twice = False
             return tuple(self._steps(found, restoring, channel))
 
     def _steps(self, found: Found, restoring: Restoring, channel: IPRoute) -> Iterator[str]:

@@ -85,12 +85,13 @@ class KernelListener:
         except RealmGatewayError as error:
             raise PlatformError(f"the kernel does not tell of changes ({error})") from error
 
-        def lost() -> None:
-            heard(Noticed(lost=True))
-
         self._sockets = [
-            NetlinkListener(self._nftables, partial(self._of_nftables, heard), lost, self._reactor),
-            NetlinkListener(links, partial(_of_links, heard), lost, self._reactor),
+            NetlinkListener(
+                self._nftables, partial(self._of_nftables, heard), lambda: heard(Noticed(lost=True)), self._reactor
+            ),
+            NetlinkListener(  # what there is of links and routes is looked at each time: nothing is missing then
+                links, partial(_of_links, heard), lambda: heard(Noticed(links=True)), self._reactor
+            ),
         ]
 
     def ignore(self, ports: frozenset[int]) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from ipaddress import ip_address, ip_network
 
 import attrs
 
 from realmgw.config import settings as config
-from realmgw.datapath import marks
+from realmgw.datapath import client, marks
 from realmgw.datapath.apply import Kernel
 from realmgw.datapath.client import NftProgram
 from realmgw.datapath.elements import STRAYS_KEPT
@@ -179,6 +180,24 @@ class GuardTests(DatapathTestCase):
         self.assertEqual((found.doubtful, found.broken), ((), ()))
         self.assertTrue(kernel.is_guarded)
         self.assertIn("flags owner", self.nft("list", "table", "inet", "realmgw_guard"))
+
+
+class UnseenTests(DatapathTestCase):
+    """What the kernel does not tell."""
+
+    def test_routes_that_can_not_be_listed_hide_nothing_else(self) -> None:
+        """They are told as not to be seen; a setting that somebody has changed is put back as ever."""
+
+        def refused() -> frozenset[object]:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        patch = self.patch(client, "our_routes", refused)
+        self.testbed.run("gwa", ["sysctl", "-qw", "net.ipv4.ip_forward=0"])
+        found = self.testbed.call("gwa", self.kernel.look, Noticed(), lambda: self.hosts)
+        self.assertIn("not to be seen", str(found.broken))
+        self.assertIn("ip_forward", str(found.repaired))
+        patch.restore()
+        self.assert_stands()
 
 
 class WithoutLibraryTests(DatapathTestCase):

@@ -145,6 +145,15 @@ class TwiceTests(DualStackTestCase):
             self.syn(to)
         self.come(0, 0, 0, 0, 2)
 
+    def test_it_does_not_outlive_a_purge(self) -> None:
+        """Whoever had it asked has ended then: nobody would switch it off behind the next reload."""
+        self.ask()
+        self.testbed.call("gwa", self.kernel.purge)
+        self.testbed.call("gwa", self.kernel.apply, self.hosts)
+        for to in (TO_FIRST, TO_FIRST6):
+            self.syn(to)
+        self.come(0, 0, 0, 0, 2)
+
     def test_datagrams_are_not_asked(self) -> None:
         """They come once, as ever."""
         self.ask()
