@@ -134,23 +134,22 @@ def end_all(
         How many were ended.
 
     Raises:
-        RealmGatewayError: The kernel refused; some may have been ended.
+        RealmGatewayError: The kernel refused some, as older ones do while a flowtable has them; all others were ended.
+            Or it did not answer; some may have been ended.
     """
     found: list[flows.Entry] = []
     for sequence, family in enumerate(families, 1):
         found += codec.undisturbed(partial(_listed, channel, flows.listing(sequence, family), pattern))
     meant = [flow for flow in found if wanted(flow)]
-    portions = (meant[start : start + AT_ONCE] for start in range(0, len(meant), AT_ONCE))
-    return sum(_end(channel, sequence, some) for sequence, some in enumerate(portions, len(families) + 1))
-
-
-def _end(channel: Channel, sequence: int, some: Collection[flows.Entry]) -> int:
-    """End a few flows, and tell how many were still there."""
-    errors = codec.acknowledged(channel, [flows.deletion(sequence, each) for each in some], "the end of flows")
-    refused = next((each for each in errors if each not in (0, codec.ENOENT)), None)
-    if refused is not None:
+    ended, refused = 0, 0
+    for sequence, start in enumerate(range(0, len(meant), AT_ONCE), len(families) + 1):
+        some = [flows.deletion(sequence, each) for each in meant[start : start + AT_ONCE]]
+        errors = codec.acknowledged(channel, some, "the end of flows")
+        ended += errors.count(0)
+        refused = refused or next((each for each in errors if each not in (0, codec.ENOENT)), 0)
+    if refused:
         raise RefusedError("the end of flows", refused)
-    return errors.count(0)
+    return ended
 
 
 def _listed(channel: Channel, request: bytes, pattern: re.Pattern[bytes]) -> list[flows.Entry]:

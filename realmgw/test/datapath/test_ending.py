@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.datapath.ending import READS, REST, Unhurried, end_all
-from realmgw.datapath.netlink import flows
+from realmgw.datapath import ending
+from realmgw.datapath.ending import AT_ONCE, READS, REST, Unhurried, end_all
+from realmgw.datapath.netlink import codec, flows
+from realmgw.datapath.netlink.codec import RefusedError
 from realmgw.test.datapath.answers import AnsweringChannel, done
 
 READ = 0.25  # seconds
@@ -50,3 +54,18 @@ class UnhurriedTests(SynchronousTestCase):
     def test_what_is_short_never_rests(self) -> None:
         """As most listings are."""
         self.assertEqual(self.rests(READS - 1, is_awaited=[]), [])
+
+
+class EndTests(SynchronousTestCase):
+    """Flows that are ended many at once."""
+
+    def test_one_that_is_refused_keeps_no_other(self) -> None:
+        """As the kernel's flowtable has some: it is told when all others were ended, and what has gone is no fault."""
+        found = [flows.Entry(flows.AF_INET, b"", frozenset(), b"", True, 0)] * (3 * AT_ONCE)
+        told = [[errno.EBUSY] + [0] * (AT_ONCE - 1), [0] * AT_ONCE, [errno.ENOENT] * AT_ONCE]
+        self.patch(ending, "_listed", lambda *_: found)
+        self.patch(flows, "deletion", lambda *_: b"")
+        self.patch(codec, "acknowledged", lambda *_: told.pop(0))
+        channel = AnsweringChannel()
+        error = self.assertRaises(RefusedError, end_all, channel, flows.sources([bytes(4)]), {flows.AF_INET}, bool)
+        self.assertEqual((told, error.number), ([], errno.EBUSY))
