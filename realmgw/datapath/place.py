@@ -109,7 +109,11 @@ class Place:
         )
 
     def holder(self, own: bytes = b"") -> str | None:
-        """The number of the process that has it, as `refusal` sees it; as that process knows itself."""
+        """The number of the process that has it, as that process knows itself; as for `refusal`.
+
+        Raises:
+            OSError: The kernel does not tell.
+        """
         ours = b"%s%s/" % (self._prefix, self._table.encode())
         for each in sockets():
             if each.name.startswith(ours) and each.name != own and each.user in (0, os.geteuid()):

@@ -33,10 +33,6 @@ EVENTS: Mapping[str, Mapping[str, str]] = {
         "reload asked for by {cause}": "reload-asked",
         "reload: {problem}": "reload-problem",
     },
-    "control.instance": {
-        "instance: {error}": "instance-file",
-        "instance: {error}: nothing will be kept for the next start": "state-folder-unusable",
-    },
     "control.lifecycle": {"{started}": "started", "{stopped}": "stopped", "{note}": "note"},
     "control.server": {
         "control: {command} for {who}": "command",
@@ -64,6 +60,10 @@ EVENTS: Mapping[str, Mapping[str, str]] = {
     },
     "datapath.departing": {
         "datapath: flows that are to end go on, and it is tried again: {error}": "flows-not-ended",
+    },
+    "datapath.instance": {
+        "instance: {error}": "instance-file",
+        "instance: {error}: nothing will be kept for the next start": "state-folder-unusable",
     },
     "datapath.netlink.port": {"datapath: changes are not heard any more: {error}": "kernel-unheard"},
     "datapath.service": {
@@ -111,7 +111,6 @@ EVENTS: Mapping[str, Mapping[str, str]] = {
         "gateways are served at {address} port {port}": "synproxy-started",
         "{removed}": "datapath-removed",
         "not everything was removed: {error}": "datapath-not-removed",
-        "place: {error}": "instance-file",
         "the kernel has refused a change, so the whole table is placed: {error}": "change-refused",
         "{broken}": "trouble",
         "{repaired}; it was put back": "put-back",

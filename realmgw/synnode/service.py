@@ -1,4 +1,4 @@
-"""The node's services: its place, the table in the kernel, and the ports for gateways. Edge: the reactor, sockets."""
+"""The node's services: the table in the kernel, and the ports where gateways are served. Edge: the reactor, sockets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from realmgw.datapath.place import Place
 from realmgw.datapath.watch.keeper import Findings, Noticed
 from realmgw.datapath.watch.port import Listener, Watch
 from realmgw.errors import PlatformError, RealmGatewayError
@@ -18,7 +17,6 @@ from realmgw.synnode.entries import Entries, Target
 from realmgw.synnode.kernel import Placed
 from realmgw.synnode.server import ControlServer
 from realmgw.synproxy.codec import TcpOptions
-from realmgw.system.disk import HeldError
 from realmgw.system.endpoints import Endpoint
 from realmgw.system.port import Sockets
 from realmgw.system.worker import Worker
@@ -38,37 +36,6 @@ class KernelSide(Protocol):
     def look(self, noticed: Noticed) -> Findings: ...
     def purge(self) -> tuple[str, ...]: ...
     def close(self) -> None: ...
-
-
-class PlaceService(Service):
-    """Makes sure, before anything is touched, that there is one node of a table.
-
-    Args:
-        place: That of the table.
-    """
-
-    name = "place"
-
-    def __init__(self, place: Place) -> None:
-        self._place = place
-
-    def startService(self) -> None:
-        """Take the place.
-
-        Raises:
-            HeldError: Another node has it.
-        """
-        try:
-            self._place.take()
-        except HeldError:
-            raise
-        except PlatformError as error:
-            _log.warn("place: {error}", error=error)
-        super().startService()  # type: ignore[no-untyped-call]  # Twisted does not say
-
-    def stopService(self) -> None:
-        super().stopService()  # type: ignore[no-untyped-call]  # Twisted does not say
-        self._place.release()
 
 
 class TableService(Service):

@@ -15,6 +15,7 @@ from twisted.python.usage import Options as UsageOptions
 
 from realmgw.daemon.ordered import OrderedService
 from realmgw.daemon.service import EarlySignals, ProcessService, refusing, take_pid_file
+from realmgw.datapath.instance import InstanceLock
 from realmgw.datapath.place import Place
 from realmgw.datapath.watch.port import KernelListener
 from realmgw.errors import RealmGatewayError
@@ -28,7 +29,7 @@ from realmgw.synnode.files import load
 from realmgw.synnode.insight import Figures, Insight
 from realmgw.synnode.kernel import NodeKernel
 from realmgw.synnode.server import ControlServer
-from realmgw.synnode.service import PlaceService, PortsService, TableService
+from realmgw.synnode.service import PortsService, TableService
 from realmgw.synnode.settings import DEFAULT_CONFIG, TENANT, NodeSettings
 from realmgw.system.port import Sockets
 from realmgw.system.reactor import the_reactor
@@ -98,7 +99,7 @@ def compose(settings: NodeSettings, options: Options, tls: CertificateOptions | 
     parts: tuple[Service, ...] = (
         process,
         LogService(options.log, lambda: succeed(None), reactor),
-        PlaceService(Place(settings.table, TENANT)),
+        InstanceLock(Place(settings.table, TENANT)),
         ControlService(settings.control, _questions(insight, ask), reactor),
         table,
         PortsService(settings.listen, sockets, server),

@@ -27,7 +27,6 @@ from realmgw.control.examination import loading
 from realmgw.control.flows import Flows
 from realmgw.control.gateway import Gateway, Insight
 from realmgw.control.health import Health
-from realmgw.control.instance import InstanceLock
 from realmgw.control.leases import Leases
 from realmgw.control.lifecycle import LifecycleLog
 from realmgw.control.purging import Purging
@@ -42,6 +41,8 @@ from realmgw.daemon.ordered import OrderedService
 from realmgw.daemon.service import ProcessService
 from realmgw.datapath import selecting
 from realmgw.datapath.hearing import FlowEvents
+from realmgw.datapath.instance import InstanceLock
+from realmgw.datapath.place import Place
 from realmgw.dns.service import DnsService
 from realmgw.log.port import Log
 from realmgw.log.service import LogService
@@ -95,7 +96,7 @@ def compose(running: Running, options: Options, secrets: config.Secrets = config
     _give(gateway, insight.counting, (
         process,
         LogService(log, lifecycle.summary, context.reactor),
-        InstanceLock(running.settings.datapath.table, kept.held(running)),
+        InstanceLock(Place(running.settings.datapath.table), kept.held(running)),
         ControlService(running.settings.control, commands, context.reactor, running.path),
         packets.datapath,
         admission,

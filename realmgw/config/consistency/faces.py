@@ -57,7 +57,7 @@ def _listen(problems: Problems) -> Found[None]:
 
 
 def _places(problems: Problems) -> Found[None]:
-    """Nobody else has a place where the portal or the dashboard is, or metrics are told; see `_listen` of the first."""
+    """Nobody else has a place where the portal or the dashboard is, or metrics are told."""
     taken = dict[object, str]()
     for listen, _ in values(problems, Label.LISTEN, Endpoint):
         yield taken.update({listen: DNS_SERVER})
@@ -65,10 +65,13 @@ def _places(problems: Problems) -> Found[None]:
         yield taken.update(dict.fromkeys(update, "dns.update"))
     for label, who in LISTENING[1:]:
         for value, node in problems.remembered.get(label, ()):
-            where = f"{value.address} port {value.port}" if isinstance(value, Endpoint) else str(value)
-            holder = taken.setdefault(value, "")
-            said = f"{where} is where {holder} listens: write another port, or another path"
-            yield (node, said) if holder and (label, holder) != (Label.PORTAL, who) else taken.update({value: who})
+            holder = taken.get(value)
+            if holder is None:
+                taken[value] = who
+            elif label is not Label.PORTAL or holder != who:  # a portal that stands twice is told by `_listen`
+                where = f"{value.address} port {value.port}" if isinstance(value, Endpoint) else str(value)
+                yield node, f"{where} is where {holder} listens: write another port, or another path"
+            yield None
 
 
 def _updates(problems: Problems) -> Found[None]:

@@ -9,14 +9,14 @@ Edge: a routing socket.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import PurePath
 
 import attrs
 from pyroute2 import IPRoute
 
-from realmgw.config.settings import Interfaces
+from realmgw.config.settings import Interfaces, Network
 from realmgw.datapath import client, includes, ruleset, twice
 from realmgw.datapath.client import Run
 from realmgw.datapath.ending import end_flows_to
@@ -29,6 +29,7 @@ from realmgw.datapath.machine import former, sysctls
 from realmgw.datapath.machine.disk import FormerValues
 from realmgw.datapath.machine.former import Restoring
 from realmgw.datapath.machine.sysctls import Needs
+from realmgw.datapath.netlink.codec import RefusedError
 from realmgw.datapath.nft import Nft
 from realmgw.datapath.watch import including
 from realmgw.datapath.watch.ownership import Tables
@@ -184,9 +185,11 @@ class Own:
         if not found:
             yield NOTHING
         yield from client.set_sysctls(restoring.first)
-        ended = end_flows_to([route.network for route in found.routes])
-        if ended:
-            yield f"{ended} flows ended"
+        networks, is_refused = [route.network for route in found.routes], False
+        try:
+            yield from _ended(networks)
+        except RefusedError:
+            is_refused = True  # as older kernels do for flows that a flowtable has: it goes with the table
         for route in found.routes:
             yield client.change_route(channel, "del", route)
         for chains, each, name in found.chains:
@@ -199,6 +202,8 @@ class Own:
         if found.tables.main or found.tables.mark:
             self.run(ruleset.removal(self._table))
             yield f"nftables table inet {self._table} removed"
+        if is_refused:
+            yield from _ended(networks)
         yield from client.set_sysctls(restoring.last)
         yield from restoring.notes
         self._former.forget()
@@ -214,6 +219,12 @@ class Own:
         tables = client.standing(self._table)
         tables.refuse_foreign()
         return tables
+
+
+def _ended(networks: Collection[Network]) -> Iterator[str]:
+    ended = end_flows_to(networks)
+    if ended:
+        yield f"{ended} flows ended"
 
 
 def _settings(keys: Iterable[str]) -> dict[str, int]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
+from collections.abc import Collection
 
 import attrs
 
 from realmgw.config import settings as config
+from realmgw.config.settings import Network
 from realmgw.datapath.apply import Kernel
-from realmgw.datapath.watch import ownership
+from realmgw.datapath.netlink.codec import RefusedError
+from realmgw.datapath.watch import own, ownership
 from realmgw.datapath.watch.keeper import Noticed
 from realmgw.datapath.watch.own import NOTHING
 from realmgw.errors import PlatformError, RealmGatewayError
@@ -308,6 +312,21 @@ class FlowsTests(OwnTestCase):
         left = self.testbed.run("gwa", ["cat", "/proc/net/nf_conntrack"]).stdout
         self.assertNotIn(self.testbed.hosts[0], left)
         self.assertNotIn(self.testbed.hosts[1], left)
+
+    def test_a_flow_that_the_table_keeps_is_ended_when_that_has_gone(self) -> None:
+        """As a flowtable does on older kernels: nothing of the purge is left undone for it."""
+        stands = list[bool]()
+
+        def refused(networks: Collection[Network]) -> int:
+            stands.append("table inet realmgw\n" in self.nft("list", "tables"))
+            if stands[-1]:
+                raise RefusedError("the end of flows", errno.EBUSY)
+            return len(networks)
+
+        self.patch(own, "end_flows_to", refused)
+        self.assertIn("flows ended", str(self.purge()))
+        self.assertEqual(stands, [True, False])
+        self.assertEqual(self.testbed.run("gwa", ["ip", "route", "show", "table", "all", "proto", "82"]).stdout, "")
 
 
 class FromInsideTests(OwnTestCase):

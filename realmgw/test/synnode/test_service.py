@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any
@@ -14,17 +13,13 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.datapath import place
-from realmgw.datapath.place import Place
 from realmgw.datapath.watch.keeper import Findings, Noticed
 from realmgw.errors import PlatformError, RealmGatewayError
 from realmgw.synnode.entries import Entries, Target
 from realmgw.synnode.kernel import Placed
 from realmgw.synnode.server import ControlServer
-from realmgw.synnode.service import PlaceService, PortsService, TableService
-from realmgw.synnode.settings import TENANT
+from realmgw.synnode.service import PortsService, TableService
 from realmgw.synproxy.codec import TcpOptions
-from realmgw.system.disk import HeldError
 from realmgw.system.endpoints import Endpoint
 from realmgw.system.port import Sockets
 from realmgw.test.synnode.keys import FULL, GATEWAY, HOST, PLAIN, flush, key, mod, packed
@@ -90,33 +85,6 @@ class RecordingKernel:
         refusal, self.refusal = self.refusal, None
         if refusal is not None:
             raise refusal
-
-
-class PlaceTests(SynchronousTestCase):
-    """One node for a table."""
-
-    def test_second_one_is_refused(self) -> None:
-        """Until the first one has stopped."""
-        first, second = (PlaceService(Place(f"test{os.getpid()}", TENANT)) for _ in range(2))
-        first.startService()
-        self.assertIn("another SYN proxy node has", str(self.assertRaises(HeldError, second.startService)))
-        first.stopService()
-        second.startService()
-        second.stopService()
-
-    def test_where_the_kernel_does_not_tell_it_starts_and_says_so(self) -> None:
-        """It may lack that."""
-        self.patch(place, "sockets", raising)
-        service = PlaceService(Place(f"test{os.getpid()}", TENANT))
-        with capturedLogs() as events:
-            service.startService()
-        self.assertIn("it can not be seen who has the table", formatEvent(events[0]) or "")
-        service.stopService()
-
-
-def raising() -> None:
-    """A kernel without the listing of unix sockets."""
-    raise OSError(errno.ENOENT, "No such file or directory")
 
 
 class TableTestCase(SynchronousTestCase):

@@ -63,7 +63,7 @@ class TapTests(SynchronousTestCase):
         node = self.make()
         assert isinstance(node, OrderedService)
         names = [each.name for each in node.services]
-        self.assertEqual(names, ["process", "log", "place", "control", "table", "ports", "metrics"])
+        self.assertEqual(names, ["process", "log", "instance", "control", "table", "ports", "metrics"])
         self.assertFalse(self.path.with_name("sock").exists())
 
     def test_what_can_not_be_used_is_told(self) -> None:

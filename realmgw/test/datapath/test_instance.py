@@ -1,24 +1,27 @@
-"""Tests for `realmgw.control.instance`."""
+"""Tests for `realmgw.datapath.instance`."""
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
-from twisted.logger import capturedLogs
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.control.instance import InstanceLock
+from realmgw.datapath import place
+from realmgw.datapath.instance import InstanceLock
+from realmgw.datapath.place import Place
 from realmgw.errors import PlatformError
 from realmgw.system.disk import Hold
 
 
 class LockTests(SynchronousTestCase):
-    """One gateway for a table and for a state."""
+    """One process for a table and for a state."""
 
     def service(self, table: str, state: str = "") -> InstanceLock:
         """Of a table, with a state of its own unless one is named."""
-        return InstanceLock(table, Hold(Path(state or self.mktemp()), "the state"))
+        return InstanceLock(Place(table), Hold(Path(state or self.mktemp()), "the state"))
 
     def test_second_one_is_refused_and_told_who_the_first_one_is(self) -> None:
         """Every time, until that has stopped; one with another table is not in the way."""
@@ -52,3 +55,17 @@ class LockTests(SynchronousTestCase):
             service.startService()
         service.stopService()
         self.assertIn("nothing will be kept", events[0]["log_format"])
+
+    def test_where_the_kernel_does_not_tell_it_starts_and_says_so(self) -> None:
+        """It may lack that; so does who keeps no state."""
+        self.patch(place, "sockets", raising)
+        for service in (self.service(f"test{os.getpid()}"), InstanceLock(Place(f"test{os.getpid()}b"))):
+            with capturedLogs() as events:
+                service.startService()
+            self.assertIn("it can not be seen who has the table", formatEvent(events[0]) or "")
+            service.stopService()
+
+
+def raising() -> None:
+    """A kernel without the listing of unix sockets."""
+    raise OSError(errno.ENOENT, "No such file or directory")

@@ -1,4 +1,4 @@
-"""That there is one gateway of a table and of a state. Edge: unix sockets, files, the log."""
+"""That there is one process of a table, and of a state. Edge: unix sockets, files, the log."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from realmgw.system.disk import HeldError, Hold
 
 
 class InstanceLock(Service):
-    """Makes sure, before anything is touched, that there is one gateway of a table and of a state.
+    """Makes sure, before anything is touched, that there is one gateway, or SYN proxy node, of a table and of a state.
 
     Args:
-        table: The name of the nftables table.
-        state: The file that says that a gateway has the state; where it can not be made, no state can be written.
+        place: That of the table.
+        state: The file that says who has the state; where it can not be made, no state can be written. None: it keeps
+            nothing.
     """
 
     name = "instance"
 
-    def __init__(self, table: str, state: Hold) -> None:
-        self._place = Place(table)
-        self._state = state
+    def __init__(self, place: Place, state: Hold | None = None) -> None:
+        self._place, self._state = place, state
         self._log = Logger()
 
     def startService(self) -> None:
@@ -38,7 +38,8 @@ class InstanceLock(Service):
         except PlatformError as error:
             self._log.warn("instance: {error}", error=error)
         try:
-            self._state.take()
+            if self._state is not None:
+                self._state.take()
         except HeldError:
             self._place.release()
             raise
@@ -48,5 +49,6 @@ class InstanceLock(Service):
 
     def stopService(self) -> None:
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted does not say
-        self._state.release()
+        if self._state is not None:
+            self._state.release()
         self._place.release()
