@@ -22,6 +22,7 @@ from realmgw.dns.fastpath.headers import OPT_BEGINS
 from realmgw.dns.zones import compile_table
 from realmgw.subscribers.model import Directory, Service, Terms
 from realmgw.test.dns import realm
+from realmgw.test.dns.forward.resolvers import ONE
 from realmgw.test.dns.pair import NAMES, STEPS, SWITCHES, Pair, Step, misshapen
 
 RESOLUTIONS = st.builds(
@@ -161,8 +162,11 @@ class BothPathsTests(SynchronousTestCase):
         self.assertIn("_take_apart", self.called(pair, usual))
 
     def test_take_what_is_the_same_for_everybody_on_the_fast_path(self) -> None:
-        """The zones' own names and the service pool's, and those beside them: nothing is left to the full path."""
-        pair = Pair(realm.make_settings())
+        """The zones' own names and the service pool's, and those beside them: nothing is left to the full path.
+
+        Resolvers, which are the LAN's, change nothing of that.
+        """
+        pair = Pair(realm.make_settings(forward=settings.Forwarding(resolvers=(ONE,))))
         for name in (*NAMES[3:9], *NAMES[11:18]):
             for kind in ("A", "AAAA", "SOA", "NS", "DS", "TXT", "HTTPS", "PTR", "TYPE4711"):
                 for cookie in ("", "plain", "client"):

@@ -19,6 +19,7 @@ from realmgw.dns.forward.forwarder import Forwarder
 from realmgw.dns.forward.repeated import Repeated
 from realmgw.dns.lan import lan_view
 from realmgw.dns.view import Asker
+from realmgw.dns.zones import compile_table
 from realmgw.test.dns import realm
 from realmgw.test.dns.forward.resolvers import ONE, RECORD, TWO, Elsewhere
 
@@ -41,7 +42,7 @@ class ForwarderTestCase(SynchronousTestCase):
 
     def configure(self, **keys: Any) -> None:
         """Goes by these keys of `dns.forward`."""
-        made = realm.make_settings(forward=settings.Forwarding(**{"resolvers": (ONE, TWO), **keys}))
+        self.made = made = realm.make_settings(forward=settings.Forwarding(**{"resolvers": (ONE, TWO), **keys}))
         self.forwarder.configure(made, self.view.table)
         self.view.configure(made, self.view.table)
 
@@ -105,6 +106,9 @@ class ForwardTests(ForwarderTestCase):
         """Nothing is sent."""
         self.assertEqual(self.ask("one.example.org.").answer[0][0].address, "192.168.0.1")
         self.assertEqual(self.ask("x.home.arpa.").rcode(), dns.rcode.NXDOMAIN)
+        inner = settings.Zone("a.x.home.arpa.", (realm.SERVER,), "hostmaster.example.org.")
+        self.forwarder.configure(self.made, compile_table((*realm.ZONES, inner), realm.directory()))
+        self.assertEqual(self.ask("x.home.arpa.").rcode(), dns.rcode.NOERROR)
         self.assertEqual(self.elsewhere.transport.sent, [])
 
     def test_whether_a_zone_of_ours_is_signed_is_asked_for(self) -> None:

@@ -256,6 +256,10 @@ class KeepingTests(SynchronousTestCase):
             self.child.protocol.outReceived(json.dumps(said).encode() + b"\n")
         self.assertEqual(self.service._said, 1)
 
+    def troubled(self, why: str) -> dict[str, Any]:
+        """What is counted of two resolvers, the first one of no use, if that is said."""
+        return {"resolver 203.0.113.53": {"trouble": why}, "resolver TWO": {"trouble": ""}}
+
     def test_resolvers_of_no_use_are_logged_here(self) -> None:
         """When that begins, when it is something else, and when it ends; each of them once."""
         self.start()
@@ -268,10 +272,13 @@ class KeepingTests(SynchronousTestCase):
 
         globalLogPublisher.addObserver(observe)
         self.addCleanup(globalLogPublisher.removeObserver, observe)
-        for one in ("", "no answer", "no answer", "it says REFUSED", "", ""):
-            said = dict[str, Any]({"resolver 203.0.113.53": {"trouble": one}, "resolver TWO": {"trouble": ""}})
-            self.report(1, **said)
-        self.assertEqual([why for _, why in events], ["no answer", "it says REFUSED", ""])
+        for one in ("", "no answer", "no answer", "it says REFUSED", "", "", "no answer"):
+            self.report(1, **self.troubled(one))
+        self.assertEqual([why for _, why in events], ["no answer", "it says REFUSED", "", "no answer"])
+        self.child.die(1)
+        self.reactor.advance(FIRST_WAIT)
+        self.report(2, **self.troubled(""))
+        self.assertEqual(len(events), 4, "nobody has seen it answer again")
         self.assertEqual({who for who, _ in events}, {"203.0.113.53"})
 
     def test_there_is_none_where_it_has_nothing_to_do(self) -> None:
