@@ -6,22 +6,21 @@ running generation plus that of the one before. So a count never covers more tha
 `threshold` or more per second is found within 1.5 seconds, and forgetting costs nothing: the older generation is thrown
 away as a whole.
 
-Both generations and the memory of who was handed to the kernel are bounded. A flood from more sources than fit
-(spoofed ones) leaves later sources uncounted until the next half second; that is counted in `overflow`, and such
-packets are refused all the same.
+Both generations are bounded. A flood from more sources than fit (spoofed ones) leaves later sources uncounted until the
+next half second; that is counted in `overflow`, and such packets are refused all the same. Whom the kernel has already
+is not known here, but where it is told: a source is handed over with each packet beyond the threshold.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 
 from realmgw.config import settings
 
 GENERATION = 0.5  # seconds
 MAX_SOURCES = 16384
-"""How many sources one generation, and the memory of pushed ones, may hold. A source above the threshold sends
-something every few milliseconds, so it is among the first of a generation even when a flood of others fills it."""
+"""How many sources one generation may hold. A source above the threshold sends something every few milliseconds, so it
+is among the first of a generation even when a flood of others fills it."""
 
 
 _IPV6, _PREFIX = 16, 8  # octets
@@ -32,9 +31,10 @@ class Unsolicited:
     """Unsolicited senders, whose packets nobody waits for: a bounded record of those that were refused.
 
     Args:
-        admission: Threshold (packets within one second) and timeout (seconds that the kernel keeps a source).
-        push: Called with the packed address of a source that reached the threshold, of IPv6 with the first one of its
-            /64; must only enqueue, since it runs while a packet waits for its verdict.
+        admission: Threshold (packets within one second).
+        push: Called with the packed address of a source that has reached the threshold, of IPv6 with the first one of
+            its /64; must only enqueue, since it runs while a packet waits for its verdict. Returns whether the kernel
+            is told of the source for this.
         max_sources: The bound.
 
     Attributes:
@@ -43,23 +43,20 @@ class Unsolicited:
     """
 
     def __init__(
-        self, admission: settings.Admission, push: Callable[[bytes], None], *, max_sources: int = MAX_SOURCES
+        self, admission: settings.Admission, push: Callable[[bytes], bool], *, max_sources: int = MAX_SOURCES
     ) -> None:
         self._threshold = admission.stray_threshold
-        self._timeout = admission.stray_timeout
         self._push = push
         self._max_sources = max_sources
         self._current: dict[bytes, int] = {}
         self._previous: dict[bytes, int] = {}
         self._generation_end = float("-inf")
-        self._pushed_at: OrderedDict[bytes, float] = OrderedDict()
         self.pushed = 0
         self.overflow = 0
 
     def configure(self, admission: settings.Admission) -> None:
-        """From now on, these are the threshold and the timeout."""
+        """From now on, this is the threshold."""
         self._threshold = admission.stray_threshold
-        self._timeout = admission.stray_timeout
 
     def refused(self, source: bytes, *, now: float) -> None:
         """Count a refused packet of a source, and push the source when it reaches the threshold.
@@ -79,7 +76,7 @@ class Unsolicited:
             return
         current[source] = count
         if count + self._previous.get(source, 0) >= self._threshold:
-            self._pass_on(source, now)
+            self.pushed += self._push(source)
 
     def _begin_generation(self, now: float) -> None:
         """Begin a generation; the running one is the previous one, unless it ended long ago."""
@@ -87,16 +84,3 @@ class Unsolicited:
         self._previous = self._current if recent else {}
         self._current = {}
         self._generation_end = self._generation_end + GENERATION if recent else now + GENERATION
-
-    def _pass_on(self, source: bytes, now: float) -> None:
-        """Push a source, unless the kernel has it still."""
-        pushed_at = self._pushed_at
-        last = pushed_at.get(source)
-        if last is not None and now < last + self._timeout:
-            return
-        if last is None and len(pushed_at) >= self._max_sources:
-            pushed_at.popitem(last=False)  # the kernel has it longest: to push it twice does no harm
-        pushed_at[source] = now
-        pushed_at.move_to_end(source)
-        self.pushed += 1
-        self._push(source)

@@ -248,7 +248,7 @@ class Kernel:
         return ending.end_flows(gone, came, Guests.of(self._settings).ends, is_awaited)
 
     def add_strays(self, sources: Iterable[bytes]) -> None:
-        """Tell the kernel of stray senders (packed addresses); who is known keeps his time. Raises as `ban` does."""
+        """Tell the kernel of stray senders (packed addresses); see `elements.strays`. Raises as `ban` does."""
         client.add_senders(self._own.filling, elements.strays(sources, ipv6=self._ruleset(self._settings).ipv6))
 
     def ban(self, left: Mapping[bytes, float]) -> None:

@@ -154,7 +154,10 @@ def apart(networks: Iterable[Network]) -> Iterator[Network]:
 
 
 def strays(sources: Iterable[bytes], *, ipv6: bool) -> tuple[Elements, ...]:
-    """What tells the kernel of stray senders.
+    """What tells the kernel of stray senders; whoever is known begins his time anew.
+
+    What is added once more keeps its time, and one that is not there can not be deleted: so each is added, deleted and
+    added, in one transaction.
 
     Args:
         sources: Their addresses, packed; those of IPv6 stand for their /64.
@@ -163,8 +166,8 @@ def strays(sources: Iterable[bytes], *, ipv6: bool) -> tuple[Elements, ...]:
     every = tuple(sources)
     senders = {source[:8] for source in every if len(source) == 16} if ipv6 else set[bytes]()
     by_set = ("strays", (each for each in every if len(each) == 4)), ("strays6", (each + bytes(8) for each in senders))
-    found = (Elements("add", name, tuple((address(each), None) for each in sorted(some))) for name, some in by_set)
-    return tuple(each for each in found if each.elements)
+    found = [(name, tuple((address(each), None) for each in sorted(some))) for name, some in by_set]
+    return tuple(Elements(verb, name, some) for name, some in found if some for verb in ("add", "delete", "add"))
 
 
 def dotted(address: bytes) -> str:

@@ -22,11 +22,11 @@ from twisted.logger import Logger
 from realmgw.config.settings import Settings
 from realmgw.datapath.apply import Applied
 from realmgw.datapath.departing import Departures
-from realmgw.datapath.gathering import Gathering
 from realmgw.datapath.hosts import HostChange
 from realmgw.datapath.netlink.counters import Count, QueueFigures
 from realmgw.datapath.policy.classes import Classes
 from realmgw.datapath.policy.rules import is_of_rule
+from realmgw.datapath.strays import Strays
 from realmgw.datapath.watch.including import Includes
 from realmgw.datapath.watch.keeper import Findings, Noticed
 from realmgw.datapath.watch.port import Listener, Watch
@@ -34,12 +34,8 @@ from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.model import Host
 from realmgw.system.worker import Worker
 
-STRAY_INTERVAL = 0.1  # seconds
-"""How long stray senders are collected before the kernel is told of them, all in one transaction."""
 MOST_LINES = 20
 """So many lines of the log one repair has at most."""
-STRAYS_WAITING = 4096
-"""How many stray senders wait for that at most; the rest is counted, and comes again."""
 
 
 class KernelSide(Protocol):
@@ -73,14 +69,14 @@ class DatapathService(service.Service):
         worker: Where the calls that block are made. It is started and stopped here.
         lister: Where conntrack is listed, likewise: another thread, so that no change waits for that.
         listener: What hears of changes in the kernel.
+        stray_timeout: For how long the kernel keeps stray senders, in seconds, until settings change it.
         includes: The operator's own rules; None: there are none.
         purging: Whether everything is removed from the kernel when the service stops.
         tell: Told of what each look at the kernel has found.
 
     Attributes:
         applied: What the last start found and did; None before it.
-        strays_told: Stray senders that the kernel was told of.
-        strays_lost: Stray senders that were not: too many at once, or the kernel refused.
+        strays: Stray senders; nobody is taken there but while the service runs.
         findings: What the last look has found.
     """
 
@@ -95,6 +91,7 @@ class DatapathService(service.Service):
         worker: Worker,
         lister: Worker,
         listener: Listener,
+        stray_timeout: float,
         includes: Includes | None = None,
         purging: bool = False,
         tell: Callable[[Findings], object] = lambda _findings: None,
@@ -104,15 +101,13 @@ class DatapathService(service.Service):
         self._worker = worker
         self._includes = includes
         self._purging = purging
-        self._strays: Gathering[bytes] = Gathering(self._tell_strays, clock, STRAY_INTERVAL)
         self._departures = Departures(kernel.end_flows, lister, clock)
         self._watch = Watch(self._look, self._note, clock, listener)
         self._tell = tell
-        self._refused = self._begun = self._purged = self._settled = self._began_bare = False
+        self._begun = self._purged = self._settled = self._began_bare = False
+        self.strays = Strays(self._tell_strays, lambda: self.placements, clock, stray_timeout)
         self._log = Logger()
         self.applied: Applied | None = None
-        self.strays_told = 0
-        self.strays_lost = 0
         self.findings = Findings()
 
     @inlineCallbacks
@@ -157,7 +152,7 @@ class DatapathService(service.Service):
             return
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted has no annotation there
         self._watch.stop()
-        self._strays.stop()
+        self.strays.stop()
         yield self._departures.stop()
         is_undone = self._began_bare and not self._settled
         if is_undone or (self._purging and self.applied is not None):
@@ -182,6 +177,7 @@ class DatapathService(service.Service):
         """
         yield self._departures.before(came)
         yield self._worker.call(self._change, settings, gone, came)
+        self.strays.timeout = settings.admission.stray_timeout
 
     @inlineCallbacks
     def end_flows(
@@ -207,16 +203,16 @@ class DatapathService(service.Service):
         ended: int = (yield self._departures.at_once(gone, came)) if gone or came else 0
         return ended
 
-    def push_stray(self, source: bytes) -> None:
-        """Have the kernel keep a sender to a rate. Cheap: the kernel is told within `STRAY_INTERVAL`.
+    def push_stray(self, source: bytes) -> bool:
+        """Have the kernel keep a sender to a rate. Cheap: the kernel is told within a moment.
 
         Args:
             source: The sender's address, packed.
+
+        Returns:
+            Whether it is told for this; not where it has him (see `Strays`), or nothing runs.
         """
-        if not self.running or len(self._strays.waiting) >= STRAYS_WAITING:
-            self.strays_lost += 1
-        else:
-            self._strays.add((source,))
+        return bool(self.running) and self.strays.push(source)
 
     @inlineCallbacks
     def ban(self, left: Mapping[bytes, float]) -> Generator[Deferred[Any], Any, None]:
@@ -257,7 +253,7 @@ class DatapathService(service.Service):
         self._purged = True
         self._watch.stop()
         self._note(Findings())
-        self._strays.stop()
+        self.strays.stop()
         done: tuple[str, ...] = yield self._worker.call(self._kernel.purge)
         if self._includes is not None:
             self._includes.forget()
@@ -319,9 +315,9 @@ class DatapathService(service.Service):
     def counts(self) -> dict[str, object]:
         """What was counted here since the start; `figures` has what the kernel counts."""
         return {
-            "strays_told": self.strays_told,
-            "strays_lost": self.strays_lost,
-            "strays_waiting": len(self._strays.waiting),
+            "strays_told": self.strays.told,
+            "strays_lost": self.strays.lost,
+            "strays_waiting": self.strays.waiting,
             "repairs": self.repairs,
         }
 
@@ -383,17 +379,5 @@ class DatapathService(service.Service):
         self.findings = findings
         self._tell(findings)
 
-    @inlineCallbacks
-    def _tell_strays(self, batch: set[bytes]) -> Generator[Deferred[Any], Any, None]:
-        try:
-            yield self._worker.call(self._kernel.add_strays, batch)
-            self.strays_told += len(batch)
-            self._refused = False
-        except RealmGatewayError as error:
-            self.strays_lost += len(batch)
-            if not self._refused:  # ten times a second would be a flood of its own
-                self._log.warn(
-                    "datapath: stray senders are not taken at present, the next ones are tried again: {error}",
-                    error=error,
-                )
-            self._refused = True
+    def _tell_strays(self, batch: set[bytes]) -> Deferred[None]:
+        return self._worker.call(self._kernel.add_strays, batch)

@@ -72,6 +72,8 @@ EVENTS: Mapping[str, Mapping[str, str]] = {
         "datapath: {line}; it was put back": "put-back",
         "datapath: {count} more were put back": "put-back",
         "datapath: not everything was removed: {error}": "datapath-not-removed",
+    },
+    "datapath.strays": {
         "datapath: stray senders are not taken at present, the next ones are tried again: {error}": "strays-not-taken",
     },
     "dns.forward.keeping": {

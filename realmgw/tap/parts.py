@@ -95,7 +95,7 @@ class Packets:
         self.datapath = DatapathService(
             self.kernel, hosts.values(), clock=reactor, worker=context.kernel_thread, purging=purging,
             lister=WorkerThread(reactor, "realmgw-conntrack"), listener=KernelListener(reactor, (*STRAYS, *BANNED)),
-            tell=looked, includes=Includes(settings),
+            stray_timeout=settings.admission.stray_timeout, tell=looked, includes=Includes(settings),
         )  # fmt: skip
         self._unsolicited = Unsolicited(settings.admission, self.datapath.push_stray)
         self.gate = Gate(

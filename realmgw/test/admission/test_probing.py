@@ -77,7 +77,7 @@ class QueueProbeTests(SynchronousTestCase):
         """A gate that knows nobody, and a queue that is read."""
         self.reactor = Reactor()
         self.queue = MemoryPacketQueue()
-        self.gate = Gate(RecordingAllocator({}), Unsolicited(ADMISSION, lambda _: None), Faults(print), 1000)
+        self.gate = Gate(RecordingAllocator({}), Unsolicited(ADMISSION, lambda _: False), Faults(print), 1000)
         self.port = QueuePort(self.gate, self.queue, self.reactor, self.reactor.seconds)
         self.port.start(ADMISSION)
         self.probe = QueueProbe(self.port, self.reactor, lambda length: OCTETS[:length])

@@ -30,7 +30,7 @@ class AdmissionServiceTests(SynchronousTestCase):
         """A service that is not started, with a host that is waited for at port 80."""
         self.reactor = MemoryReactor()
         self.queue = MemoryPacketQueue()
-        strays = Unsolicited(ADMISSION, lambda source: None)
+        strays = Unsolicited(ADMISSION, lambda source: False)
         self.gate = Gate(RecordingAllocator({(POOL, 6, 80): 5}), strays, Faults(log_fault), 1000)
         self.service = AdmissionService(ADMISSION, self.gate, self.reactor, Clock().seconds, self.queue)
 

@@ -27,8 +27,9 @@ class DeparturesTestCase(DatapathServiceTestCase):
     def setUp(self) -> None:
         self.clock, self.worker, self.lister, self.kernel = Clock(), MemoryWorker(), MemoryWorker(), RecordingKernel()
         self.service = DatapathService(
-            self.kernel, HOSTS, clock=self.clock, worker=self.worker, lister=self.lister, listener=MemoryListener()
-        )
+            self.kernel, HOSTS, clock=self.clock, worker=self.worker, lister=self.lister, listener=MemoryListener(),
+            stray_timeout=10.0,
+        )  # fmt: skip
         self.start()
 
     def ended(self) -> list[object]:

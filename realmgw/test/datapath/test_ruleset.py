@@ -382,14 +382,15 @@ class StraysTests(SynchronousTestCase):
 
     def test_sources_are_written_out(self) -> None:
         """All in one order."""
-        [some] = elements.strays([bytes([192, 0, 2, 1]), bytes([192, 0, 2, 255])], ipv6=False)
-        self.assertEqual(list(some.commands("t")), ["add element inet t strays { 192.0.2.1, 192.0.2.255 }"])
+        some = elements.strays([bytes([192, 0, 2, 1]), bytes([192, 0, 2, 255])], ipv6=False)
+        expected = [f"{verb} element inet t strays {{ 192.0.2.1, 192.0.2.255 }}" for verb in ("add", "delete", "add")]
+        self.assertEqual([line for each in some for line in each.commands("t")], expected)
 
     def test_sender_of_ipv6_is_his_prefix(self) -> None:
         """Two addresses of one are one element."""
         sources = [ip_address(text).packed for text in ("2001:db8:1::1", "192.0.2.1", "2001:db8:1::2", "2001:db8:2::1")]
         self.assertEqual(
-            [line for some in elements.strays(sources, ipv6=True) for line in some.commands("t")],
+            [line for some in elements.strays(sources, ipv6=True) for line in some.commands("t")][2::3],
             ["add element inet t strays { 192.0.2.1 }", "add element inet t strays6 { 2001:db8:1::, 2001:db8:2:: }"],
         )
 

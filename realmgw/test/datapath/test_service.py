@@ -38,7 +38,10 @@ class DatapathServiceTestCase(SynchronousTestCase):
     def of(self, kernel: RecordingKernel, worker: MemoryWorker, **how: Any) -> DatapathService:
         """A service; nothing is listed for it."""
         lister, listener = MemoryWorker(), MemoryListener()
-        return DatapathService(kernel, HOSTS, clock=self.clock, worker=worker, lister=lister, listener=listener, **how)
+        return DatapathService(
+            kernel, HOSTS, clock=self.clock, worker=worker, lister=lister, listener=listener,
+            stray_timeout=SETTINGS.admission.stray_timeout, **how,
+        )  # fmt: skip
 
     def start(self) -> None:
         """Starts it to the end."""

@@ -168,7 +168,13 @@ class MarkdnatLastStepTests(DnatTestCase):
         """The admitted are dropped and counted; the next look puts it back."""
         worker, clock = MemoryWorker(), Clock()
         service = DatapathService(
-            self.kernel, self.hosts, clock=clock, worker=worker, lister=worker, listener=MemoryListener()
+            self.kernel,
+            self.hosts,
+            clock=clock,
+            worker=worker,
+            lister=worker,
+            listener=MemoryListener(),
+            stray_timeout=10.0,
         )
         self.decide()
         with self.testbed.inside("gwa"):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import json
 import socket
 import struct
+import time
 from pathlib import Path
 
 import attrs
@@ -309,6 +311,15 @@ class ClosedTests(DatapathTestCase):
         for _ in range(50):
             other.sendto(b"", (TO_FIRST, 53))
         self.counted("presented", let_in + 50)
+
+    def test_stray_sender_who_is_told_again_begins_his_time_anew(self) -> None:
+        """Though the kernel has him; it keeps the time of an element that is added once more."""
+        for _ in range(2):
+            self.testbed.call("gwa", self.kernel.add_strays, [socket.inet_aton(CLIENT)])
+            left = self.nft("-j", "list", "set", "inet", "realmgw", "strays")
+            [element] = next(each["set"]["elem"] for each in json.loads(left)["nftables"] if "set" in each)
+            self.assertGreaterEqual(element["elem"]["expires"], self.settings.admission.stray_timeout - 1)
+            time.sleep(1.5)
 
 
 class OutboundTests(DatapathTestCase):

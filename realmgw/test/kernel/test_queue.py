@@ -181,7 +181,7 @@ class FloodTests(KernelTestCase):
         """A service that runs in a reactor of its own; its allocator refuses everybody."""
         super().setUp()
         self.admission = settings.Admission(queue=77)
-        self.gate = Gate(RefusingAllocator(), Unsolicited(self.admission, lambda source: None), Faults(log_fault), 1000)
+        self.gate = Gate(RefusingAllocator(), Unsolicited(self.admission, lambda _: False), Faults(log_fault), 1000)
         self.reactor = EPollReactor()
         self.addCleanup(self.reactor.removeAll)
         self.queue = KernelPacketQueue()
