@@ -1,14 +1,14 @@
 """The end of flows, found in a listing of all that conntrack has, deleted many at once. It blocks.
 
-Edge: netlink, the clock, sleep.
+Edge: netlink.
 """
 
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
+from itertools import islice
 
 import attrs
 
@@ -16,51 +16,15 @@ from realmgw.config.settings import Network
 from realmgw.datapath.netlink import codec, flows
 from realmgw.datapath.netlink.client import open_socket
 from realmgw.datapath.netlink.codec import Channel, RefusedError
+from realmgw.datapath.netlink.unhurried import Unhurried
 
 AT_ONCE = 64
 """So many flows are ended by one call; the kernel's answers have room in any socket."""
-READS = 16
-"""After so many reads of a listing (of 32 kB each) others have their turn, where nobody waits for its end."""
-REST = 2
-"""So many times as long as those took: a listing that nobody waits for has a third of a processor at most."""
 
 
 def always() -> bool:
     """Somebody waits."""
     return True
-
-
-@attrs.define
-class Unhurried:
-    """A channel to conntrack, by which a listing leaves the processor to those who need it now.
-
-    Some ten thousand flows are a tenth of a second of it, in the kernel and here.
-    """
-
-    _channel: Channel
-    """It."""
-    _is_awaited: Callable[[], bool]
-    """Whether somebody waits for the end at this moment, so that it makes haste."""
-    _clock: Callable[[], float] = time.monotonic
-    """The present, in seconds."""
-    _sleep: Callable[[float], object] = time.sleep
-    """Waits for so many seconds."""
-    _reads: int = 0
-    _began: float = 0.0
-
-    def send(self, data: bytes, /) -> int:
-        """Hand a message to the kernel."""
-        self._began = self._clock()
-        return self._channel.send(data)
-
-    def recv(self, size: int, /) -> bytes:
-        """What the kernel has answered, after a rest, if it is time for one."""
-        self._reads += 1
-        if not self._reads % READS:
-            if not self._is_awaited():
-                self._sleep(REST * (self._clock() - self._began))
-            self._began = self._clock()
-        return self._channel.recv(size)
 
 
 def end_flows(
@@ -115,17 +79,22 @@ def _end_all(
     wanted: Callable[[flows.Entry], bool],
     is_awaited: Callable[[], bool] = always,
 ) -> int:
-    with open_socket() as channel:
-        return end_all(Unhurried(channel, is_awaited), pattern, families, wanted)
+    with open_socket() as channel, open_socket() as ending:
+        return end_all(Unhurried(channel, is_awaited), ending, pattern, families, wanted)
 
 
 def end_all(
-    channel: Channel, pattern: re.Pattern[bytes], families: Collection[int], wanted: Callable[[flows.Entry], bool]
+    channel: Channel,
+    ending: Channel,
+    pattern: re.Pattern[bytes],
+    families: Collection[int],
+    wanted: Callable[[flows.Entry], bool],
 ) -> int:
-    """End flows.
+    """End flows, while they are listed: of however many there are, a few are held in memory.
 
     Args:
-        channel: To conntrack.
+        channel: To conntrack, for the listing.
+        ending: Another one, for the rest.
         pattern: What is found in a listing where a flow may be meant.
         families: Which flows are listed.
         wanted: Whether one is meant.
@@ -137,23 +106,45 @@ def end_all(
         RealmGatewayError: The kernel refused some, as older ones do while a flowtable has them; all others were ended.
             Or it did not answer; some may have been ended.
     """
-    found: list[flows.Entry] = []
+    over = Over(ending)
     for sequence, family in enumerate(families, 1):
-        found += codec.undisturbed(partial(_listed, channel, flows.listing(sequence, family), pattern))
-    meant = [flow for flow in found if wanted(flow)]
-    ended, refused = 0, 0
-    for sequence, start in enumerate(range(0, len(meant), AT_ONCE), len(families) + 1):
-        some = [flows.deletion(sequence, each) for each in meant[start : start + AT_ONCE]]
-        errors = codec.acknowledged(channel, some, "the end of flows")
-        ended += errors.count(0)
-        refused = refused or next((each for each in errors if each not in (0, codec.ENOENT)), 0)
-    if refused:
-        raise RefusedError("the end of flows", refused)
-    return ended
+        codec.undisturbed(partial(_end_listed, channel, flows.listing(sequence, family), pattern, wanted, over))
+    if over.refusal:
+        raise RefusedError("the end of flows", over.refusal)
+    return over.count
 
 
-def _listed(channel: Channel, request: bytes, pattern: re.Pattern[bytes]) -> list[flows.Entry]:
-    return list(flows.listed(codec.dump(channel, request, "flows", wanted=pattern), pattern))
+@attrs.define
+class Over:
+    """Flows that are ended."""
+
+    _channel: Channel
+    """To conntrack."""
+    count: int = 0
+    """How many were."""
+    refusal: int = 0
+    """The error number of the first one that was not."""
+    _sequence: int = 0
+
+    def end(self, some: Collection[flows.Entry]) -> None:
+        """End some, `AT_ONCE` at most; those that have gone are no fault. Raises as `end_all`, but for refusals."""
+        self._sequence += 1
+        orders = [flows.deletion(self._sequence, each) for each in some]
+        errors = codec.acknowledged(self._channel, orders, "the end of flows")
+        self.count += errors.count(0)
+        self.refusal = self.refusal or next((each for each in errors if each not in (0, codec.ENOENT)), 0)
+
+
+def _end_listed(
+    channel: Channel,
+    request: bytes,
+    pattern: re.Pattern[bytes],
+    wanted: Callable[[flows.Entry], bool],
+    over: Over,
+) -> None:
+    meant = filter(wanted, flows.listed(codec.dump(channel, request, "flows", wanted=pattern), pattern))
+    while some := list(islice(meant, AT_ONCE)):
+        over.end(some)
 
 
 def end(channel: Channel, sequence: int, flow: flows.Entry) -> bool:

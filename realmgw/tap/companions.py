@@ -39,6 +39,7 @@ from realmgw.records.service import RecordsService, Sources
 from realmgw.subscribers.registry import Changes
 from realmgw.synproxy.service import SynproxyService
 from realmgw.system.port import group_number
+from realmgw.system.worker import WorkerThread
 from realmgw.tap import kept
 from realmgw.tap.context import Context
 from realmgw.webproxy.service import WebproxyService
@@ -140,8 +141,8 @@ def _in_turn(
 def _neighbours(context: Context, allocator: Allocator) -> NeighboursService:
     """Tells neighbours where pool addresses are."""
     answers = Answers(lambda address: allocator.fresh.is_live(address, now=monotonic()))
-    looked = partial(looked_at_neighbours, context.health)
-    return NeighboursService(context.settings, answers, context.kernel_thread, looked, context.reactor)
+    looked, worker = partial(looked_at_neighbours, context.health), WorkerThread(context.reactor, "realmgw-neighbours")
+    return NeighboursService(context.settings, answers, worker, looked, context.reactor)
 
 
 def _alerts(context: Context, allocator: Allocator, conntrack: Conntrack, datapath: DatapathService) -> AlertsService:

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import partial
 
 from realmgw.config.settings import Network
 from realmgw.datapath.netlink import codec, flows
 from realmgw.datapath.netlink.client import open_socket
 from realmgw.datapath.netlink.codec import Channel
+from realmgw.datapath.netlink.unhurried import Unhurried
 
 MOST = 131_072
 """So many addresses are found at most."""
 
 
-def established(networks: Collection[Network]) -> frozenset[bytes]:
+def established(networks: Collection[Network], is_awaited: Callable[[], bool]) -> frozenset[bytes]:
     """Addresses of these prefixes, packed, that a flow was sent to before translation; at most `MOST`.
 
+    Args:
+        networks: They.
+        is_awaited: Whether somebody waits at this moment; see `Unhurried`.
+
     Raises:
-        RealmGatewayError: The kernel does not tell.
+        RealmGatewayError: The kernel does not tell, or it was given up.
     """
     if not networks:
         return frozenset()
     with open_socket() as channel:
-        return codec.undisturbed(partial(found, channel, networks))
+        return codec.undisturbed(partial(found, Unhurried(channel, is_awaited), networks))
 
 
 def found(channel: Channel, networks: Collection[Network], most: int = MOST) -> frozenset[bytes]:
@@ -34,14 +39,21 @@ def found(channel: Channel, networks: Collection[Network], most: int = MOST) -> 
         RealmGatewayError: The kernel does not tell.
     """
     pattern, there = flows.destinations(networks), set[bytes]()
+    is_ours = of_any(networks)
     for sequence, family in enumerate(flows.families(each.network_address.packed for each in networks), 1):
-        listing = codec.dump(channel, flows.listing(sequence, family), "flows")
-        for each in flows.listed(listing, pattern):
-            if len(there) < most and any(_is_within(each.destination, network) for network in networks):
-                there.add(each.destination)
+        listing = codec.dump(channel, flows.listing(sequence, family), "flows", wanted=pattern)
+        for destination in flows.sent_to(listing, pattern):
+            if len(there) < most and is_ours(destination):
+                there.add(destination)
     return frozenset(there)
 
 
-def _is_within(address: bytes, network: Network) -> bool:
-    mask, number = int(network.netmask), int.from_bytes(address, "big")
-    return len(address) * 8 == network.max_prefixlen and number & mask == int(network.network_address)
+def of_any(networks: Collection[Network]) -> Callable[[bytes], bool]:
+    """What tells whether a packed address is of one of these prefixes. Cheap."""
+    parts = [(each.max_prefixlen // 8, int(each.netmask), int(each.network_address)) for each in networks]
+
+    def is_of_one(address: bytes) -> bool:
+        length, number = len(address), int.from_bytes(address, "big")
+        return any(length == octets and number & mask == first for octets, mask, first in parts)
+
+    return is_of_one

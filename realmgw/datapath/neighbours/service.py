@@ -7,7 +7,8 @@ family, what has come here with the start, with a reload or with the interface i
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network
+from itertools import islice
 from typing import Any
 
 import attrs
@@ -26,7 +27,7 @@ from realmgw.system.worker import Worker
 LOOK = 1.0  # seconds
 """How often it is looked what became of the interface."""
 
-Established = Callable[[Collection[Network]], frozenset[bytes]]
+Established = Callable[[Collection[Network], Callable[[], bool]], frozenset[bytes]]
 """See `realmgw.datapath.neighbours.established`."""
 Tell = Callable[[tuple[str, ...], tuple[str, ...]], object]
 """Told all that is wrong, a line each: first what flows need."""
@@ -38,10 +39,12 @@ class NeighboursService(Service):
     Args:
         settings: The gateway's.
         answers: Who decides.
-        worker: Where conntrack is asked; it runs while this service does.
+        worker: Where conntrack is asked: a thread that does nothing else, so that no change waits for that. It is
+            started and stopped here.
         tell: Told what is wrong, whenever it was looked at.
         reactor: Where it is listened; its clock.
-        ask: Tells which addresses of prefixes have flows; it blocks.
+        ask: Tells which addresses of prefixes have flows; it blocks, and asks again and again whether anybody waits for
+            it: if not, it takes its time.
 
     Attributes:
         announced: How many announcements were sent.
@@ -68,7 +71,7 @@ class NeighboursService(Service):
         self._announcements = Announcements()
         self._wrong = ""  # with the interface
         self._doubt = ""  # what conntrack does not tell
-        self._is_asking = False
+        self._is_asking = self._is_awaited = self._has_worker = False
         self._looking, self._announcing = LoopingCall(self._look), LoopingCall(self._announce)
         self._looking.clock = self._announcing.clock = reactor
         self.announced = 0
@@ -77,28 +80,32 @@ class NeighboursService(Service):
         """What was counted since the start."""
         return {**attrs.asdict(self._answers.counts), "lost": self._port.lost, "announced": self.announced}
 
-    @inlineCallbacks
-    def startService(self) -> Generator[Deferred[Any], Any, None]:
-        """Begin to answer, and to announce.
+    def startService(self) -> None:
+        """Begin to answer, and to announce. What has flows already is answered for when conntrack has told it.
 
-        Returns:
-            A Deferred that fires when addresses of established flows are answered for. It fails with `PlatformError` if
-            we may not hear solicitations; then the service is not running.
+        Raises:
+            PlatformError: We may not hear solicitations; the service is not running.
         """
         self._wrong = self._open()
         if self._networks6 and not self._port.is_allowed:
             raise PlatformError(self._wrong)
         super().startService()  # type: ignore[no-untyped-call]  # Twisted does not say
-        yield self._take_over(self._networks)
+        self._is_awaited = True  # by routers that have sent here before
+        self._take_over(self._networks)
         self._looking.start(LOOK)
 
-    def stopService(self) -> None:
-        """Let go of the interface."""
+    @inlineCallbacks
+    def stopService(self) -> Generator[Deferred[Any], Any, None]:
+        """Let go of the interface, and of a listing; fires when its thread has ended."""
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted does not say
         for loop in (self._looking, self._announcing):
             if loop.running:
                 loop.stop()
         self._port.close()
+        if self._has_worker:
+            yield self._worker.call(bool)
+            self._worker.stop()
+            self._has_worker = False
 
     def configure(self, settings: Settings) -> None:
         """From now on, these settings; prefixes that are new are announced."""
@@ -126,21 +133,37 @@ class NeighboursService(Service):
     @inlineCallbacks
     def _take_over(self, networks: Collection[Network]) -> Generator[Deferred[Any], Any, None]:
         """Find out which addresses have flows, and announce those of some prefixes. Never fails."""
+        if self._networks and not self._has_worker:
+            self._has_worker = True
+            self._worker.start()
         begun, self._is_asking = self._now(), True
+        there, new = frozenset[bytes](), tuple[bytes, ...]()
         try:
-            there: frozenset[bytes] = yield self._worker.call(self._ask, self._networks)
+            if self._networks:
+                there, new = yield self._worker.call(self._list, self._networks, networks)
         except (RealmGatewayError, OSError) as error:
-            there = frozenset()
             self._doubt = f"flows of an earlier run are not known, and may end: {error}"
         else:
             self._doubt = ""
             self._answers.keep(there, self._now(), self._now() - begun)
-        self._is_asking = False
+        self._is_asking = self._is_awaited = False
         if networks and self.running:
-            new = (each for each in there if any(ip_address(each) in network for network in networks))  # many, maybe
             self._announcements.add(new, (each for each in networks if isinstance(each, IPv4Network)), self._now())
             if self._announcements and not self._announcing.running:
                 self._announcing.start(announcing.INTERVAL)
+
+    def _list(
+        self, every: Collection[Network], announced: Collection[Network]
+    ) -> tuple[frozenset[bytes], tuple[bytes, ...]]:
+        """In the worker's thread: addresses with flows, and those to be announced of them."""
+        there = self._ask(every, self._is_hasty)
+        return there, tuple(islice(filter(established.of_any(announced), there), announcing.MOST))
+
+    def _is_hasty(self) -> bool:
+        """In the worker's thread."""
+        if not self.running:
+            raise RealmGatewayError("the service has stopped")
+        return self._is_awaited
 
     def _look(self) -> None:
         """See what became of the interface; one that was away has what is new to its neighbours when it is back."""

@@ -57,8 +57,7 @@ class Entry:
         Raises:
             RealmGatewayError: The tuple is malformed.
         """
-        addresses = codec.find(self.original, _TUPLE_IP)
-        return codec.find(addresses, _IP_DST[4]) or codec.find(addresses, _IP_DST[16])
+        return _destination(self.original)
 
 
 def listing(sequence: int, family: int) -> bytes:
@@ -202,6 +201,21 @@ def listed(messages: Iterable[Message], wanted: re.Pattern[bytes]) -> Iterator[E
         RealmGatewayError: One is malformed, or as `messages` does.
     """
     return (entry(each) for each in messages if each.kind == _NEW and wanted.search(each.body) is not None)
+
+
+def sent_to(messages: Iterable[Message], wanted: re.Pattern[bytes]) -> Iterator[bytes]:
+    """The packed addresses that flows of a listing were sent to before translation; arguments and errors as `listed`.
+
+    No more of each is read than that takes.
+    """
+    for each in messages:
+        if each.kind == _NEW and wanted.search(each.body) is not None:
+            yield _destination(codec.find(each.body[4:], _TUPLE_ORIG))
+
+
+def _destination(original: bytes) -> bytes:
+    addresses = codec.find(original, _TUPLE_IP)
+    return codec.find(addresses, _IP_DST[4]) or codec.find(addresses, _IP_DST[16])
 
 
 def _template(length: int) -> tuple[Callable[..., bytes], tuple[bytes, ...]]:

@@ -1,59 +1,15 @@
-"""A listing of flows that leaves the processor to others, on a clock that each read advances."""
+"""The end of flows, by a kernel that says what it was told to."""
 
 from __future__ import annotations
 
 import errno
 
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.datapath import ending
-from realmgw.datapath.ending import AT_ONCE, READS, REST, Unhurried, end_all
+from realmgw.datapath.ending import AT_ONCE, end_all
 from realmgw.datapath.netlink import codec, flows
 from realmgw.datapath.netlink.codec import RefusedError
-from realmgw.test.datapath.answers import AnsweringChannel, done
-
-READ = 0.25  # seconds
-"""So long a read takes."""
-
-
-class SlowChannel(AnsweringChannel):
-    """One whose reads take their time."""
-
-    def __init__(self, clock: Clock, reads: int) -> None:
-        """So many, of which none has a flow, but for the end."""
-        super().__init__(*[done(9)] * (reads - 1), done(1))
-        self.clock = clock
-
-    def recv(self, size: int) -> bytes:
-        """The next one."""
-        self.clock.advance(READ)
-        return super().recv(size)
-
-
-class UnhurriedTests(SynchronousTestCase):
-    """Who waits for the end, and who does not."""
-
-    def rests(self, reads: int, *, is_awaited: list[bool]) -> list[float]:
-        """How long others had their turn in a listing of so many reads; whether it is awaited, each time it asks."""
-        clock, rests = Clock(), list[float]()
-        channel = Unhurried(SlowChannel(clock, reads), lambda: is_awaited.pop(0), clock.seconds, rests.append)
-        self.assertEqual(end_all(channel, flows.sources([bytes(4)]), {flows.AF_INET}, lambda _: True), 0)
-        self.assertEqual(is_awaited, [])
-        return rests
-
-    def test_rests_for_as_long_as_says_what_was_used(self) -> None:
-        """After each portion, and what it has waited itself is not counted."""
-        usual = REST * READ * READS
-        self.assertEqual(self.rests(2 * READS + 1, is_awaited=[False, False]), [usual - REST * READ, usual])
-
-    def test_makes_haste_as_soon_as_somebody_waits(self) -> None:
-        """From the next portion on, and for no longer than that."""
-        self.assertEqual(len(self.rests(4 * READS, is_awaited=[True, False, True, False])), 2)
-
-    def test_what_is_short_never_rests(self) -> None:
-        """As most listings are."""
-        self.assertEqual(self.rests(READS - 1, is_awaited=[]), [])
+from realmgw.test.datapath.answers import AnsweringChannel
 
 
 class EndTests(SynchronousTestCase):
@@ -63,9 +19,9 @@ class EndTests(SynchronousTestCase):
         """As the kernel's flowtable has some: it is told when all others were ended, and what has gone is no fault."""
         found = [flows.Entry(flows.AF_INET, b"", frozenset(), b"", True, 0)] * (3 * AT_ONCE)
         told = [[errno.EBUSY] + [0] * (AT_ONCE - 1), [0] * AT_ONCE, [errno.ENOENT] * AT_ONCE]
-        self.patch(ending, "_listed", lambda *_: found)
+        self.patch(flows, "listed", lambda *_: found)
         self.patch(flows, "deletion", lambda *_: b"")
         self.patch(codec, "acknowledged", lambda *_: told.pop(0))
-        channel = AnsweringChannel()
-        error = self.assertRaises(RefusedError, end_all, channel, flows.sources([bytes(4)]), {flows.AF_INET}, bool)
+        channels, pattern = (AnsweringChannel(), AnsweringChannel()), flows.sources([bytes(4)])
+        error = self.assertRaises(RefusedError, end_all, *channels, pattern, {flows.AF_INET}, bool)
         self.assertEqual((told, error.number), ([], errno.EBUSY))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import socket
 import sys
 import time
+from collections.abc import Callable
 from ipaddress import IPv6Address, ip_network
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import maybeDeferred
 
 from realmgw.config.settings import Attachment, Interfaces, PoolPrefix, Pools, Settings
 from realmgw.datapath.ending import end_flows
@@ -34,7 +35,9 @@ told = []
 tell, answers = lambda *each: told.append(each), Answers(bool)
 service = NeighboursService(settings(sys.argv[1]), answers, InlineWorker(), tell, Clock())
 try:
-    service.startService().addErrback(lambda failure: failure.trap(PlatformError) and print("refused", failure.value))
+    service.startService()
+except PlatformError as error:
+    print("refused", error)
 finally:
     print("served" if service.running else "", told)
 """
@@ -65,15 +68,16 @@ class NeighboursTests(NeighboursTestCase):
         self.live = {IPv6Address(each).packed for each in (LIVE, ELSEWHERE)}
         self.told: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
 
-    def start(self, *prefixes: str, ask: Established = established) -> NeighboursService:
-        """Starts the service, to its end."""
-        answers = Answers(self.live.__contains__)
+    def start(
+        self, *prefixes: str, ask: Established = established, worker: MemoryWorker | None = None
+    ) -> NeighboursService:
+        """Starts the service; conntrack is asked at once, or when a worker works."""
+        answers, worker = Answers(self.live.__contains__), worker or InlineWorker()
         service = NeighboursService(
-            settings(*prefixes), answers, InlineWorker(), lambda *told: self.told.append(told), self.reactor, ask
+            settings(*prefixes), answers, worker, lambda *told: self.told.append(told), self.reactor, ask
         )
-        started: Deferred[None] = service.startService()
+        service.startService()
         self.addCleanup(service.stopService)
-        self.successResultOf(started)
         return service
 
     def test_router_finds_what_lives_and_nothing_else(self) -> None:
@@ -205,6 +209,44 @@ class NeighboursTests(NeighboursTestCase):
         self.assertEqual(self.told[-1], ((), ()))
         self.assertEqual(service.counts()["malformed"], 0)
 
+    def test_start_does_not_wait_for_conntrack(self) -> None:
+        """It may have a million flows: what lives is answered for at once, what only it knows of when it has told."""
+        self.live.clear()
+        self.flow_to(LIVE)
+        self.live.add(IPv6Address(UNCLAIMED).packed)
+        worker = MemoryWorker()
+        service = self.start(ON_LINK, worker=worker)
+        self.assertTrue(service.running)
+        self.assertIn("lladdr", self.neighbour(UNCLAIMED))
+        self.assertIn("FAILED", self.neighbour(LIVE))
+        worker.work()
+        self.at_router("ip", "-6", "neigh", "flush", "dev", "peer0")
+        self.assertIn("lladdr", self.neighbour(LIVE))
+
+    def test_listing_makes_haste_at_the_start_alone_and_is_given_up_by_a_stop(self) -> None:
+        """Later ones leave the processor to others; the thread ends with the service, and is none without a prefix."""
+        hasty, worker = [], MemoryWorker()
+
+        def ask(_: object, is_awaited: Callable[[], bool]) -> frozenset[bytes]:
+            hasty.append(is_awaited())
+            return frozenset()
+
+        service = self.start(worker=worker)
+        self.assertEqual((worker.started, len(worker.waiting)), (False, 0))
+        service.stopService()
+        service = self.start(ON_LINK, ask=ask, worker=worker)
+        worker.work()
+        service.configure(settings(ON_LINK, ON_LINK4))
+        worker.work()
+        self.assertEqual((hasty, worker.stopped), ([True, False], False))
+        service.configure(settings(ON_LINK))
+        service.configure(settings(ON_LINK, ON_LINK4))
+        stopped = service.stopService()
+        self.assertNoResult(stopped)
+        worker.work()
+        self.successResultOf(stopped)
+        self.assertEqual((len(hasty), worker.stopped), (2, True))
+
     def flow_to(self, address: str) -> None:
         """A flow from the router to a pool address, which was translated to a host."""
         self.run_program("ip", "addr", "add", "fd00::1/128", "dev", "lo", "nodad")
@@ -264,7 +306,7 @@ class NeighboursTests(NeighboursTestCase):
     def test_conntrack_that_does_not_tell_is_told_of(self) -> None:
         """Neighbours are answered all the same."""
 
-        def refused(_: object) -> frozenset[bytes]:
+        def refused(*_: object) -> frozenset[bytes]:
             raise RealmGatewayError("netlink: the kernel refused")
 
         service = self.start(ON_LINK, ask=refused)

@@ -54,4 +54,4 @@ class EstablishedTests(SynchronousTestCase):
 
     def test_without_prefixes_nobody_is_asked(self) -> None:
         """There is nothing to be found."""
-        self.assertEqual(established.established(()), frozenset())
+        self.assertEqual(established.established((), bool), frozenset())

@@ -115,12 +115,35 @@ class DeletionTests(SynchronousTestCase):
     def test_counts_those_that_were_there_still(self) -> None:
         """One may have ended by itself meanwhile; another refusal is told."""
         listed = entry(1, HOST) + entry(1, HOST, b"\0\0\0\x08") + done(1)
-        channel = AnsweringChannel(listed, refusal(2, 0), refusal(2, codec.ENOENT))
+        over = AnsweringChannel(refusal(1, 0), refusal(1, codec.ENOENT))
         wanted = flows.sources([HOST]), {flows.AF_INET}, lambda flow: HOST in flow.sources
-        self.assertEqual(ending.end_all(channel, *wanted), 1)
-        self.assertEqual(len(channel.sent), 2, "a listing, and all of them at once")
-        channel = AnsweringChannel(listed, refusal(2, 0) + refusal(2, 1))
-        self.assertRaises(RealmGatewayError, ending.end_all, channel, *wanted)
+        self.assertEqual(ending.end_all(AnsweringChannel(listed), over, *wanted), 1)
+        self.assertEqual(len(over.sent), 1, "all of them at once")
+        over = AnsweringChannel(refusal(1, 0) + refusal(1, 1))
+        self.assertRaises(RealmGatewayError, ending.end_all, AnsweringChannel(listed), over, *wanted)
+
+    def test_of_many_a_few_are_held(self) -> None:
+        """What is read is ended before more is: a purge of a million flows needs no more room than one of ten."""
+        parts, over = [entry(1, HOST) * ending.AT_ONCE] * 3, AnsweringChannel()
+        left = list[int]()
+
+        def ended(_channel: object, orders: list[bytes], _what: str) -> list[int]:
+            left.append(len(listing.reads))
+            return [0] * len(orders)
+
+        self.patch(codec, "acknowledged", ended)
+        listing = AnsweringChannel(*parts, done(1))
+        wanted = flows.sources([HOST]), {flows.AF_INET}, lambda flow: HOST in flow.sources
+        self.assertEqual(ending.end_all(listing, over, *wanted), 3 * ending.AT_ONCE)
+        self.assertEqual(left, [3, 2, 1])
+
+    def test_listing_that_was_interrupted_is_read_again(self) -> None:
+        """What was ended by then counts; the rest is there still."""
+        cut, flow = done(1, flags=codec.INTERRUPTED), entry(1, HOST)
+        listing = AnsweringChannel(flow * ending.AT_ONCE + flow, cut, flow + done(1))
+        self.patch(codec, "acknowledged", lambda _channel, orders, _what: [0] * len(orders))
+        wanted = flows.sources([HOST]), {flows.AF_INET}, lambda flow: HOST in flow.sources
+        self.assertEqual(ending.end_all(listing, AnsweringChannel(), *wanted), ending.AT_ONCE + 1)
 
 
 def said(status: int, *, tcp_state: int | None = None) -> codec.Message:
