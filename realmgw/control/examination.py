@@ -56,9 +56,10 @@ def examine(
         starting: This is the start, on this machine and as this user: what can not be had is refused. The kernel's
             features are looked at when the rules are placed.
     """
-    found, running, written = Examined(), _running(settings), settings
-    if starting and running:
-        return Examined([running])
+    running, written = _running(settings), settings
+    found = Examined(_neighbours(settings))
+    if starting and (running or found.refused):
+        return Examined([running] if running else found.refused)
     look_at_files(settings, do, hasty or do, found)
     _look_at_optional(settings, hasty or do, found, starting=starting)
     _look_at_folders(settings, do, found, starting=starting)
@@ -85,7 +86,6 @@ def examine(
     found.wrong += _of_webproxy(settings, is_free=not (starting or running))
     if not running:
         found.refused += _taken_queue(settings.admission.queue)
-    found.wrong += _neighbours(settings)
     return found
 
 

@@ -45,9 +45,11 @@ class Tenant:
     """What it is, in words."""
     key: str
     """Where its table is written."""
+    is_single: bool = False
+    """It has routes and settings of the kernel besides, which have no name: there may be one in a network namespace."""
 
 
-GATEWAY = Tenant("realmgw", "gateway", "datapath.table")
+GATEWAY = Tenant("realmgw", "gateway", "datapath.table", is_single=True)
 
 
 @attrs.frozen
@@ -86,7 +88,7 @@ class Place:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
             self._socket.bind(name)  # it never listens: there is nothing to connect to
-            refusal = self.refusal(name)
+            refusal = self.refusal(name) or next(iter(self.neighbours()), None)
         except OSError as error:
             raise PlatformError(f"it can not be seen who has the table {self._table}: {error.strerror}") from None
         if refusal is not None:
@@ -127,20 +129,20 @@ class Place:
             self._socket = None
 
     def neighbours(self) -> list[str]:
-        """What is to be known of gateways that have other tables here, a line each.
+        """What keeps it from being had besides: gateways that have other tables here, a line each.
 
         Raises:
             OSError: The kernel does not tell.
         """
         ours, found = self._table.encode(), list[str]()
-        for each in sockets():
+        for each in sockets() if self._tenant.is_single else ():
             table, slash, process = each.name.removeprefix(self._prefix).partition(b"/")
             if each.name.startswith(self._prefix) and slash and table != ours and each.user in (0, os.geteuid()):
                 number = process.partition(b"-")[0]
                 who = f"the table {table.decode('ascii', 'replace')} (process {number.decode('ascii', 'replace')})"
                 found.append(
-                    f"another gateway runs here, with {who}: two in one network namespace take each other's routes and"
-                    " settings of the kernel: give each a network namespace of its own"
+                    f"another {self._tenant.called} runs here, with {who}: two in one network namespace would take each"
+                    " other's routes and settings of the kernel: give each a network namespace of its own"
                 )
         return found
 

@@ -68,10 +68,10 @@ def _alone(table: str) -> Iterator[None]:
     try:
         place.take()
         yield
-    except HeldError:
-        raise CommandError(
-            ExitStatus.FAILED,
-            f"a gateway runs with the table {table}: `realmgw purge` without --offline has it purge itself, or stop it",
-        ) from None
+    except HeldError as error:
+        ours = (
+            f"a gateway runs with the table {table}: `realmgw purge` without --offline has it purge itself, or stop it"
+        )
+        raise CommandError(ExitStatus.FAILED, str(error) if place.holder() is None else ours) from None
     finally:
         place.release()

@@ -11,9 +11,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from realmgw.datapath import place
 from realmgw.datapath.instance import InstanceLock
-from realmgw.datapath.place import Place
+from realmgw.datapath.place import Place, Tenant
 from realmgw.errors import PlatformError
 from realmgw.system.disk import Hold
+
+TENANT = Tenant(f"test{os.getpid()}", "gateway", "`table`")
+"""A kind of process that no other test knows of."""
 
 
 class LockTests(SynchronousTestCase):
@@ -21,10 +24,10 @@ class LockTests(SynchronousTestCase):
 
     def service(self, table: str, state: str = "") -> InstanceLock:
         """Of a table, with a state of its own unless one is named."""
-        return InstanceLock(Place(table), Hold(Path(state or self.mktemp()), "the state"))
+        return InstanceLock(Place(table, TENANT), Hold(Path(state or self.mktemp()), "the state"))
 
     def test_second_one_is_refused_and_told_who_the_first_one_is(self) -> None:
-        """Every time, until that has stopped; one with another table is not in the way."""
+        """Every time, until that has stopped; one with another table is not in the way, where there may be several."""
         table = f"test{os.getpid()}"
         first, second, other = (self.service(name) for name in (table, table, f"{table}b"))
         first.startService()
@@ -59,7 +62,7 @@ class LockTests(SynchronousTestCase):
     def test_where_the_kernel_does_not_tell_it_starts_and_says_so(self) -> None:
         """It may lack that; so does who keeps no state."""
         self.patch(place, "sockets", raising)
-        for service in (self.service(f"test{os.getpid()}"), InstanceLock(Place(f"test{os.getpid()}b"))):
+        for service in (self.service(f"test{os.getpid()}"), InstanceLock(Place(f"test{os.getpid()}b", TENANT))):
             with capturedLogs() as events:
                 service.startService()
             self.assertIn("it can not be seen who has the table", formatEvent(events[0]) or "")

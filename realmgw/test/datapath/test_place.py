@@ -37,42 +37,50 @@ class PlaceTests(SynchronousTestCase):
 
     def test_is_had_by_one(self) -> None:
         """Others are refused as often as they ask, and told who has it."""
-        first = Place(self.table)
+        first = self.place()
         first.take()
         self.addCleanup(first.release)
         for _ in range(20):
-            error = self.assertRaises(HeldError, Place(self.table).take)
+            error = self.assertRaises(HeldError, self.place().take)
         self.assertIn(f"(process {os.getpid()})", str(error))
-        self.assertEqual(Place(self.table).refusal(), str(error))
+        self.assertEqual(self.place().refusal(), str(error))
         first.release()
-        self.assertIsNone(Place(self.table).refusal())
+        self.assertIsNone(self.place().refusal())
+
+    def place(self, suffix: str = "", *, is_single: bool = True) -> Place:
+        """That of a kind of process that no other test knows of."""
+        return Place(f"{self.table}{suffix}", Tenant(f"test-{self.table}", "gateway", "`table`", is_single=is_single))
 
     def test_tables_whose_names_begin_alike_are_different_ones(self) -> None:
-        """And gateways of both may run."""
-        places = [Place(self.table), Place(f"{self.table}_2"), Place(self.table[:-1])]
+        """And processes of both may run, where they have nothing else in common."""
+        places = [self.place(suffix, is_single=False) for suffix in ("", "_2", "_")]
         for each in places:
             each.take()
         for each in places:
             each.release()
 
-    def test_a_gateway_with_another_table_is_told_of(self) -> None:
-        """It would take routes, and lose its own; one of the same table is another matter."""
-        first = Place(f"{self.table}_2")
+    def test_a_gateway_with_another_table_is_in_the_way(self) -> None:
+        """They would take each other's routes; one of the same table is another matter."""
+        first = self.place("_2")
         first.take()
         self.addCleanup(first.release)
-        [line] = [line for line in Place(self.table).neighbours() if self.table in line]
+        [line] = self.place().neighbours()
         self.assertIn(f"another gateway runs here, with the table {self.table}_2 (process {os.getpid()})", line)
-        self.assertEqual([line for line in Place(f"{self.table}_2").neighbours() if self.table in line], [])
+        self.assertEqual(str(self.assertRaises(HeldError, self.place().take)), line)
+        self.assertEqual(self.place("_2").neighbours(), [])
+        first.release()
+        self.place().take()
 
     def test_each_kind_of_process_has_its_own(self) -> None:
         """A node and a gateway are in each other's way by their tables only, which the kernel has."""
         node = Place(self.table, Tenant("realmgw-synproxy", "SYN proxy node", "`table`"))
-        for each in (Place(self.table), node):
+        for each in (self.place(), node):
             each.take()
             self.addCleanup(each.release)
-        lines = [line for line in Place(f"{self.table}_2").neighbours() if f" {self.table} " in line]
-        self.assertEqual(len(lines), 1)
-        refusal = Place(self.table, Tenant("realmgw-synproxy", "SYN proxy node", "`table`")).refusal()
+        self.assertEqual(len(self.place("_2").neighbours()), 1)
+        kind = Tenant("realmgw-synproxy", "SYN proxy node", "`table`")
+        self.assertEqual(Place(f"{self.table}_2", kind).neighbours(), [])
+        refusal = Place(self.table, kind).refusal()
         who = f"another SYN proxy node has the table {self.table} here already (process {os.getpid()})"
         self.assertEqual(refusal, f"{who}: stop it first, or give this one another `table`")
 
@@ -80,7 +88,7 @@ class PlaceTests(SynchronousTestCase):
         """Whatever names they bind, and however full those sockets are."""
         if os.geteuid() != 0:
             self.skipTest("root only: another user is needed")
-        names = [f"realmgw/{self.table}", f"realmgw/{self.table}/1-0", f"realmgw/{self.table}/{os.getpid()}-ff"]
+        names = [f"test-{self.table}/{self.table}{end}" for end in ("", "/1-0", f"/{os.getpid()}-ff")]
         stranger = subprocess.Popen(
             [sys.executable, "-c", STRANGER, *names],
             cwd=PACKAGE.parent,
@@ -92,21 +100,24 @@ class PlaceTests(SynchronousTestCase):
         assert stranger.stdout is not None
         stranger.stdout.readline()
         self.assertIn(Named(b"\0" + names[0].encode(), NOBODY), list(sockets()))
-        place = Place(self.table)
+        place = self.place()
         place.take()
-        self.assertRaises(HeldError, Place(self.table).take)
+        self.assertRaises(HeldError, self.place().take)
         place.release()
 
     def test_ends_with_the_process_however_that_ends(self) -> None:
         """Nothing of it is left."""
-        code = "import sys; from realmgw.datapath.place import Place; p = Place(sys.argv[1]); p.take(); input()"
+        code = (
+            "import sys; from realmgw.datapath.place import Place, Tenant;"
+            " p = Place(sys.argv[1], Tenant('test-' + sys.argv[1], 'gateway', '`table`')); p.take(); input()"
+        )
         process = subprocess.Popen([sys.executable, "-c", code, self.table], cwd=PACKAGE.parent, stdin=subprocess.PIPE)
         self.addCleanup(process.communicate)
-        while Place(self.table).refusal() is None and process.poll() is None:
+        while self.place().refusal() is None and process.poll() is None:
             pass
         process.kill()
         process.wait()
-        place = Place(self.table)
+        place = self.place()
         place.take()
         place.release()
 

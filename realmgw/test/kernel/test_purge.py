@@ -189,6 +189,14 @@ class OfflineTests(PurgeTestCase):
             self.assertIn("a gateway runs with the table realmgw", done.stderr)
         self.assertEqual(self.placed(), before)
 
+    def test_refuses_where_a_gateway_with_another_table_runs(self) -> None:
+        """The routes and the settings are that one's as well."""
+        before = self.placed()
+        done = self.realmgw("purge", "--offline", "--yes", "--table", "former")
+        self.assertEqual(done.returncode, ExitStatus.FAILED)
+        self.assertIn("another gateway runs here, with the table realmgw", done.stderr)
+        self.assertEqual(self.placed(), before)
+
     def test_removes_what_a_killed_gateway_has_left(self) -> None:
         """By the configuration, or by the name of the table; a second one finds nothing."""
         for more in ((), ("--table", "realmgw")):
