@@ -33,7 +33,9 @@ _NAMING_SET, _PROCESS, _PROGRAM = 2, 2, 3
 _ROUTES = (24, 25)
 _ROUTE = struct.Struct("=BBBBBB")  # family, length of destination and source, TOS, table, protocol
 _REPLACE = 0x100
-_AT_PORT = 12
+_AT_KIND, _AT_FLAGS, _AT_PORT = 4, 6, 12
+_AT_LENGTH, _AT_PROTOCOL = 17, 21
+"""Of a route: that of its destination, and who has made it."""
 
 
 @attrs.frozen
@@ -114,6 +116,32 @@ def concerns_us(received: bytes) -> bool:
         if protocol == PROTOCOL or length == 0 or each.flags & _REPLACE:
             return True
     return False
+
+
+def of_concern() -> bytes:
+    """A filter for the socket that hears of links: what `concerns_us`, of messages that come alone.
+
+    A routing daemon that loads a full table has a million others.
+    """
+    one, other = map(_in_network_order, _ROUTES)
+    return bpf.program(
+        (bpf.LOAD_HALF, 0, 0, _AT_KIND),
+        (bpf.IF_EQUAL, 1, 0, one),
+        (bpf.IF_EQUAL, 0, 6, other),
+        (bpf.LOAD_OCTET, 0, 0, _AT_PROTOCOL),
+        (bpf.IF_EQUAL, 4, 0, PROTOCOL),
+        (bpf.LOAD_OCTET, 0, 0, _AT_LENGTH),
+        (bpf.IF_EQUAL, 2, 0, 0),
+        (bpf.LOAD_HALF, 0, 0, _AT_FLAGS),
+        (bpf.IF_ANY, 0, 1, _in_network_order(_REPLACE)),
+        bpf.WHOLE,
+        bpf.NOTHING,
+    )
+
+
+def _in_network_order(number: int) -> int:
+    """What a filter loads where the machine has written such a number, of two octets."""
+    return codec.number(struct.pack("=H", number))
 
 
 def filter_out(ports: Collection[int]) -> bytes:

@@ -82,6 +82,7 @@ class KernelListener:
         try:
             self._nftables = open_socket(timeout=0.0, groups=(events.NFTABLES_GROUP,), buffer=_BUFFER)
             links = open_socket(ROUTE, timeout=0.0, groups=events.LINK_GROUPS, buffer=_BUFFER)
+            attach(links, events.of_concern())
         except RealmGatewayError as error:
             raise PlatformError(f"the kernel does not tell of changes ({error})") from error
 

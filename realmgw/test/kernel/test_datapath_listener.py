@@ -111,12 +111,16 @@ class KernelListenerTests(DatapathTestCase):
         self.assertIn((1, "theirs"), noticed.transactions[0].tables)
 
     def test_routes_that_were_too_many_say_nothing_of_the_table(self) -> None:
-        """A routing daemon's: links and routes are looked at, and what stands in the table stays."""
+        """Of ours: links and routes are looked at, and what stands in the table stays. A daemon's wake nobody up."""
         many = self.testbed.folder / "routes"
-        networks = (f"10.{n >> 8}.{n & 255}.0/24" for n in range(20_000))
-        many.write_text("".join(f"route add {each} via 192.168.0.100 proto 186\n" for each in networks))
-        self.listen()
-        self.assertEqual(self.testbed.run("gwa", ["ip", "-batch", str(many)]).returncode, 0)
-        heard = [each for _ in range(200) for each in self.listen()]
-        self.assertEqual([each for each in heard if each.lost or each.transactions], [])
-        self.assertTrue(any(each.links for each in heard))
+        for protocol, concerns_us in ((186, False), (82, True)):
+            networks = (f"10.{n >> 8}.{n & 255}.0/24" for n in range(20_000))
+            done = "".join(
+                f"route replace {each} via 192.168.0.100 proto {protocol} metric {protocol}\n" for each in networks
+            )
+            many.write_text(done)
+            self.listen()
+            self.assertEqual(self.testbed.run("gwa", ["ip", "-batch", str(many)]).returncode, 0)
+            heard = [each for _ in range(200) for each in self.listen()]
+            self.assertEqual([each for each in heard if each.lost or each.transactions], [])
+            self.assertEqual(any(each.links for each in heard), concerns_us)

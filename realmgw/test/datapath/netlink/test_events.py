@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from itertools import product
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -119,10 +120,10 @@ class FilterTests(SynchronousTestCase):
             at += 1
             if code == 0x06:
                 return bool(value)
-            if code == 0x15:
-                at += if_true if loaded == value else if_false
+            if code in (0x15, 0x45):
+                at += if_true if (loaded == value if code == 0x15 else loaded & value) else if_false
             else:
-                size = {0x20: 4, 0x28: 2}[code]
+                size = {0x20: 4, 0x28: 2, 0x30: 1}[code]
                 loaded = int.from_bytes(message[value : value + size], "big")
 
     def test_own_ports_are_filtered_out(self) -> None:
@@ -131,3 +132,10 @@ class FilterTests(SynchronousTestCase):
             program = events.filter_out(ports)
             for port in (*ports, 300, 301):
                 self.assertEqual(self.run_program(program, end(1, port=port)), port not in ports)
+
+    def test_of_links_addresses_and_routes_what_concerns_us_gets_through(self) -> None:
+        """By the same rule as in `concerns_us`, whatever a message has."""
+        program, kinds = events.of_concern(), (16, 17, 20, 21, NEWROUTE, DELROUTE, 26, 80, NEWROUTE << 8)
+        for kind, length, protocol, flags in product(kinds, (0, 1, 24, 82), (3, 82, 186), (0, 1, 0x100, 0x601)):
+            message = route(kind, length, protocol, flags)
+            self.assertEqual(self.run_program(program, message), events.concerns_us(message), (kind, length, protocol))
