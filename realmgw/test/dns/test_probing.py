@@ -16,7 +16,7 @@ from realmgw.dns.probing import QueryProbe, is_answer, question
 from realmgw.dns.service import DnsService
 from realmgw.test.dns.test_service import LOOPBACK, PATIENCE, ServiceTestCase, free_ports
 
-SHORT = 0.2  # seconds
+SHORT = 1.0  # seconds
 """So long is waited where nothing comes."""
 
 
