@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from realmgw.errors import MalformedError
-from realmgw.system.disk import exposed, read
+from realmgw.system.disk import exposed, read, stamp
 
 MOST = 1000
 """So many files are read of a folder."""
@@ -107,7 +107,7 @@ def look(path: PurePath, known: Folder | None = None) -> Folder:
         return Folder(trouble=f"{path} can not be read: {error.strerror}")
     if not files or len(files) > MOST:
         return Folder(trouble=f"{path} has {len(files)} files *.pem: from 1 to {MOST} can be used")
-    stamps = {name: _stamp(Path(path) / name) for name in files}
+    stamps = {name: stamp(Path(path) / name) for name in files}
     if known is not None and known.stamps == stamps:
         return known
     before, bundles, faults = known or Folder(), dict[str, Bundle](), dict[str, str]()
@@ -127,14 +127,6 @@ def look(path: PurePath, known: Folder | None = None) -> Folder:
 def _read(folder: Path, name: str) -> Bundle:
     """What is in a file; raises `OSError` if it can not be read, and `MalformedError` if it can not be used."""
     return bundle(name, read(folder / name, MOST_READ))
-
-
-def _stamp(path: Path) -> object:
-    try:
-        found = path.stat()
-    except OSError as error:
-        return error.errno
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _doubts(folder: PurePath, files: Sequence[str]) -> Iterator[str]:

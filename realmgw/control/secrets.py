@@ -18,9 +18,10 @@ from realmgw.config.tokens import read_own_token
 from realmgw.config.updates import NOT_RECOMMENDED, UpdateKey
 from realmgw.control.examined import Examined, answered, attempt
 from realmgw.errors import PlatformError
-from realmgw.subscribers.remote.port import token, trust
+from realmgw.subscribers.remote.port import token
 from realmgw.system.disk import is_public
 from realmgw.system.tls import tls_options
+from realmgw.system.trust import trust
 
 
 def look_at_files(

@@ -130,12 +130,15 @@ prefix, both as they are written."""
 def flows(given: Iterable[str]) -> str:
     """The query for records, the youngest first, that takes what is given, and `most`.
 
+    Conntrack tells of ends in the order in which it comes across them, some seconds after each other's.
+
     Args:
         given: Keys of `CONDITIONS`.
     """
     where = " AND ".join(CONDITIONS[each] for each in given) or "1"
     fields = ", ".join(f'"{name}"' for name in Record._fields)
-    return f"SELECT {fields} FROM flow WHERE {where} ORDER BY id DESC LIMIT :most"  # noqa: S608 - no value is in it
+    latest = f"SELECT * FROM flow WHERE {where} ORDER BY id DESC LIMIT :most"  # noqa: S608 - no value is in it
+    return f"SELECT {fields} FROM ({latest}) ORDER BY at DESC, id DESC"  # noqa: S608 - likewise
 
 
 def accounts(*, by_time: bool) -> str:

@@ -17,10 +17,10 @@ from realmgw.allocation.flow import Noted
 from realmgw.allocation.standing import note, standing
 from realmgw.config.settings import Peer, Settings
 from realmgw.config.steps import Blocking
-from realmgw.subscribers.remote.port import trust
 from realmgw.synproxy.link import Link, LinkCounts, State
 from realmgw.synproxy.port import Connecting
 from realmgw.synproxy.table import Table
+from realmgw.system.trust import trust
 
 BATCH = 0.01  # seconds
 """What changes is told at once, but not more often than that."""

@@ -130,6 +130,15 @@ def _sync(folder: Path) -> None:
     os.close(descriptor)
 
 
+def stamp(path: PurePath) -> object:
+    """What is another one when a file was replaced or changed; the error's number where it can not be seen."""
+    try:
+        found = Path(path).stat()
+    except OSError as error:
+        return error.errno
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
 def read(path: PurePath, limit: int) -> bytes:
     """Reads a file that an operator named; whatever else may be there is refused, and not waited for.
 

@@ -40,8 +40,8 @@ from realmgw.dns.view import Asked, Asker
 from realmgw.dns.zones import compile_table
 from realmgw.errors import RealmGatewayError, Reason
 from realmgw.subscribers.model import Directory
-from realmgw.subscribers.remote.port import trust
 from realmgw.system.reactor import the_reactor
+from realmgw.system.trust import trust
 
 REPORT = 1.0  # seconds
 """How often the gateway is told how it is."""

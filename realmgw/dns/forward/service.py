@@ -26,7 +26,7 @@ from realmgw.dns.forward.upstreams import Upstreams
 from realmgw.dns.forward.waits import Waits
 from realmgw.dns.view import Fast, Part
 from realmgw.dns.zones import ZoneTable
-from realmgw.subscribers.remote.port import trust
+from realmgw.system.trust import trust
 
 _log = Logger()
 RESOLVER = "resolver "

@@ -8,20 +8,18 @@ from tempfile import TemporaryFile
 from typing import IO, Any, cast
 from urllib.parse import quote
 
-from OpenSSL import SSL, crypto
+from OpenSSL import SSL
 from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.error import TimeoutError as TwistedTimeoutError
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.internet.ssl import Certificate, platformTrust, trustRootFromCertificates
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.compat import nativeString
 from twisted.python.failure import Failure
 from twisted.web.client import (
     URI,
     Agent,
-    BrowserLikePolicyForHTTPS,
     FileBodyProducer,
     HTTPConnectionPool,
     ResponseDone,
@@ -34,14 +32,13 @@ from realmgw import __version__
 from realmgw.config.readers import Readers
 from realmgw.config.settings import Repository as Settings
 from realmgw.config.steps import Blocking
-from realmgw.errors import PlatformError, RealmGatewayError
+from realmgw.errors import RealmGatewayError
 from realmgw.subscribers.exchange import said
 from realmgw.system.disk import read
+from realmgw.system.trust import Trusted
 
 MAX_TOKEN = 2**12  # octets
 """The longest file with a token."""
-MAX_CERTIFICATES = 2**24  # octets
-"""The longest file with certificates."""
 MAX_ANSWER = 1024 * 2**20  # octets
 """The longest answer with documents."""
 MAX_WORDS = 2**16  # octets
@@ -56,8 +53,6 @@ MIN_RATE = 1000.0  # octets a second
 """An answer that comes more slowly, after `timeout` seconds, is given up."""
 MAX_IMPORT_TIME = 300.0  # seconds
 """How long the repository may take over documents that it is given."""
-
-_BEGIN = b"-----BEGIN CERTIFICATE-----"
 
 
 class UnreachableError(RealmGatewayError):
@@ -85,8 +80,8 @@ class Web:
         self._readers = Readers()
         self._pool = HTTPConnectionPool(reactor, persistent=True)  # type: ignore[no-untyped-call]  # Twisted
         self._pool.maxPersistentPerHost = 1
-        policy = BrowserLikePolicyForHTTPS(trust(settings.ca_file))  # type: ignore[no-untyped-call]  # Twisted
-        self._ways = _Ways(reactor, policy, settings.timeout)
+        self._trusted = Trusted(settings.ca_file)
+        self._ways = _Ways(reactor, self._trusted.look(), settings.timeout)
         self._agent = Agent.usingEndpointFactory(reactor, self._ways, self._pool)  # type: ignore[no-untyped-call]  # Twisted
 
     def changes(self, since: str | None, seen: str | None, wait: float) -> Deferred[IO[bytes] | None]:
@@ -162,8 +157,10 @@ class Web:
 
     @inlineCallbacks
     def _headers(self, fields: dict[str, str]) -> Any:
-        """The request's head. The token is read anew each time: it may be exchanged while we run."""
+        """The request's head. Token and signers are read anew each time: they may be exchanged while we run."""
         headers = Headers({"User-Agent": [f"realmgw/{__version__}"], **{key: [fields[key]] for key in fields}})
+        if (path := self._settings.ca_file) is not None:
+            self._ways.policy = yield self._readers.call(Blocking(str(path), self._trusted.look), self._reactor)
         if (path := self._settings.token_file) is not None:
             bearer = yield self._readers.call(Blocking(str(path), partial(token, path)), self._reactor)
             headers.setRawHeaders("Authorization", [f"Bearer {bearer}"])
@@ -204,6 +201,7 @@ class _Ways(WrappingFactory):
     """Ways to the repository, on which the head of an answer is bounded: Twisted's client keeps whatever comes.
 
     Attributes:
+        policy: Whom to trust, of connections that begin.
         fault: What was too much of the last answer.
         frames: How much may still come as what divides the body into chunks.
     """
@@ -214,7 +212,7 @@ class _Ways(WrappingFactory):
     def __init__(self, reactor: Any, policy: Any, timeout: float) -> None:
         super().__init__(None)  # type: ignore[no-untyped-call]  # Twisted does not say
         self._reactor = reactor
-        self._policy = policy
+        self.policy = policy
         self._timeout = timeout
         self.fault = ""
         self.frames = MAX_FRAMES
@@ -222,7 +220,7 @@ class _Ways(WrappingFactory):
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
         way: Any = HostnameEndpoint(self._reactor, nativeString(uri.host), uri.port, timeout=self._timeout)
         if uri.scheme == b"https":
-            way = wrapClientTLS(self._policy.creatorForNetloc(uri.host, uri.port), way)
+            way = wrapClientTLS(self.policy.creatorForNetloc(uri.host, uri.port), way)
         return _Way(way, self)
 
     def expect_head(self) -> None:
@@ -338,24 +336,6 @@ def token(path: PurePath) -> str:
     except (OSError, ValueError, IndexError) as error:
         why = getattr(error, "strerror", "it is empty" if isinstance(error, IndexError) else "it is no ASCII text")
         raise UnreachableError(f"{path} has no token: {why}") from None
-
-
-def trust(path: PurePath | None) -> Any:
-    """Whose certificates are believed.
-
-    Raises:
-        PlatformError: The file can not be used.
-    """
-    if path is None:
-        return platformTrust()  # type: ignore[no-untyped-call]  # Twisted
-    try:
-        found = [Certificate.loadPEM(_BEGIN + text) for text in read(path, MAX_CERTIFICATES).split(_BEGIN)[1:]]
-    except (OSError, SSL.Error, ValueError, crypto.Error) as error:
-        why = getattr(error, "strerror", error)
-        raise PlatformError(f"{path} can not be read as certificates: {why}") from error
-    if not found:
-        raise PlatformError(f"{path} has no certificate: write those (PEM) that others must be signed by")
-    return trustRootFromCertificates(found)  # type: ignore[no-untyped-call]  # Twisted
 
 
 def _why(error: BaseException) -> str:

@@ -59,6 +59,12 @@ class StoreTests(SynchronousTestCase):
         told = self.history.flows({}, 3)
         self.assertEqual(([each["protocol"] for each in told["flows"]], told["more"]), (["2", "1", "0"], True))
 
+    def test_those_that_were_told_out_of_their_order_are_in_it(self) -> None:
+        """As conntrack does, which comes across their ends one after the other."""
+        self.keep(*(ENDED._replace(protocol=str(at), at=NOON + at) for at in (3, 1, 4, 2)))
+        self.assertEqual(self.found(), ["4", "3", "2", "1"])
+        self.assertEqual([each["protocol"] for each in self.history.flows({}, 3)["flows"]], ["4", "3", "2"])
+
     def test_nothing_was_kept_before_its_tables_are_made(self) -> None:
         """There may be a file by then, and nothing in it; what is no database is told."""
         self.keep(ENDED)

@@ -17,11 +17,11 @@ from twisted.trial.unittest import TestCase
 from realmgw.config.addresses import address
 from realmgw.config.settings import Peer
 from realmgw.subscribers.model import Terms
-from realmgw.subscribers.remote.port import trust
 from realmgw.synproxy.link import Link, State
 from realmgw.synproxy.port import Connecting
 from realmgw.synproxy.table import Table
 from realmgw.system.endpoints import Endpoint
+from realmgw.system.trust import trust
 from realmgw.test.subscribers.authority import Authority
 from realmgw.test.synproxy.peer import MemoryProxy
 from realmgw.test.synproxy.test_table import HTTP, POOL, settings

@@ -24,8 +24,8 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from realmgw.config.addresses import address
 from realmgw.config.settings import Resolver
 from realmgw.dns.forward.stream import MOST_OUTSTANDING, Streams, _pin, _Stream
-from realmgw.subscribers.remote.port import trust
 from realmgw.system.endpoints import Endpoint
+from realmgw.system.trust import trust
 from realmgw.test.subscribers.authority import Authority
 
 HOST, NAME = "127.0.0.1", "dns.example.net"

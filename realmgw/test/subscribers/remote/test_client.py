@@ -310,6 +310,23 @@ class SecureTests(ClientTestCase):
         yield repository.snapshot()
         self.assertEqual(repository.troubles, [])
 
+    @inlineCallbacks
+    def test_an_authority_that_is_exchanged_is_read_anew(self) -> Any:
+        """By the next question that begins a connection; meanwhile it is told what is wrong."""
+        folder = self.state / "other"
+        folder.mkdir()
+        path, ours = self.state / "authorities.pem", self.authority.path.read_bytes()
+        path.write_bytes(Authority(folder).path.read_bytes())
+        repository = self.gateway(ca_file=path)
+        yield repository.snapshot()
+        self.assertIn("certificate", repository.troubles[0])
+        path.write_text("half of it")
+        yield repository.snapshot()
+        self.assertIn(f"{path} has no certificate", repository.troubles[0])
+        path.write_bytes(ours)
+        got = yield repository.snapshot()
+        self.assertEqual((names(got), repository.troubles), (["a", "b"], []))
+
     def test_an_authority_that_is_none_is_refused_at_the_start(self) -> None:
         """It is a file of the operator's."""
         path = self.state / "none.pem"
