@@ -117,10 +117,7 @@ def _packed(address: str) -> bytes:
 
 def _amounts(record: Record, before: Record | None) -> tuple[tuple[int, int], tuple[int, int]]:
     """Octets and packets towards the host, and from it; what conntrack has not counted is 0."""
-    now = [each or 0 for each in record.amounts]
-    packets_in, octets_in, packets_out, octets_out = (
-        now if before is None else [max(0, a - (b or 0)) for a, b in zip(now, before.amounts, strict=True)]
-    )
+    packets_in, octets_in, packets_out, octets_out = record.since(before)
     return (octets_in, packets_in), (octets_out, packets_out)
 
 

@@ -38,7 +38,7 @@ class Looking:
         self._lasting, self._interval, self._open = lasting, interval, open_channel
         self._listing: Iterator[codec.Message] | None = None
         self._channel: Any = None
-        self._next_at = 0.0 if interval else math.inf
+        self._next_at = -math.inf if interval else math.inf
         self._is_first, self._has_lost = True, False
         self._sequence = 0
         self.unlisted, self.problem = 0, ""
@@ -47,20 +47,21 @@ class Looking:
         """Ends were lost.
 
         Args:
-            now: The present, in seconds.
+            now: The present, in monotonic seconds.
         """
         if self._interval:
             self._has_lost, self._next_at = True, min(self._next_at, now + SOON)
 
-    def step(self, now: float, *, drained: bool) -> list[Counted]:
+    def step(self, now: float, wall: float, *, drained: bool) -> list[Counted]:
         """Look at some, if it is time to; returns what is told of them.
 
         Args:
-            now: The present, in seconds since 1970.
+            now: The present, in monotonic seconds.
+            wall: The same, in seconds since 1970.
             drained: All ends were taken that conntrack had told of.
         """
         if self._listing is None:
-            found = list(self._lasting.settle(now)) if drained else []
+            found = list(self._lasting.settle(wall)) if drained else []
             if now >= self._next_at:
                 self._begin(now)
             return found
@@ -72,7 +73,7 @@ class Looking:
                     self._end()
                     self._lasting.over()
                     break
-                found += self._lasting.look(accounted.read(each), now, now - self._interval)
+                found += self._lasting.look(accounted.read(each), wall, wall - self._interval)
         except RealmGatewayError as error:
             self._fail(error)
         is_told, self._is_first = not self._is_first, self._is_first and self._listing is not None

@@ -68,6 +68,15 @@ class Record(NamedTuple):
         """Packets and octets in, and out."""
         return self.packets_in, self.octets_in, self.packets_out, self.octets_out
 
+    def since(self, before: Record | None) -> tuple[int, ...]:
+        """`amounts` since another record of the same flow; what conntrack has not counted is 0.
+
+        Where one is less than before, somebody has had conntrack begin anew (`conntrack -L -z`): it is all since then.
+        """
+        now = [each or 0 for each in self.amounts]
+        former = [0] * len(now) if before is None else [each or 0 for each in before.amounts]
+        return tuple(a - b if a >= b else a for a, b in zip(now, former, strict=True))
+
     def line(self) -> bytes:
         """As it is written."""
         return _encode(self._asdict()).encode() + b"\n"

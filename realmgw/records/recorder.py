@@ -64,6 +64,7 @@ class Recorder:
         dropped: How much of it was known to be lost before.
         clock: The present, in seconds since 1970.
         exporting: Who gets them as well; None: nobody.
+        monotonic: What is not put back, in seconds: when something is done next goes by it.
     """
 
     def __init__(
@@ -75,11 +76,12 @@ class Recorder:
         dropped: int = 0,
         clock: Callable[[], float] = time.time,
         exporting: Exporting | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._channel = channel
         self._writing = writing
         self._store, self._exporting = store, exporting
-        self._clock = clock
+        self._clock, self._monotonic = clock, monotonic
         self._waiting = deque[tuple[float, Ended]]()
         self._has_news = False
         self.dropped = dropped
@@ -116,11 +118,11 @@ class Recorder:
                 if error.errno != errno.ENOBUFS:
                     raise
                 self.overruns += 1
-        now, lost = self._clock(), self._loss()
+        now, lost = self._monotonic(), self._loss()
         if lost:
             self._looking.lost(now)
         told = [*self._late(now), *(each for each in map(self._made, ends) if each is not None)]
-        self._put([*told, *self._looking.step(now, drained=not has_more)], lost)
+        self._put([*told, *self._looking.step(now, self._clock(), drained=not has_more)], lost)
         self._writing.look()
         if self._store is not None:
             self._store.keep()
@@ -174,7 +176,7 @@ class Recorder:
         """The record of an end, unless it waits for its name, or is nobody's."""
         now = self._clock()
         if self._may_be_named(end, now) and len(self._waiting) < MOST_WAITING:
-            self._waiting.append((now + PATIENCE, end))
+            self._waiting.append((self._monotonic() + PATIENCE, end))
             return None
         return self._recorded(end, now)
 
@@ -183,7 +185,7 @@ class Recorder:
         return is_young and end[:5] not in self.known.opened and self.known.is_inside(end.answers_source)
 
     def _late(self, now: float) -> list[Counted]:
-        """Those that have waited for long enough, or whose names have come."""
+        """Those that have waited for long enough, in monotonic seconds, or whose names have come."""
         over = list[Ended]()
         while self._waiting and self._waiting[0][0] <= now:
             over.append(self._waiting.popleft()[1])
@@ -191,7 +193,8 @@ class Recorder:
             self._has_news, opened = False, self.known.opened
             over += (end for _, end in self._waiting if end[:5] in opened)
             self._waiting = deque(each for each in self._waiting if each[1][:5] not in opened)
-        return [made for end in over if (made := self._recorded(end, now)) is not None]
+        wall = self._clock()
+        return [made for end in over if (made := self._recorded(end, wall)) is not None]
 
     def _recorded(self, end: Ended, now: float) -> Counted | None:
         made, before = record(end, self.known, now), self._lasting.ended(end)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
@@ -30,18 +31,26 @@ class Store:
         rows: So many records at most.
         days: None for longer.
         clock: The present, in seconds since 1970.
+        monotonic: What is not put back, in seconds: when something is done next goes by it.
 
     Attributes:
         problem: What is wrong; empty: nothing.
         unkept: So many records could not be kept.
     """
 
-    def __init__(self, path: Path, rows: int, days: float, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        path: Path,
+        rows: int,
+        days: float,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._database = Database(path, clock, tables.TABLES, tables.VERSION, upgrades=tables.UPGRADES)
-        self._rows, self._days, self._clock = rows, days, clock
+        self._rows, self._days, self._clock, self._monotonic = rows, days, clock, monotonic
         self._waiting = list[Record]()
         self._accounts = Accounts()
-        self._keep_at = self._look_at = self._again_at = 0.0
+        self._keep_at = self._look_at = self._again_at = -math.inf
         self.problem = ""
         self.unkept = 0
 
@@ -60,7 +69,7 @@ class Store:
         Args:
             now: It is time.
         """
-        at = self._clock()
+        at = self._monotonic()
         if at < self._keep_at and not now:
             return
         self._keep_at = at + KEPT
@@ -78,8 +87,9 @@ class Store:
                 database.executemany(tables.ADD, tables.rows(sums))
                 database.execute(tables.FEWER, (self._rows,))
                 if at >= self._look_at:
+                    oldest = self._clock() - self._days * tables.DAY
                     for statement in tables.OLD:
-                        database.execute(statement, (at - self._days * tables.DAY,))
+                        database.execute(statement, {"oldest": oldest})
 
         try:
             self._database.run(write)

@@ -21,6 +21,11 @@ LASTS = "lasts"
 """The event of a record that is of a flow that goes on: only what it has carried counts."""
 HOST, GROUP = 1, 2
 """Whose an account is."""
+OLD = (
+    "DELETE FROM flow WHERE at < :oldest",
+    f"DELETE FROM account WHERE since < :oldest - CASE kind WHEN {HOST} THEN {DAY} ELSE {HOUR} END",  # noqa: S608 - numbers
+)
+"""Delete what is older than a time (`oldest`), in seconds since 1970: of accounts, those whose day or hour was over."""
 AMOUNTS = ("packets_in", "octets_in", "packets_out", "octets_out")
 TABLES = f"""
 CREATE TABLE flow (id INTEGER PRIMARY KEY, {", ".join(f'"{name}"' for name in Record._fields)});
@@ -36,8 +41,6 @@ ADD = (
 )
 FEWER = "DELETE FROM flow WHERE id <= (SELECT max(id) FROM flow) - ?"
 """Deletes all records but so many."""
-OLD = ("DELETE FROM flow WHERE at < ?", "DELETE FROM account WHERE since < ?")
-"""Delete what is older than a time, in seconds since 1970."""
 _GROUPS = Record._fields.index("groups")
 
 Amounts = list[int]
@@ -73,11 +76,8 @@ class Accounts:
                 return False
             sums = self._sums[key] = [0] * (1 + len(AMOUNTS))
         sums[0] += record.event != LASTS
-        for place, amount in enumerate(record.amounts, 1):
-            sums[place] += amount or 0
-        if before is not None:
-            for place, amount in enumerate(before.amounts, 1):
-                sums[place] -= amount or 0
+        for place, amount in enumerate(record.since(before), 1):
+            sums[place] += amount
         return True
 
     def take(self) -> Sums:

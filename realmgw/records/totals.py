@@ -34,11 +34,12 @@ class Totals:
             record: It.
             before: What was told of it before: that is added up already.
         """
+        _, octets_in, _, octets_out = record.since(before)
         for group in record.groups:
             sums = of(self.by_group, group)
             sums["flows"] += record.event != LASTS
-            for name in COUNTED[1:]:
-                sums[name] += (getattr(record, name) or 0) - (0 if before is None else getattr(before, name) or 0)
+            sums["octets_in"] += octets_in
+            sums["octets_out"] += octets_out
 
 
 def of(sums: Sums, group: str) -> dict[str, int]:

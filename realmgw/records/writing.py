@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -43,6 +44,7 @@ class Writing:
     Args:
         kept: What is kept.
         clock: The present, in seconds since 1970.
+        monotonic: What is not put back, in seconds: when something is done next goes by it.
 
     Attributes:
         problem: What is wrong; empty: nothing.
@@ -51,11 +53,16 @@ class Writing:
         cut: So often a line was taken away that somebody who was killed had begun.
     """
 
-    def __init__(self, kept: Kept, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        kept: Kept,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._kept = kept
-        self._clock = clock
+        self._clock, self._monotonic = clock, monotonic
         self._file: RotatingFile | None = None
-        self._again = self._look_at = 0.0
+        self._again = self._look_at = -math.inf
         self._day = 0.0  # since 1970, of which the file has something
         self._missing = 0
         self.problem = ""
@@ -86,12 +93,12 @@ class Writing:
 
     def look(self) -> None:
         """Delete what is too old, and begin a new file with a new day."""
-        now = self._clock()
+        now = self._monotonic()
         if now < self._look_at or self._file is None:
             return
         self._look_at = now + LOOK
         try:
-            self._age(self._file, now)
+            self._age(self._file, self._clock())
         except (OSError, PlatformError) as error:
             self.problem = f"{self._kept.path}: {error}"
 
@@ -131,7 +138,7 @@ class Writing:
                 each.unlink()
 
     def _usable(self) -> RotatingFile:
-        now = self._clock()
+        now = self._monotonic()
         if self._file is None:
             if now < self._again:
                 raise PlatformError(self.problem)
@@ -144,7 +151,7 @@ class Writing:
         return self._file
 
     def _let_go(self) -> None:
-        self._again = self._clock() + TRY_AGAIN
+        self._again = self._monotonic() + TRY_AGAIN
         self.close()
 
 

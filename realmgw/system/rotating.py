@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import stat
 import time
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ MODE = 0o640
 TRY_AGAIN = 60.0  # seconds
 """How soon what could not be moved aside is tried again."""
 _PIECE = 1 << 16  # octets
+_NUMBER = re.compile("[1-9][0-9]{0,3}")
+"""What a former file's name ends with: no date."""
 
 
 class Bounds(Protocol):
@@ -58,6 +61,8 @@ class RotatingFile:
             self._open()
         except OSError as error:
             raise PlatformError(f"{self._what} can not be opened: {error.strerror}: {instead}") from error
+        with suppress(OSError):
+            self._trim()
 
     def write(self, text: bytes) -> None:
         """Write whole lines; where not all of them can be, none is there.
@@ -124,10 +129,24 @@ class RotatingFile:
         if len(places) == 1:
             self.path.unlink()
         self._open()
+        self._trim()
 
     def former(self) -> Iterator[Path]:
-        """Those that were moved aside and are there still."""
-        return (each for each in self._places() if each.exists())
+        """Those that were moved aside and are there still, also such as there would be too many of by now."""
+        return (path for _, path in self._numbered())
+
+    def _trim(self) -> None:
+        """Delete former ones of when more were kept; where we move none aside, they are somebody else's."""
+        for number, path in list(self._numbered()) if self.bounds.size else ():
+            if number > self.bounds.files:
+                path.unlink()
+
+    def _numbered(self) -> Iterator[tuple[int, Path]]:
+        begin = f"{self.path.name}."
+        for each in self.path.parent.iterdir():
+            number = each.name.removeprefix(begin)
+            if each.name.startswith(begin) and _NUMBER.fullmatch(number):
+                yield int(number), each
 
     def close(self) -> None:
         """Let go of it."""

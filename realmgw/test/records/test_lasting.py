@@ -69,10 +69,10 @@ class LookingTests(SynchronousTestCase):
 
     def look(self) -> list[Counted]:
         """All that is told of when it is time to."""
-        found = self.looking.step(self.now, drained=True)
+        found = self.looking.step(self.now, self.now, drained=True)
         while self.listing.open:
-            found += self.looking.step(self.now, drained=True)
-        return [*found, *self.looking.step(self.now, drained=True)]
+            found += self.looking.step(self.now, self.now, drained=True)
+        return [*found, *self.looking.step(self.now, self.now, drained=True)]
 
     def end(self, port: int, began: float = 1.0) -> Record | None:
         """A flow has ended; what was told of it."""
@@ -133,7 +133,7 @@ class LookingTests(SynchronousTestCase):
         self.listing.flows = {}
         self.looking.lost(self.now)
         self.now += SOON
-        found = [self.looking.step(self.now, drained=False) for _ in range(9)]
+        found = [self.looking.step(self.now, self.now, drained=False) for _ in range(9)]
         self.assertEqual((found, self.listing.open), ([[]] * 9, 0))
         self.end(1)
         self.assertEqual(self.look(), [])
@@ -143,11 +143,11 @@ class LookingTests(SynchronousTestCase):
         last = AT_ONCE + 2
         self.listing.flows = dict.fromkeys(range(1, last + 1), 1.0)
         self.now += HOUR
-        found = [each for _ in range(2) for each in self.looking.step(self.now, drained=True)]
+        found = [each for _ in range(2) for each in self.looking.step(self.now, self.now, drained=True)]
         self.assertEqual((len(found), self.listing.open), (AT_ONCE, 1))
         self.end(last)
         self.end(last - 1, began=0.5)
-        [(record, _)] = self.looking.step(self.now, drained=True)
+        [(record, _)] = self.looking.step(self.now, self.now, drained=True)
         self.assertEqual((record.client_port, len(self.lasting)), (last - 1, last - 1))
         self.assertEqual(self.told(), [("lasts", port) for port in range(1, last + 1)])  # else it would never be told
 
@@ -156,7 +156,7 @@ class LookingTests(SynchronousTestCase):
         self.patch(module, "JUST_ENDED", 2)
         self.listing.flows = dict.fromkeys(range(1, 5), 1.0)
         self.now += HOUR
-        self.looking.step(self.now, drained=True)
+        self.looking.step(self.now, self.now, drained=True)
         for port in (1, 2, 3):
             self.end(port)
         self.assertEqual([record.client_port for record, _ in self.look()], [1, 4])
@@ -175,8 +175,8 @@ class LookingTests(SynchronousTestCase):
         self.patch(module, "MOST", 5)
         self.listing.flows = dict.fromkeys(range(1, AT_ONCE + 9), 1.0)
         self.now += HOUR
-        self.looking.step(self.now, drained=True)
-        self.assertEqual((len(self.looking.step(self.now, drained=True)), self.listing.open), (5, 1))
+        self.looking.step(self.now, self.now, drained=True)
+        self.assertEqual((len(self.looking.step(self.now, self.now, drained=True)), self.listing.open), (5, 1))
         self.look()
         self.assertEqual((len(self.lasting), self.listing.open), (5, 0))
 
@@ -202,4 +202,4 @@ class LookingTests(SynchronousTestCase):
         """Also after a loss."""
         looking = Looking(self.lasting, 0.0, self.listing)
         looking.lost(self.now)
-        self.assertEqual((looking.step(self.now + 1e9, drained=True), self.listing.open), ([], 0))
+        self.assertEqual((looking.step(self.now + 1e9, self.now, drained=True), self.listing.open), ([], 0))

@@ -75,17 +75,25 @@ class RecorderTests(SynchronousTestCase):
     def setUp(self) -> None:
         """A recorder that knows one host."""
         self.path = Path(self.mktemp())
-        self.now = NOW
+        self.now, self.put_back = NOW, 0.0
         self.channel = MemoryChannel()
-        writing = Writing(Kept(self.path, 1_000_000, 2, 3.0), lambda: self.now)
+        writing = Writing(Kept(self.path, 1_000_000, 2, 3.0), self.wall, self.monotonic)
         self.addCleanup(writing.close)
-        self.recorder = self.make(writing, clock=lambda: self.now)
+        self.recorder = self.make(writing, clock=self.wall, monotonic=self.monotonic)
         self.recorder.hear((HOSTS, 0.0, [(HOST, "one.example.org.", ())]))
 
     def make(self, *arguments: Any, **more: Any) -> Recorder:
         """A recorder at that socket."""
         channel: Any = self.channel
         return Recorder(channel, *arguments, **more)
+
+    def wall(self) -> float:
+        """The time of day."""
+        return self.now - self.put_back
+
+    def monotonic(self) -> float:
+        """What is not put back."""
+        return self.now
 
     def lines(self) -> list[dict[str, Any]]:
         """What is written."""
@@ -106,6 +114,15 @@ class RecorderTests(SynchronousTestCase):
         counts = self.recorder.counts()
         self.assertEqual((counts["written"], counts["unnamed"], counts["waiting"], counts["open"]), (3, 2, 0, 0))
 
+    def test_a_clock_that_is_put_back_holds_up_nobody(self) -> None:
+        """Who waits for a name waits no longer for that."""
+        self.channel.told += [ended(1, NOW - 0.1)]
+        self.recorder.take()
+        self.put_back = 3600.0
+        self.now += PATIENCE
+        self.recorder.take()
+        self.assertEqual(len(self.lines()), 1)
+
     def test_all_is_written_at_the_end(self) -> None:
         """Also what would wait, and what was not taken yet."""
         self.channel.told += [ended(port, NOW - 0.1) for port in range(1, 3000)]
@@ -115,8 +132,9 @@ class RecorderTests(SynchronousTestCase):
     def test_all_of_it_is_kept_in_the_database_as_well(self) -> None:
         """In time, and at the end; what is wrong with it is told."""
         path = Path(self.mktemp())
-        writing = Writing(Kept(self.path, 1_000_000, 2, 3.0), lambda: self.now)
-        recorder = self.make(writing, Store(path, 10, 3.0, lambda: self.now), clock=lambda: self.now)
+        writing = Writing(Kept(self.path, 1_000_000, 2, 3.0), self.wall, self.monotonic)
+        store = Store(path, 10, 3.0, self.wall, self.monotonic)
+        recorder = self.make(writing, store, clock=self.wall, monotonic=self.monotonic)
         recorder.hear((HOSTS, 0.0, [(HOST, "one.example.org.", ())]))
         self.channel.told += [ended(1, 1.0)]
         recorder.take()
@@ -140,8 +158,8 @@ class RecorderTests(SynchronousTestCase):
     def test_the_next_recorder_does_not_count_them_again(self) -> None:
         """The socket is the same, and so is the kernel's count."""
         self.channel.dropped = 17
-        writing = Writing(Kept(self.path, 1_000_000, 2, 3.0), lambda: self.now)
-        recorder = self.make(writing, None, 0.0, 12, lambda: self.now)
+        writing = Writing(Kept(self.path, 1_000_000, 2, 3.0), self.wall, self.monotonic)
+        recorder = self.make(writing, None, 0.0, 12, self.wall)
         self.addCleanup(writing.close)
         recorder.take()
         self.assertEqual((recorder.lost, recorder.dropped), (5, 17))

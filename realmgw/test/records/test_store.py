@@ -30,13 +30,13 @@ class StoreTests(SynchronousTestCase):
     def setUp(self) -> None:
         """An empty folder."""
         self.path = Path(self.mktemp()) / "flows.sqlite"
-        self.now = float(NOON)
+        self.now, self.put_back = float(NOON), 0.0
         self.store = self.open()
         self.history = History(self.path)
 
     def open(self, rows: int = 1000) -> Store:
         """A store."""
-        made = Store(self.path, rows, 3.0, lambda: self.now)
+        made = Store(self.path, rows, 3.0, lambda: self.now - self.put_back, lambda: self.now)
         self.addCleanup(made.close)
         return made
 
@@ -64,6 +64,30 @@ class StoreTests(SynchronousTestCase):
         self.keep(*(ENDED._replace(protocol=str(at), at=NOON + at) for at in (3, 1, 4, 2)))
         self.assertEqual(self.found(), ["4", "3", "2", "1"])
         self.assertEqual([each["protocol"] for each in self.history.flows({}, 3)["flows"]], ["4", "3", "2"])
+
+    def test_a_clock_that_is_put_back_delays_nothing(self) -> None:
+        """Records are kept each second, and what could not be kept is tried again."""
+        self.keep(ENDED)
+        self.put_back = 3600.0
+        for number in range(3):
+            self.now += 1.0
+            self.store.add([(ENDED._replace(protocol=str(number)), None)])
+            self.store.keep()
+        self.assertEqual(len(self.found()), 4)
+
+    def test_an_account_is_kept_until_its_day_or_hour_was_over_for_so_long(self) -> None:
+        """Its beginning says nothing of its end: with half a day to keep, those of the morning stay at noon."""
+        self.store = Store(self.path, 9, 0.5, lambda: self.now, lambda: self.now)
+        self.addCleanup(self.store.close)
+        for _ in range(4):
+            self.keep(ENDED._replace(at=self.now))
+            self.now += LOOK
+        [row] = self.history.accounts(HOST, 0.0, "", 9)["accounts"]
+        self.assertEqual(row["flows"], 4)
+        self.now += DAY * 1.6
+        self.keep(ENDED._replace(at=self.now))
+        [row] = self.history.accounts(HOST, 0.0, "", 9)["accounts"]
+        self.assertEqual(row["flows"], 1)
 
     def test_nothing_was_kept_before_its_tables_are_made(self) -> None:
         """There may be a file by then, and nothing in it; what is no database is told."""
@@ -117,11 +141,11 @@ class StoreTests(SynchronousTestCase):
         self.store = self.open(rows=3)
         self.keep(*(ENDED._replace(protocol=str(number)) for number in range(9)))
         self.assertEqual(self.found(), ["8", "7", "6"])
-        self.now += 3 * DAY + LOOK
+        self.now += 4 * DAY + LOOK
         self.keep(ENDED._replace(at=self.now))
         self.assertEqual(self.found(), ["tcp"])
         told = self.history.accounts(HOST, 0.0, "web.example.org.", 9)["accounts"]
-        self.assertEqual([each["since"] for each in told], [NOON - DAY // 2 + 3 * DAY])
+        self.assertEqual([each["since"] for each in told], [NOON - DAY // 2 + 4 * DAY])
 
     def test_accounts_are_added_up(self) -> None:
         """By day for a subscriber, by hour for each of his groups; what was not counted is nothing."""

@@ -23,6 +23,15 @@ class TotalsTests(SynchronousTestCase):
         sums = {"flows": 1, "octets_in": 1164, "octets_out": 9164}
         self.assertEqual(totals.by_group, {"gold": sums, "all": sums})
 
+    def test_what_conntrack_counts_anew_is_added_up_as_it_is(self) -> None:
+        """Somebody has set it to 0 (`conntrack -L -z`): nothing that was counted is taken away."""
+        totals, lasts = Totals(), ENDED._replace(event="lasts", octets_in=5000)
+        totals.add(lasts, None)
+        totals.add(ENDED, lasts)
+        self.assertEqual(totals.by_group["gold"], {"flows": 1, "octets_in": 5000 + 1164, "octets_out": 9164})
+        self.assertEqual(ENDED.since(lasts), (0, 1164, 0, 0))
+        self.assertEqual(lasts._replace(packets_in=None).since(None), (0, 5000, 5, 9164))
+
     def test_a_bounded_number_is_told_apart(self) -> None:
         """However many names are written; also together with those before."""
         self.patch(module, "MOST", 2)

@@ -11,7 +11,7 @@ from pathlib import Path
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.records.writing import DAY, TRY_AGAIN, Kept, Writing
+from realmgw.records.writing import DAY, LOOK, TRY_AGAIN, Kept, Writing
 from realmgw.system import rotating
 
 NOON = 20_000 * DAY + DAY / 2
@@ -26,12 +26,12 @@ class WritingTests(SynchronousTestCase):
         self.folder = Path(self.mktemp())
         self.folder.mkdir()
         self.path = self.folder / "flows.jsonl"
-        self.now = NOON
+        self.now, self.put_back = NOON, 0.0
         self.kept = Kept(self.path, 10_000, 2, 3.0)
 
     def writing(self) -> Writing:
         """Begun."""
-        made = Writing(self.kept, lambda: self.now)
+        made = Writing(self.kept, lambda: self.now - self.put_back, lambda: self.now)
         self.addCleanup(made.close)
         made.begin()
         return made
@@ -43,6 +43,37 @@ class WritingTests(SynchronousTestCase):
             self.assertEqual(self.writing().cut, bool(half))
             self.assertEqual(self.path.read_bytes(), whole)
 
+    def test_a_clock_that_is_put_back_delays_nothing(self) -> None:
+        """What can not be written is tried again, and what is too old is looked for."""
+        self.kept = attrs.evolve(self.kept, path=self.folder / "a" / "b" / "flows.jsonl")
+        (self.folder / "a").touch()
+        writing = self.writing()
+        (self.folder / "a").unlink()
+        self.put_back = 3600.0
+        self.now += TRY_AGAIN
+        writing.write([LINE])
+        self.assertEqual((writing.problem, writing.written), ("", 1))
+        former = self.kept.path.with_name("flows.jsonl.1")
+        former.touch()
+        os.utime(former, (0, 0))
+        for _ in range(2):
+            self.now += LOOK
+            self.put_back += 3600.0
+            writing.look()
+        self.assertFalse(former.exists())
+
+    def test_fewer_files_than_before(self) -> None:
+        """Former ones beyond them go at once, and those that are too old whatever their number; others' names stay."""
+        for number in ("1", "2", "3", "40", "20261201", "07", "x"):
+            (self.folder / f"flows.jsonl.{number}").touch()
+        self.writing()
+        left = {each.name.removeprefix("flows.jsonl") for each in self.folder.iterdir()}
+        self.assertEqual(left, {"", ".1", ".2", ".20261201", ".07", ".x"})
+        self.kept = attrs.evolve(self.kept, size=0)
+        (self.folder / "flows.jsonl.3").touch()
+        self.writing()
+        self.assertTrue((self.folder / "flows.jsonl.3").exists(), "it is moved aside by somebody else")
+
     def test_a_folder_that_is_missing_is_made(self) -> None:
         """As the state folder is; one that can not be is told."""
         self.kept = attrs.evolve(self.kept, path=self.folder / "a" / "b" / "flows.jsonl")
@@ -53,7 +84,9 @@ class WritingTests(SynchronousTestCase):
 
     def test_a_full_disk_loses_whole_lines_and_is_told(self) -> None:
         """When there is room again, the file says how many are missing."""
-        full = Writing(attrs.evolve(self.kept, path=Path("/dev/full")), lambda: self.now)
+        full = Writing(
+            attrs.evolve(self.kept, path=Path("/dev/full")), lambda: self.now - self.put_back, lambda: self.now
+        )
         full.write([LINE])
         self.assertIn("is no file", full.problem)
         self.path.mkdir()
