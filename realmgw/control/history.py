@@ -9,9 +9,12 @@ from typing import Any, Protocol
 from realmgw.config import protocols
 from realmgw.config.names import normal
 from realmgw.control import parameters
-from realmgw.control.commands import MOST, Deferred
+from realmgw.control.commands import Deferred
 from realmgw.control.moments import moment
 from realmgw.subscribers.registry import Registry
+
+MOST = 10_000
+"""So many rows are told at most; whoever wants all of a large database opens it himself."""
 
 
 class Recorded(Protocol):

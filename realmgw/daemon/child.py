@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -25,8 +26,8 @@ MOST_UNREAD = 1 << 26  # octets
 """So much may wait here until it listens again."""
 MOST_SAID = 4000  # octets
 """So much is kept of what it says when something is wrong with it."""
-LONGEST = 65_536  # octets
-"""Of a report."""
+LONGEST = 1 << 20  # octets
+"""Of a report: of the recorder's, with a hundred groups of long names. What is longer is let go."""
 _CODE = "import sys; sys.path[:] = {path!r}; from {module} import main; main()"
 
 
@@ -57,7 +58,7 @@ class Child(ProcessProtocol):
         self._reactor = reactor
         self._report = report
         self._ended = ended
-        self._said, self._begun = b"", b""
+        self._said, self._begun, self._is_cut = b"", bytearray(), False
         self._gone: Deferred[None] | None = None
         self._is_over = False
         self._kill: Any = None
@@ -135,11 +136,19 @@ class Child(ProcessProtocol):
     # What it says
 
     def outReceived(self, data: bytes) -> None:
-        """Reports, a line each."""
-        *lines, self._begun = (self._begun + data).split(b"\n")
-        self._begun = self._begun[:LONGEST]
+        """Reports, a line each; of those that come at once, the last one. What is none is let go."""
+        self._begun += data
+        *lines, begun = self._begun.rsplit(b"\n", 2)
         if lines:
-            self._report(json.loads(lines[-1]))
+            is_whole = len(lines) > 1 or not self._is_cut
+            self._begun, self._is_cut = begun, False
+            report = None
+            with suppress(ValueError):
+                report = json.loads(lines[-1]) if is_whole else None
+            if report is not None:
+                self._report(report)
+        if len(self._begun) > LONGEST:
+            self._begun, self._is_cut = bytearray(), True
 
     def errReceived(self, data: bytes) -> None:
         """What is wrong with it, the last of that."""

@@ -7,8 +7,9 @@ import time
 from collections.abc import Mapping
 from contextlib import closing
 from functools import lru_cache
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
+from socket import AF_INET, AF_INET6, inet_pton
 from typing import Any
 
 from realmgw.errors import PlatformError
@@ -43,6 +44,7 @@ class History:
         Raises:
             PlatformError: The database can not be read, or it takes too long.
         """
+        given = _plain(given)
         found = self._ask(tables.flows(given), {**given, "most": most + 1})
         return {"flows": [tables.record(row) for row in found[:most]], "more": len(found) > most}
 
@@ -80,7 +82,26 @@ class History:
             raise PlatformError(f"flow records: {self.path} can not be read: {error}") from error
 
 
-@lru_cache(4096)
+def _plain(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same; a client of whom the whole address is given is compared as it is written."""
+    network = ip_network(given["client"]) if "client" in given else None
+    if network is None or network.num_addresses > 1:
+        return given
+    others = {name: value for name, value in given.items() if name != "client"}
+    return {**others, "client_is": str(network.network_address)}
+
+
 def _is_within(address: str, network: str) -> bool:
-    """Whether an address is in a prefix."""
-    return ip_address(address) in ip_network(network)
+    """Whether an address is in a prefix. Cheap: it is asked of every record."""
+    family, first, mask = _prefix(network)
+    try:
+        return int.from_bytes(inet_pton(family, address), "big") & mask == first
+    except OSError:  # of the other family
+        return False
+
+
+@lru_cache(16)
+def _prefix(network: str) -> tuple[int, int, int]:
+    """Family, first address and mask."""
+    found = ip_network(network)
+    return AF_INET if found.version == 4 else AF_INET6, int(found.network_address), int(found.netmask)

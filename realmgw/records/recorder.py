@@ -21,6 +21,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -214,16 +215,45 @@ class Recorder:
         return lost
 
 
+class Reports:
+    """What the gateway is told by a pipe, a line each, all of it or none, however slowly it reads.
+
+    Args:
+        write: Writes to it as much as there is room for, and raises `BlockingIOError` where there is none.
+    """
+
+    def __init__(self, write: Callable[[bytes], int]) -> None:
+        self._write, self._rest = write, b""
+
+    def tell(self, recorder: Recorder) -> None:
+        """How it is, unless the last ones have not been read yet."""
+        self.go_on()
+        if not self._rest:
+            said = {
+                "counts": recorder.counts(), "groups": recorder.totals.by_group, "problem": recorder.problem,
+                "dropped": recorder.dropped,
+            }  # fmt: skip
+            self._rest = json.dumps(said).encode() + b"\n"
+            self.go_on()
+
+    def go_on(self) -> None:
+        """Write what had no room."""
+        with suppress(BlockingIOError):
+            while self._rest:
+                self._rest = self._rest[self._write(self._rest) :]
+
+
 def run(recorder: Recorder, frames: Frames) -> None:
     """Record until the gateway closes the pipe."""
-    waiting = select.poll()
+    waiting, reports = select.poll(), Reports(partial(os.write, _REPORTS))
     waiting.register(_NEWS, select.POLLIN)
     report_at = 0.0
     while True:
         has_more = recorder.take()
         if (now := time.monotonic()) >= report_at:
             report_at = now + REPORT
-            _report(recorder)
+            reports.tell(recorder)
+        reports.go_on()
         if waiting.poll(0 if has_more else 1000 * REST):
             data = os.read(_NEWS, _PIECE)
             if not data:
@@ -231,16 +261,7 @@ def run(recorder: Recorder, frames: Frames) -> None:
             for news in frames.take(data):
                 recorder.hear(news)
     recorder.finish()
-    _report(recorder)
-
-
-def _report(recorder: Recorder) -> None:
-    said = {
-        "counts": recorder.counts(), "groups": recorder.totals.by_group, "problem": recorder.problem,
-        "dropped": recorder.dropped,
-    }  # fmt: skip
-    with suppress(BlockingIOError):  # the gateway has not read the last ones yet
-        os.write(_REPORTS, json.dumps(said).encode() + b"\n")
+    reports.tell(recorder)
 
 
 def main() -> None:

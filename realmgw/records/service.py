@@ -56,6 +56,8 @@ BUFFER = 1 << 26  # octets
 DEAF = "net.netfilter.nf_conntrack_events is 0, so conntrack tells of no flow that ends (1 or 2 would be right)"
 MOST_WAITING = 1 << 16
 """So many flows wait to be told at most; the recorder writes others without their names."""
+SILENT = 15.0  # seconds
+"""After so long without a word, it is told that the recorder says nothing; it does each second."""
 AFTER_LOSS = 60.0  # seconds
 """So long after ends were lost it is told."""
 
@@ -124,6 +126,7 @@ class RecordsService(Service):
         self._error, self._lost_until, self._lost, self._dropped = "", 0.0, 0, 0
         self._is_deaf, self._looked = False, -LOOK
         self._telling: Any = None
+        self._heard = self._told = 0.0
         self.begun = self.untold = 0
 
     # Its beginning and end
@@ -179,6 +182,7 @@ class RecordsService(Service):
             self._ended(self._child, f"the recorder can not be started: {error.strerror}")
             return
         self.begun += 1
+        self._heard = self._reactor.seconds()
         self._all_hosts()
 
     def _ended(self, child: Child, why: str) -> None:
@@ -215,6 +219,9 @@ class RecordsService(Service):
         self._telling = self._reactor.callLater(EVERY, self._tell_more)
         self._tell_opened()
         now = self._reactor.seconds()
+        if now - self._told > SILENT / 2:  # it is us who were away: it may have told
+            self._heard = now
+        self._told = now
         if now - self._looked >= LOOK:
             self._looked, self._is_deaf = now, not self._sources.tells()
             self._look()
@@ -281,6 +288,7 @@ class RecordsService(Service):
 
     def _reported(self, report: dict[str, Any]) -> None:
         self._counts, self._error, self._wait = report["counts"], report["problem"], FIRST_WAIT
+        self._heard = self._reactor.seconds()
         self._dropped, self._groups, lost = report["dropped"], report["groups"], self._total("lost")
         if lost != self._lost:
             self._lost, self._lost_until = lost, self._reactor.seconds() + AFTER_LOSS
@@ -290,7 +298,10 @@ class RecordsService(Service):
         is_losing = self._reactor.seconds() < self._lost_until
         lost = ("more flows end than can be recorded: some are lost",) if is_losing else ()
         deaf = (DEAF,) if self._is_deaf else ()
-        self._tell(tuple(f"flow records: {each}" for each in (self._error, *deaf, *lost) if each))
+        is_silent = self._child is not None and self._reactor.seconds() - self._heard > SILENT
+        silent = ("the recorder does not tell how it is: its disk does not answer, or there is no time for it",)
+        wrong = (self._error, *deaf, *lost, *(silent if is_silent else ()))
+        self._tell(tuple(f"flow records: {each}" for each in wrong if each))
 
     def _total(self, name: str) -> int:
         return self._before.get(name, 0) + self._counts.get(name, 0)

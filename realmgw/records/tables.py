@@ -120,7 +120,7 @@ CONDITIONS: Mapping[str, str] = {
     "name": "name = :name", "via": "coalesce(via, address) = :via",
     "protocol": "protocol = :protocol", "trace_id": "trace_id = :trace_id",
     "direction": "direction = :direction", "named": "instr(name, :named)",
-    "client": "within(client, :client)",
+    "client": "within(client, :client)", "client_is": "client = :client_is",
     "one": ":one IN (client, address, via)", "other": ":other IN (client, address, via)",
 }  # fmt: skip
 """What may be said of the flows that are meant, by what is given; `within` is a function: whether an address is in a

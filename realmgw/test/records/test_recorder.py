@@ -17,7 +17,7 @@ from realmgw.datapath.netlink import codec
 from realmgw.datapath.netlink.accounted import DESTROYED
 from realmgw.records.frames import HOSTS, OPENED
 from realmgw.records.history import History
-from realmgw.records.recorder import PATIENCE, Recorder
+from realmgw.records.recorder import PATIENCE, Recorder, Reports
 from realmgw.records.store import Store
 from realmgw.records.writing import Kept, Writing
 
@@ -170,6 +170,27 @@ class RecorderTests(SynchronousTestCase):
         self.recorder.take()
         counts = self.recorder.counts()
         self.assertEqual((self.lines(), counts["malformed"], counts["others"]), ([], 3, 1))
+
+    def test_the_gateway_is_told_whole_lines_however_slowly_it_reads(self) -> None:
+        """A report longer than the pipe has room for goes on when there is room; others wait until it is told."""
+        self.recorder.totals.by_group = {"x" * 900 + str(number): {"flows": 1} for number in range(100)}
+        pipe, rooms = bytearray(), [65_536, 0, 0, 60_000, 70_000]
+
+        def write(data: bytes) -> int:
+            some = data[: rooms.pop(0) if rooms else 0]
+            if not some:
+                raise BlockingIOError
+            pipe.extend(some)
+            return len(some)
+
+        reports = Reports(write)
+        for _ in range(3):
+            reports.tell(self.recorder)
+        first, _begun = bytes(pipe).splitlines()
+        self.assertEqual(len(json.loads(first)["groups"]), 100)
+        rooms.append(100_000)
+        reports.go_on()
+        self.assertEqual(json.loads(bytes(pipe).splitlines()[1])["problem"], "")
 
     def test_any_other_error_ends_it(self) -> None:
         """The gateway begins another one."""

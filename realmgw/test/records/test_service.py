@@ -21,14 +21,14 @@ from realmgw.config.flow_records import Ipfix, Transport
 from realmgw.config.settings import FlowRecords, Interfaces, Pools, Settings
 from realmgw.config.steps import Blocking, finish
 from realmgw.daemon import child as process
-from realmgw.daemon.child import DEATH, FAREWELL
+from realmgw.daemon.child import DEATH, FAREWELL, LONGEST
 from realmgw.daemon.frames import Frames
 from realmgw.errors import PlatformError
 from realmgw.records import service as module
 from realmgw.records.exporting import Collector
 from realmgw.records.frames import HOSTS, OPENED, flows
 from realmgw.records.known import Entry, Flow
-from realmgw.records.service import EVERY, FIRST_WAIT, LOOK, RecordsService, Sources
+from realmgw.records.service import EVERY, FIRST_WAIT, LOOK, SILENT, RecordsService, Sources
 from realmgw.subscribers.model import Host, Profile
 from realmgw.subscribers.reach import NOWHERE
 from realmgw.subscribers.registry import Changes, Registry
@@ -187,6 +187,38 @@ class RecordsServiceTests(SynchronousTestCase):
         rows = [(ONE.address, "one.example.org.", ("gold",))]
         self.assertEqual(self.child.news, [(HOSTS, 0.0, rows), (OPENED, 4, handed([OPENED_ONE])[1])])
 
+    def test_one_that_says_nothing_is_told_of(self) -> None:
+        """Until it does; and not because the gateway itself was away, or since it was begun anew."""
+        self.advance(SILENT - LOOK)
+        self.assertEqual(self.told, ())
+        self.advance(2 * LOOK + EVERY)
+        self.assertEqual([line for line in self.told if "does not tell how it is" in line], list(self.told))
+        self.assertEqual(len(self.told), 1)
+        self.child.say()
+        self.assertEqual(self.told, ())
+        self.reactor.advance(10 * SILENT)
+        self.advance(LOOK)
+        self.assertEqual(self.told, ())
+
+    def test_reports_that_come_in_pieces_or_are_none(self) -> None:
+        """However it is cut; what is too long or no JSON is let go, and the next one is taken."""
+        said, take = [json.dumps({"counts": {"written": n}, "groups": {}, "problem": "", "dropped": 0}).encode() + b"\n"
+                      for n in range(9)], self.child.protocol.outReceived  # fmt: skip
+        written: Callable[[], object] = lambda: self.service.counts()["written"]  # noqa: E731 - it is one
+        take(said[1][:9])
+        take(said[1][9:] + said[2] + said[3][:5])
+        self.assertEqual(written(), 2)
+        take(said[3][5:])
+        self.assertEqual(written(), 3)
+        take(b"x" * LONGEST)
+        take(b"x" + said[4])
+        self.assertEqual(written(), 3, "it is the end of one that was too long")
+        take(b"half a line" + said[5] + said[6])
+        self.assertEqual(written(), 6)
+        take(b"no JSON\n")
+        take(said[7])
+        self.assertEqual(written(), 7)
+
     def test_all_of_a_tenth_of_a_second_are_told_together(self) -> None:
         """However many come: in their order, each once; and nothing where none does."""
         self.advance(4 * EVERY)  # the hosts are told
@@ -301,7 +333,9 @@ class RecordsServiceTests(SynchronousTestCase):
         self.assertEqual(len(self.told), 2)
         self.child.say(lost=3)
         self.assertEqual(self.told, ("flow records: more flows end than can be recorded: some are lost",))
-        self.advance(module.AFTER_LOSS + 1.0)
+        for _ in range(int(module.AFTER_LOSS / LOOK) + 1):
+            self.child.say(lost=3)
+            self.advance(LOOK)
         self.assertEqual(self.told, ())
         self.child.die(1)
         self.advance(FIRST_WAIT)

@@ -118,12 +118,16 @@ class StoreTests(SynchronousTestCase):
             self.assertEqual(self.found(**{name: value}), ["tcp"], name)
         self.assertEqual(self.found(until=NOON), ["udp"])
         self.assertEqual(self.found(client="2001:db8::/32"), ["udp"])
+        self.assertEqual(self.found(client="2001:db8::5/128"), ["udp"])
+        self.assertEqual(self.found(client="203.0.113.5/32"), ["tcp"])
+        self.assertEqual(self.found(client="203.0.113.4/32"), [])
+        self.assertEqual(self.found(client="0.0.0.0/0"), ["tcp"])
         self.assertEqual(self.found(**conditions), ["tcp"])
         self.assertEqual(self.found(via="192.168.0.12"), ["udp"])  # it is not translated
         for one, other in (("203.0.113.5", "192.0.2.3"), ("192.168.0.11", "203.0.113.5")):
             self.assertEqual(self.found(one=one, other=other), ["tcp"])
         self.assertEqual(self.found(one="203.0.113.5", other="192.168.0.12"), [])
-        self.assertEqual({*conditions, "until", "one", "other"}, set(CONDITIONS))
+        self.assertEqual({*conditions, "until", "one", "other", "client_is"}, set(CONDITIONS))
 
     def test_a_database_of_an_earlier_version_is_made_one_of_this(self) -> None:
         """What is in it stays."""
