@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from realmgw.log.levels import OURS
+from realmgw.system.writing import visible
 
 LONGEST = 4000  # characters
 """The longest text of a line; of what is longer, the beginning is written, and how much is missing."""
@@ -17,7 +18,6 @@ PRIORITIES = {"debug": 7, "info": 6, "warn": 4, "error": 3, "critical": 2}
 """What syslog calls the levels."""
 
 _FIELD = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @attrs.frozen
@@ -76,7 +76,7 @@ def one_line(text: str) -> str:
     """A text of bounded length that ends no line and moves no cursor, whatever is in it."""
     if len(text) > LONGEST:
         text = f"{text[:LONGEST]}... ({len(text) - LONGEST} more characters)"
-    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
+    return visible(text)
 
 
 def _simple(value: object) -> object:

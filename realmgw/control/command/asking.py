@@ -19,6 +19,7 @@ from realmgw.control.command.live import FASTEST, SLOWEST, repeat
 from realmgw.control.commands import COMMANDS, CommandError, ExitStatus
 from realmgw.errors import ConfigurationError
 from realmgw.system.unix_http import CONTROL_SOCKET
+from realmgw.system.writing import visible
 
 Answer = Any
 """What JSON has."""
@@ -122,9 +123,9 @@ def show(usual: Usual, answer: Answer, lines: Callable[[Answer], Iterable[str]])
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """Print lines."""
+    """Print lines; of what names and texts of others may have in them, nothing moves the cursor."""
     for line in lines:
-        print(line)
+        print("\n".join(map(visible, line.split("\n"))))
 
 
 def asks(

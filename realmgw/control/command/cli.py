@@ -388,7 +388,7 @@ def _completion(shell: str) -> None:
 
     made = get_completion_class(shell)
     assert made is not None
-    print_lines([made(command_line, {}, PROGRAM, COMPLETING).source()])
+    click.echo(made(command_line, {}, PROGRAM, COMPLETING).source())
 
 
 for _name, _group in GROUPS.items():

@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from realmgw.control.commands import CommandError, ExitStatus
+from realmgw.system.writing import visible
 
 FASTEST, SLOWEST = 0.2, 3600.0  # seconds
 """How often something may be asked for."""
@@ -67,12 +69,12 @@ def _screen(*, as_json: bool) -> Iterator[Callable[[Iterable[str]], None]]:
     with Live(console=console, screen=True, auto_refresh=False) as shown:
 
         def put(lines: Iterable[str]) -> None:
-            seen = list(lines)[: console.height]
+            seen = [visible(line) for line in islice(lines, console.height)]
             shown.update(Text("\n".join(seen), no_wrap=True, overflow="ellipsis"), refresh=True)
 
         yield put
 
 
 def _print(lines: Iterable[str], *, apart: bool) -> None:
-    sys.stdout.write("".join(f"{line}\n" for line in lines) + ("\n" if apart else ""))
+    sys.stdout.write("".join(f"{visible(line)}\n" for line in lines) + ("\n" if apart else ""))
     sys.stdout.flush()

@@ -9,6 +9,7 @@ from typing import Any
 
 from realmgw.control.command.counted import TOGETHER, numbers, texts
 from realmgw.control.durations import duration
+from realmgw.system.writing import visible
 
 Answer = Mapping[str, Any]
 
@@ -371,7 +372,7 @@ def difference(before: str, after: str) -> list[str]:
 
 def listed(titles: Sequence[str], rows: Sequence[Sequence[object]], total: int = 0) -> Iterator[str]:
     """Rows in columns below their titles, and how many more there are."""
-    table = [titles, *(list(map(str, row)) for row in rows)]
+    table = [titles, *([visible(str(each)) for each in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     yield from ("  ".join(map(str.ljust, row, widths)).rstrip() for row in table)
     if len(rows) < total:

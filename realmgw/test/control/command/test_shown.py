@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from functools import partial
+from io import StringIO
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from realmgw.control.command import shown
+from realmgw.control.command import live, shown
+from realmgw.control.command.asking import print_lines
 
 ANSWER: dict[str, Any] = {
     "state": "healthy", "troubles": [], "version": "0.1.0", "name": "gw.example.org.", "config": "realmgw.yaml",
@@ -113,3 +117,14 @@ class StatusTests(SynchronousTestCase):
         self.assertEqual(self.screen(problems=problems, every=True)[-1], "problem: file:99:1: bad")
         lines = self.screen(state="degraded", troubles=TROUBLES[:1] * 100)
         self.assertEqual(lines[shown.MOST + 1], "also         89 more")
+
+    def test_what_others_have_written_moves_no_cursor(self) -> None:
+        """In columns, in lines, and where an answer is shown again and again; each row stays one."""
+        written = "e\x1b[31mred\r\t\u202e\nnew"
+        rows = list(shown.listed(("group", "flows"), [(written, 1), ("gold", 2)]))
+        self.assertEqual(len(rows), 3)
+        self.assertIn("e\\x1b[31mred\\r\\t\\u202e\\nnew  1", rows[1])
+        for put in (print_lines, partial(live._print, apart=False)):
+            self.patch(sys, "stdout", out := StringIO())
+            put([f"groups {written}"])
+            self.assertFalse(set("\x1b\r\t\u202e") & set(out.getvalue()), put)
