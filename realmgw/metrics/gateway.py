@@ -144,7 +144,11 @@ AROUND = (
         at("repository.cache_failed"),
     ),
     gauge("repository_hosts", "Hosts that the repository told of.", at("repository.hosts")),
-    gauge("repository_age_seconds", "How long ago the repository has answered last.", at("repository.answered")),
+    gauge(
+        "repository_age_seconds",
+        "How long ago the repository has answered last; as long as it has not, since the start.",
+        at("repository.silent"),
+    ),
     counter("control_requests", "Requests to the control interface.", at("control.requests")),
     counter("control_refused", "Those of them that could not be done.", at("control.refused")),
     counter(

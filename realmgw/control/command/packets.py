@@ -43,7 +43,7 @@ class File:
     def __init__(self, path: Path, ports: Sequence[Interface], clock: Callable[[], int] = time.time_ns) -> None:
         self._path, self._ports, self._clock = path, ports, clock
         self._began = clock()
-        self._accepted = [0] * len(ports)
+        self._accepted, self._whole = [0] * len(ports), 0
         if path == STANDARD_OUTPUT and sys.stdout.isatty():
             raise CommandError(ExitStatus.USAGE, "capture: a terminal can not show pcapng: write -w FILE, or a pipe")
         with self._refusals():
@@ -60,15 +60,27 @@ class File:
     def close(self) -> None:
         """With what became of each interface's packets."""
         now = self._clock()
-        for number, (each, accepted) in enumerate(zip(self._ports, self._accepted, strict=True)):
-            self._put(pcapng.statistics(number, self._began, now, each.received, each.dropped, accepted))
-        if self._path != STANDARD_OUTPUT:
-            self._file.close()
+        try:
+            for number, (each, accepted) in enumerate(zip(self._ports, self._accepted, strict=True)):
+                self._put(pcapng.statistics(number, self._began, now, each.received, each.dropped, accepted))
+        finally:
+            if self._path != STANDARD_OUTPUT:
+                self._file.close()
 
     def _put(self, octets: bytes) -> int:
+        """Write a block: all of it, or where there is no room for that, none."""
+        left = memoryview(octets)
         with self._refusals():
-            self._file.write(octets)
-            self._file.flush()
+            try:
+                while left:
+                    left = left[self._file.write(left) :]
+                self._file.flush()
+            except OSError:
+                if self._path != STANDARD_OUTPUT:
+                    self._file.truncate(self._whole)
+                    self._file.seek(self._whole)
+                raise
+        self._whole += len(octets)
         return len(octets)
 
     @contextmanager
@@ -82,8 +94,8 @@ class File:
 
 
 def _created(path: Path) -> BinaryIO:
-    """A new file that nobody else can read: packets are nobody else's business."""
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")
+    """A new file that nobody else can read: packets are nobody else's business. Nothing waits in memory."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb", buffering=0)
 
 
 def lines(ports: Sequence[Interface], *, as_json: bool) -> Write:

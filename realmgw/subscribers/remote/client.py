@@ -117,6 +117,7 @@ class RestRepository:
         self._is_behind = False  # the cache lacks what is in force: nothing can be added to it
         self._due = 0.0  # when everything is asked for to mend that
         self._succeeded: float | None = None  # when the last good answer came
+        self._begun = self._clock.seconds()
         self._lock = DeferredLock()
         self._following: Deferred[None] | None = None
 
@@ -162,8 +163,9 @@ class RestRepository:
         ago = None if self._succeeded is None else round(self._clock.seconds() - self._succeeded, 3)
         known = {"version": self.known.version, "identity": self.known.identity, "hosts": len(self.known.entries)}
         withheld = None if self._heard is None else self._heard.snapshot.version
-        return {"url": self._source.url, "answered": ago, "fault": self.fault, **known, "not_in_force": withheld,
-                **attrs.asdict(self.counts)}  # fmt: skip
+        silent = round(self._clock.seconds() - self._begun, 3) if ago is None else ago
+        said = {"url": self._source.url, "answered": ago, "silent": silent, "fault": self.fault}
+        return {**said, **known, "not_in_force": withheld, **attrs.asdict(self.counts)}
 
     @inlineCallbacks
     def _follow(self, changed: Callable[[Snapshot], None]) -> Any:

@@ -119,6 +119,7 @@ class LostTests(RepositoryTestCase):
         self.until_hosts(3)
         report = self.status()["counts"]["repository"]
         self.assertEqual((report["hosts"], report["answered"]), (2, None))
+        self.until(lambda: self.status()["counts"]["repository"]["silent"] > report["silent"])
         self.serve()
         self.until(lambda: "no good answer" not in self.troubles())
 

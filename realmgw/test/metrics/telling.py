@@ -11,6 +11,7 @@ from realmgw.metrics.names import FACE, OF_QUERIES
 UNTOLD = {
     at("repository.{text:url|fault|version|identity|not_in_force}"): "texts: in `realmgw status`",
     at("dns.resolver *.{what:milliseconds|trouble}"): "of a single resolver: in `realmgw status`",
+    at("repository.answered"): "`silent` says the same, and is there before the first answer",
     at("reloads.problems"): "texts: in `realmgw status`",
     at(f"{FACE}.refused_by.{{reason:!{OF_QUERIES}}}"): "no query is refused for these reasons",
     at(f"allocation.refused.{{reason:!{OF_QUERIES}}}"): "no query is refused for these reasons",

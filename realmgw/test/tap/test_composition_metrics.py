@@ -70,7 +70,7 @@ class MetricsTests(SynchronousTestCase):
     def test_every_metric_has_a_counter(self) -> None:
         """But for what there is later only: others' answers, a reload, flows that have ended, links, sockets, names."""
         tree = self.tree()
-        later = {"repository_age_seconds", "reload_last", "dns_messages", "flow_group_flows", "flow_group_octets"}
+        later = {"reload_last", "dns_messages", "flow_group_flows", "flow_group_octets"}
         seen = {each.name for each in GATEWAY if list(each.values(tree))}
         without = {each.name for each in GATEWAY if not each.name.startswith(("synproxy_", "forwarder_listed"))}
         self.assertEqual(without - seen, later)

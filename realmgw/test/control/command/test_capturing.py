@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pty
+import resource
 import signal
 import socket
 from collections import deque
@@ -220,6 +221,24 @@ class OutputTests(PortsTestCase):
             self.assertEqual(str(error), "-: No space left on device")
             with contextlib.suppress(OSError):
                 full.close()
+
+    def test_a_packet_for_which_there_is_no_room_leaves_the_file_whole(self) -> None:
+        """Nothing of it is there, wherever the disk was full; what comes when there is room again is."""
+        path = Path(self.mktemp())
+        file, (frame, found) = File(path, self.ports, lambda: 5), self.frame()
+        file.write(frame, found, "why")
+        before = path.read_bytes()
+        usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+        for room in (0, 10, 50):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + room, usual[1]))
+            try:
+                self.assertRaises(CommandError, file.write, frame, found, "why")
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+            self.assertEqual(path.read_bytes(), before)
+        length = file.write(frame, found, "why")
+        self.assertEqual(path.read_bytes(), before + before[-length:])
+        file.close()
 
     def test_packets_as_lines(self) -> None:
         """For people, and as JSON."""
