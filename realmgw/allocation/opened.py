@@ -34,6 +34,10 @@ class Opened:
         """Whether they are wanted from now on."""
         self._decisions.keep_admitted(LEAST if on else 0)
 
+    def again(self) -> None:
+        """Whoever takes them begins anew: he is given all that are there."""
+        self._mark = Mark()
+
     def take(self) -> tuple[int, bytes]:
         """Those that were let in since this was called last, as `AdmittedLog.after` gives them."""
         admitted = self._decisions.admitted

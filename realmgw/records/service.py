@@ -80,6 +80,8 @@ class Sources:
     """Told whether these are wanted (`on`)."""
     tells: Callable[[], bool]
     """Whether conntrack tells of ends."""
+    again: Callable[[], object] = bool
+    """Has `opened` begin anew, with all flows that are there still."""
 
 
 class RecordsService(Service):
@@ -181,6 +183,8 @@ class RecordsService(Service):
         except OSError as error:
             self._ended(self._child, f"the recorder can not be started: {error.strerror}")
             return
+        if self.begun:  # flows that go on have their names from it
+            self._sources.again()
         self.begun += 1
         self._heard = self._reactor.seconds()
         self._all_hosts()

@@ -119,7 +119,7 @@ def _records(context: Context, allocator: Allocator, conntrack: Conntrack) -> Re
     """Writes down what becomes of flows, and hears of whatever becomes of subscribers as well."""
     running, opened = context.running, Opened(allocator)
     registry, tells = running.registry, conntrack.tells_of_ends
-    sources = Sources(registry, lambda: running.around, opened.take, NAMELESS, opened.watch, tells)
+    sources = Sources(registry, lambda: running.around, opened.take, NAMELESS, opened.watch, tells, opened.again)
     path, tell = kept.flow_records(running), context.telling("records")
     return RecordsService(context.settings, path, sources, context.reactor, context.elsewhere, tell, time)
 

@@ -148,6 +148,8 @@ class Selection:
             return said
         if headers.protocol == protocols.TCP and "syn" in (flags := headers.more.split()) and "ack" not in flags:
             self._keep(self._begun, way, True)
+        if seen.is_of_link and not self._wanted.is_whole:
+            return None
         return self._to(other, way, one, now) or self._to(one, way, other, now)
 
     def _text(self, row: Answer) -> str:

@@ -26,6 +26,8 @@ MOST_ADDRESSES = 100
 
 _ICMP, _TCP, _UDP, _ICMP6 = 1, 6, 17, 58
 _ERRORS = {_ICMP: frozenset((3, 4, 5, 11, 12)), _ICMP6: frozenset((1, 2, 3, 4))}
+_OF_LINK = frozenset(bytes((kind,)) for kind in (130, 131, 132, 133, 134, 135, 136, 137, 143))
+"""Types of ICMPv6."""
 _ICMP_HEADER = 8  # octets
 
 
@@ -39,6 +41,8 @@ class Seen:
     """Of TCP or UDP: what is carried."""
     about: Seen | None = None
     """Of an ICMP error: the packet that it is about, as far as it is quoted."""
+    is_of_link: bool = False
+    """It is about neighbours and groups of a link (RFC 4861, RFC 3810), and of no flow."""
 
 
 def network_of(frame: bytes, link: int) -> bytes:
@@ -66,7 +70,7 @@ def seen(packet: bytes) -> Seen | None:
     if headers.protocol in _ERRORS and len(carried) > _ICMP_HEADER and carried[0] in _ERRORS[headers.protocol]:
         return Seen(headers, about=seen(carried[_ICMP_HEADER:]))
     if headers.sport is None:
-        return Seen(headers)
+        return Seen(headers, is_of_link=headers.protocol == _ICMP6 and carried[:1] in _OF_LINK)
     if headers.protocol == _TCP and len(carried) > 12:
         return Seen(headers, carried[(carried[12] >> 4) * 4 :])
     return Seen(headers, carried[8:] if headers.protocol == _UDP else b"")

@@ -88,6 +88,14 @@ class OpenedTests(SynchronousTestCase):
         came = [self.visit(1 + index % 7, float(index)) for index in range(5 * EACH + 3)]
         self.assertEqual(self.taken(), came[3 * EACH :])
 
+    def test_whoever_begins_anew_is_given_all_that_are_there(self) -> None:
+        """As often as he does."""
+        came = [self.visit(index, float(index)) for index in (1, 2, 3)]
+        for _ in range(2):
+            self.assertEqual(self.taken(), came)
+            self.assertEqual(self.taken(), [])
+            self.opened.again()
+
     def test_it_costs_as_much_however_many_there_are(self) -> None:
         """Nothing of ours is called for each of them."""
         counts = [Bytecodes(), Bytecodes()]

@@ -132,7 +132,7 @@ class RecordsServiceTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Started."""
         self.reactor, self.socket, self.registry = ProcessReactor(), MemorySocket(), Registry()
-        self.opened = list[Entry]()
+        self.opened, self.before = list[Entry](), list[Entry]()
         self.told: tuple[str, ...] = ()
         self.watched, self.tells = list[bool](), True
         self.registry.directory.hosts[1] = ONE
@@ -152,7 +152,8 @@ class RecordsServiceTests(SynchronousTestCase):
             self.told = tuple(lines)
 
         watch: Callable[..., object] = lambda *, on: self.watched.append(on)  # noqa: E731 - it is one
-        sources = Sources(self.registry, lambda: NOWHERE, taken, 4, watch, lambda: self.tells)
+        again = lambda: self.opened.extend(self.before)  # noqa: E731 - it is one
+        sources = Sources(self.registry, lambda: NOWHERE, taken, 4, watch, lambda: self.tells, again)
         how = attrs.evolve(SETTINGS, flow_records=FlowRecords(enabled=enabled, ipfix=ipfix))
         reactor: Any = self.reactor
         clock: Callable[[], float] = lambda: 5.0  # noqa: E731 - it is one
@@ -298,6 +299,13 @@ class RecordsServiceTests(SynchronousTestCase):
         protocol.pauseProducing()
         finish(self.service.noting(Changes(added=[ONE])))
         self.assertEqual(self.child.signals, ["KILL"])
+
+    def test_one_that_is_begun_anew_is_told_of_all_flows_that_are_known_still(self) -> None:
+        """They may go on, and end with the names that they had."""
+        self.before = [OPENED_ONE]
+        self.child.die(9)
+        self.advance(FIRST_WAIT + 4 * EVERY)
+        self.assertIn((OPENED, 4, handed([OPENED_ONE])[1]), self.child.news)
 
     def test_one_that_ends_is_begun_anew(self) -> None:
         """Later each time, until one has something to report; counts go on."""

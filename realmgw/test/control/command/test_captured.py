@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import Any
 
+import attrs
 import dns.message
 import dns.rrset
 from twisted.trial.unittest import SynchronousTestCase
@@ -223,6 +224,20 @@ class HostTests(SelectionTestCase):
         self.selection.hear(row)
         said = f"no subscriber: admitted, 58 client {one} via - to {other}"
         self.assertEqual(self.said(packets.ipv6(58, packets.icmp(128))), said)
+
+
+class WholeNameTests(SelectionTestCase):
+    """A name that leads to all of a host."""
+
+    wanted = Wanted(frozenset((packets.POOL_V6,)), (Service("all.example.org.", 0, 0),), is_whole=False)
+
+    def test_what_is_of_the_link_is_none_of_it(self) -> None:
+        """Neighbours are asked for whatever name brought somebody; other ICMPv6 is, and all of it of a host."""
+        for kind in (133, 134, 135, 136, 137, 143):
+            self.assertIsNone(self.said(packets.ipv6(58, packets.icmp(kind))), kind)
+        self.assertIn("all.example.org.", self.said(packets.ipv6(58, packets.icmp(128))) or "")
+        self.selection = Selection(attrs.evolve(self.wanted, is_whole=True))
+        self.assertIn("of the host", self.said(packets.ipv6(58, packets.icmp(135))) or "")
 
 
 class FlowTests(SelectionTestCase):
